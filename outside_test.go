@@ -54,8 +54,9 @@ func TestABotOutsideOfThisModule(t *testing.T) {
 		v.get(v.slack + "/client/" + slacksim.Acme + "/" + place)
 	}
 	v.remove(log)
-	for _, path := range []string{"/", "/no-such-page", "/slack/install?link=x", "/slack/oauth_redirect?error=access_denied",
-		"/slack/oauth_redirect?code=1.2.abc", "/slack/oauth_redirect?code=1.2.abc&state=x"} {
+	for _, path := range []string{"/", "/no-such-page", "/slack/install?link=x",
+		"/slack/oauth_redirect?error=access_denied", "/slack/oauth_redirect?code=1.2.abc",
+		"/slack/oauth_redirect?code=1.2.abc&state=x"} {
 		v.get(public + path)
 	}
 	v.never(`/connection[^.]|Switchboard`)
@@ -128,7 +129,8 @@ func (v *visitor) install(public string) (landing string) {
 		v.t.Fatalf("no form on Slack's page: %s", consent)
 	}
 	form := url.Values{"query": {html.UnescapeString(query[1])}, "team": {slacksim.Acme}, "do": {"allow"}}
-	for _, ticked := range regexp.MustCompile(`name="optional" value="([^"]*)" checked`).FindAllStringSubmatch(consent, -1) {
+	for _, ticked := range regexp.MustCompile(`name="optional" value="([^"]*)" checked`).FindAllStringSubmatch(consent,
+		-1) {
 		form.Add("optional", ticked[1])
 	}
 	done := v.post("/oauth/v2/authorize", form)

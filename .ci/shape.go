@@ -4,9 +4,9 @@
 //
 //	go run .ci/shape.go [FOLDER]
 //
-// Product code is every Go file but those that end in _test.go and those of packages that only tests can import, because
-// they import testing. Left out are folders that the go command leaves out too
-// (testdata, names that begin with . or _, other modules) and files that no build takes (go:build ignore).
+// Product code is every Go file but those that end in _test.go and those of packages that only tests can import,
+// because they import testing. Left out are folders that the go command leaves out too (testdata, names that begin with
+// . or _, other modules) and files that no build takes (go:build ignore).
 //
 //   - A line of code has a token of Go on it, a line of comment nothing but a comment, a blank line nothing. Shares are
 //     of all lines.

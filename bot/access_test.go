@@ -37,7 +37,8 @@ func TestActsFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := json.Marshal(m.OAuthConfig.Scopes)
-	if want := `{"bot":["chat:write","commands"],"user":["search:read","users.profile:write"]}`; err != nil || string(out) != want {
+	if want := `{"bot":["chat:write","commands"],"user":["search:read","users.profile:write"]}`; err != nil ||
+		string(out) != want {
 		t.Errorf("manifest: %s %v", out, err)
 	}
 	if out, err := json.Marshal(Manifest{}.OAuthConfig.Scopes); err != nil || strings.Contains(string(out), "user") {
@@ -49,20 +50,23 @@ func TestActsFor(t *testing.T) {
 type endedStore struct{ install.Store }
 
 func (endedStore) Lookup(_ context.Context, k connection.Key) (connection.Connection, error) {
-	return connection.Connection{ID: "con_1", Key: k, State: connection.Active, TokenPair: connection.TokenPair{Token: "ended", RefreshToken: "next", ExpiresAt: time.Unix(1, 0)}}, nil
+	return connection.Connection{ID: "con_1", Key: k, State: connection.Active,
+		TokenPair: connection.TokenPair{Token: "ended", RefreshToken: "next", ExpiresAt: time.Unix(1, 0)}}, nil
 }
 
 func (endedStore) Journaled() ([]connection.Grant, error) { return nil, nil }
 
 func (endedStore) JournaledFor(connection.TokenOwner) ([]connection.Grant, error) { return nil, nil }
 
-func (endedStore) Update(context.Context, connection.Key, func(*connection.Connection) error) (connection.Connection, error) {
+func (endedStore) Update(context.Context, connection.Key,
+	func(*connection.Connection) error) (connection.Connection, error) {
 	return connection.Connection{}, errors.New("read-only")
 }
 
 func botOn(t *testing.T, store install.Store, handlers ...Handler) *Bot {
 	t.Helper()
-	in, err := install.New(install.Config{App: install.App{Name: "Parrot"}, PublicURL: "https://bot.example.com", Store: store})
+	in, err := install.New(install.Config{App: install.App{Name: "Parrot"}, PublicURL: "https://bot.example.com",
+		Store: store})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,12 +80,19 @@ func botOn(t *testing.T, store install.Store, handlers ...Handler) *Bot {
 func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 	t.Parallel()
 	var ran, knew bool
-	needs := OnCommand("/needs", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { ran = true; return Reply{}, nil }).Describe("needs access", "")
+	needs := OnCommand("/needs", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) {
+		ran = true
+		return Reply{}, nil
+	}).Describe("needs access", "")
 	always := OnCommand("/always", func(_ context.Context, t *Turn, _ *slack.SlashCommand) (Reply, error) {
 		knew = t.Renewing() && t.Slack == nil && t.Health().Found && t.Health().Reason != connection.ReasonRecordsSilent
 		return Reply{Text: "Here I am."}, nil
 	}).Describe("works without", "").Always()
-	hears := OnEvent("app_mention", func(context.Context, *Turn, *slackevents.AppMentionEvent) error { ran = true; return nil }, "app_mentions:read")
+	hears := OnEvent("app_mention", func(context.Context, *Turn,
+		*slackevents.AppMentionEvent) error {
+		ran = true
+		return nil
+	}, "app_mentions:read")
 	b := botOn(t, endedStore{}, needs, always, hears)
 	ctx, cancel := context.WithTimeout(context.Background(), transport.AckBudget)
 	defer cancel()
@@ -97,10 +108,12 @@ func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 		t.Errorf("%q, knew: %v", r.reply.Text, knew)
 	}
 	body := []byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"app_mention","user":"U1","text":"hi"}}`)
-	if err := b.handle(ctx, &Event{ID: "Ev1", Kind: transport.KindEvents, Type: "app_mention", Key: key, Body: body}, nil); !errors.Is(err, connection.ErrRenewing) || ran {
+	if err := b.handle(ctx, &Event{ID: "Ev1", Kind: transport.KindEvents, Type: "app_mention", Key: key, Body: body},
+		nil); !errors.Is(err, connection.ErrRenewing) || ran {
 		t.Errorf("an event must come again: %v, ran: %v", err, ran)
 	}
-	if r := b.gate.failed(ctx, &Turn{Ref: "7F3K2QX", Log: b.log}, needs, fmt.Errorf("act: %w", connection.ErrRenewing)); !strings.Contains(r.Text, "couldn't renew its access") {
+	if r := b.gate.failed(ctx, &Turn{Ref: "7F3K2QX", Log: b.log}, needs,
+		fmt.Errorf("act: %w", connection.ErrRenewing)); !strings.Contains(r.Text, "couldn't renew its access") {
 		t.Errorf("a person's own access: %q", r.Text)
 	}
 	b.tasks.Wait()
@@ -110,7 +123,8 @@ func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 type peopleStore struct{ install.Store }
 
 func (peopleStore) Lookup(_ context.Context, k connection.Key) (connection.Connection, error) {
-	return connection.Connection{ID: "con_1", Key: k, State: connection.Active, TokenPair: connection.TokenPair{Token: "bot"}}, nil
+	return connection.Connection{ID: "con_1", Key: k, State: connection.Active,
+		TokenPair: connection.TokenPair{Token: "bot"}}, nil
 }
 
 func (peopleStore) GetUser(_ context.Context, h connection.TokenOwner) (connection.UserToken, error) {

@@ -14,7 +14,8 @@ import (
 	"github.com/switchboard-go/switchboard/slacksim"
 )
 
-// Who else can see an event: all installations, page by page. Without an app-level token that can't be known, and is said.
+// Who else can see an event: all installations, page by page. Without an app-level token that can't be known, and is
+// said.
 func TestViewers(t *testing.T) {
 	t.Parallel()
 	const others = 120 // more than a page
@@ -36,12 +37,15 @@ func TestViewers(t *testing.T) {
 	shared := slacksim.Channel{ID: channel, TeamID: slacksim.Acme, Name: "many", Members: []string{slacksim.AcmeAdmin}}
 	install1 := func(user string) {
 		t.Helper()
-		back, err := w.Authorize(w.ctx, w.URL()+"/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=https://bot.example.com/cb&scope=channels:history", user, slacksim.Choice{})
+		back, err := w.Authorize(w.ctx, w.URL()+
+			"/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=https://bot.example.com/cb&scope=channels:history", user,
+			slacksim.Choice{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		code := strings.Split(strings.SplitAfter(back, "code=")[1], "&")[0]
-		granted, err := slack.GetOAuthV2ResponseContext(w.ctx, slackapi.NewHTTPClient(), "1.2", "client-secret", code, "https://bot.example.com/cb", slack.OAuthOptionAPIURL(w.URL()+"/api/"))
+		granted, err := slack.GetOAuthV2ResponseContext(w.ctx, slackapi.NewHTTPClient(), "1.2", "client-secret", code,
+			"https://bot.example.com/cb", slack.OAuthOptionAPIURL(w.URL()+"/api/"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,8 @@ func someEvent(id string) []byte {
 	return fmt.Appendf(nil, `{"token":"x","team_id":"T1","api_app_id":"A1","type":"event_callback","event_id":%q,"event_time":1531420618,"event_context":"4-abc",
 "authorizations":[{"enterprise_id":null,"team_id":"T1","user_id":"UBOT","is_bot":true,"is_enterprise_install":false}],"is_ext_shared_channel":false,
 "event":{"type":"message","channel":"D1","channel_type":"im","user":"U1","text":"hello","ts":"1.1","client_msg_id":"c","blocks":[{"type":"rich_text","block_id":"b","elements":[%s]}]}}`,
-		id, strings.TrimSuffix(strings.Repeat(`{"type":"rich_text_section","elements":[{"type":"text","text":"hello"}]},`, 14), ","))
+		id, strings.TrimSuffix(strings.Repeat(`{"type":"rich_text_section","elements":[{"type":"text","text":"hello"}]},`,
+			14), ","))
 }
 
 func benchBot(b *testing.B, handlers ...Handler) *Bot {
@@ -103,10 +104,12 @@ func BenchmarkEventToAck(b *testing.B) {
 // One slash command: request, handler, answer. The look-up of the connection is storage's to measure.
 func BenchmarkCommandRoundTrip(b *testing.B) {
 	answer := OnCommand("/connection", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) {
-		return Reply{Text: "It works.", Blocks: []slack.Block{slack.NewSectionBlock(slack.NewTextBlockObject("mrkdwn", "It works.", false, false), nil, nil)}}, nil
+		return Reply{Text: "It works.", Blocks: []slack.Block{slack.NewSectionBlock(slack.NewTextBlockObject("mrkdwn",
+			"It works.", false, false), nil, nil)}}, nil
 	}).Always().Describe("says so", "")
 	door := benchBot(b, answer).Handler()
-	body := []byte("command=%2Fconnection&text=status&team_id=T1&user_id=U1&channel_id=C1&api_app_id=A1&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2Fx")
+	body := []byte(
+		"command=%2Fconnection&text=status&team_id=T1&user_id=U1&channel_id=C1&api_app_id=A1&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2Fx")
 	b.ReportAllocs()
 	for b.Loop() {
 		w := httptest.NewRecorder()

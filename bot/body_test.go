@@ -36,15 +36,19 @@ func TestHeadersComeBeforeTheBody(t *testing.T) {
 		length int64
 		want   int
 	}{
-		"no headers":                  {http.Header{}, 10, 401},
-		"no headers, a long form":     {header("Content-Type", "application/x-www-form-urlencoded"), transport.LargestCheck + 1, 401},
+		"no headers": {http.Header{}, 10, 401},
+		"no headers, a long form": {header("Content-Type", "application/x-www-form-urlencoded"),
+			transport.LargestCheck + 1, 401},
 		"no headers, a form in parts": {header("Content-Type", "application/x-www-form-urlencoded"), -1, 401},
 		"no timestamp":                {header(transport.SignatureHeader, "v0="+form), 10, 401},
-		"no signature":                {header(transport.StampHeader, now, "Content-Type", "application/x-www-form-urlencoded"), 10, 401},
-		"a timestamp of an hour ago":  {header(transport.SignatureHeader, "v0="+form, transport.StampHeader, old), 10, 401},
-		"no form of a signature":      {header(transport.SignatureHeader, "v0=zz", transport.StampHeader, now), 10, 401},
-		"two signatures":              {header(transport.SignatureHeader, "v0="+form, transport.SignatureHeader, "v0="+form, transport.StampHeader, now), 10, 401},
-		"more than is ever taken":     {header(transport.SignatureHeader, "v0="+form, transport.StampHeader, now), transport.MaxBody + 1, 413},
+		"no signature": {header(transport.StampHeader, now, "Content-Type",
+			"application/x-www-form-urlencoded"), 10, 401},
+		"a timestamp of an hour ago": {header(transport.SignatureHeader, "v0="+form, transport.StampHeader, old), 10, 401},
+		"no form of a signature":     {header(transport.SignatureHeader, "v0=zz", transport.StampHeader, now), 10, 401},
+		"two signatures": {header(transport.SignatureHeader, "v0="+form, transport.SignatureHeader, "v0="+form,
+			transport.StampHeader, now), 10, 401},
+		"more than is ever taken": {header(transport.SignatureHeader, "v0="+form, transport.StampHeader, now),
+			transport.MaxBody + 1, 413},
 	} {
 		r := httptest.NewRequest(http.MethodPost, "/slack/events", unreadable{t})
 		r.Header, r.ContentLength = test.header, test.length
@@ -60,7 +64,8 @@ func TestHeadersComeBeforeTheBody(t *testing.T) {
 func TestCertificateCheck(t *testing.T) {
 	t.Parallel()
 	door := newSocketStage(t).bot().Handler()
-	for body, want := range map[string]int{"ssl_check=1&token=x": 200, "ssl_check=0&token=x": 401, "command=%2Fconnection": 401} {
+	for body, want := range map[string]int{"ssl_check=1&token=x": 200, "ssl_check=0&token=x": 401,
+		"command=%2Fconnection": 401} {
 		r := httptest.NewRequest(http.MethodPost, "/slack/events", strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		w := httptest.NewRecorder()
@@ -75,7 +80,9 @@ func TestCertificateCheck(t *testing.T) {
 func TestAnnouncedLengthTakesNoMemory(t *testing.T) {
 	door := newSocketStage(t).bot().Handler()
 	const most = 64 << 10
-	for _, headers := range []http.Header{{}, header(transport.SignatureHeader, "v0="+strings.Repeat("0", 64), transport.StampHeader, strconv.FormatInt(time.Now().Unix(), 10))} {
+	for _, headers := range []http.Header{{},
+		header(transport.SignatureHeader, "v0="+strings.Repeat("0", 64), transport.StampHeader,
+			strconv.FormatInt(time.Now().Unix(), 10))} {
 		r := httptest.NewRequest(http.MethodPost, "/slack/events", strings.NewReader(""))
 		r.Header, r.ContentLength = headers, transport.MaxBody
 		var before, after runtime.MemStats
@@ -95,8 +102,8 @@ func TestStalledBodiesHoldUpNobody(t *testing.T) {
 	b := stage.bot()
 	server := httptest.NewServer(b.Handler())
 	defer server.Close()
-	head := fmt.Sprintf("POST /slack/events HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n%s: v0=%s\r\n%s: %d\r\n\r\n{", transport.MaxBody, transport.SignatureHeader,
-		strings.Repeat("0", 64), transport.StampHeader, time.Now().Unix())
+	head := fmt.Sprintf("POST /slack/events HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n%s: v0=%s\r\n%s: %d\r\n\r\n{",
+		transport.MaxBody, transport.SignatureHeader, strings.Repeat("0", 64), transport.StampHeader, time.Now().Unix())
 	var answers []*bufio.Reader
 	for range transport.MostBodies + 8 {
 		conn, err := net.Dial("tcp", server.Listener.Addr().String())

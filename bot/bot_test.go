@@ -33,7 +33,8 @@ func TestHandlersAreChecked(t *testing.T) {
 		want     string
 	}{
 		{"two commands of one name", []Handler{command("/a"), command("/a")}, `two handlers for command "/a"`},
-		{"two events of one name", []Handler{event("team_join", "users:read"), event("team_join", "users:read")}, "two handlers"},
+		{"two events of one name", []Handler{event("team_join", "users:read"), event("team_join", "users:read")},
+			"two handlers"},
 		{"a command without a slash", []Handler{command("a")}, "a slash"},
 		{"a command without words", []Handler{OnCommand("/a", nil)}, "no description"},
 		{"an event without its scope", []Handler{event("app_mention")}, "app_mentions:read"},
@@ -46,7 +47,8 @@ func TestHandlersAreChecked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := New(Config{Install: in, SigningSecrets: []connection.Secret{"s"}, Handlers: test.handlers}); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := New(Config{Install: in, SigningSecrets: []connection.Secret{"s"},
+			Handlers: test.handlers}); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
 	}
@@ -60,14 +62,18 @@ func TestManifestRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprintf("%s %s %s", m.OAuthConfig.Scopes.Bot, m.Settings.EventSubscriptions.BotEvents, m.Settings.EventSubscriptions.RequestUrl); got != "[chat:write commands im:history] [app_uninstalled grid_migration_finished grid_migration_started message.im team_access_granted team_access_revoked tokens_revoked] https://bot.example.com/slack/events" {
+	if got := fmt.Sprintf("%s %s %s", m.OAuthConfig.Scopes.Bot, m.Settings.EventSubscriptions.BotEvents,
+		m.Settings.EventSubscriptions.RequestUrl); got != "[chat:write commands im:history] [app_uninstalled "+
+		"grid_migration_finished grid_migration_started message.im team_access_granted team_access_revoked tokens_revoked] "+
+		"https://bot.example.com/slack/events" {
 		t.Errorf("manifest: %s", got)
 	}
 	if len(m.OAuthConfig.Scopes.User) > 0 {
 		t.Errorf("user scopes that nobody declared: %s", m.OAuthConfig.Scopes.User)
 	}
 	sockets := m.OverSockets()
-	if out, err := json.Marshal(sockets); err != nil || strings.Contains(string(out), "/slack/events") || !sockets.Settings.SocketModeEnabled || m.Features.SlashCommands[0].Url == "" {
+	if out, err := json.Marshal(sockets); err != nil || strings.Contains(string(out), "/slack/events") ||
+		!sockets.Settings.SocketModeEnabled || m.Features.SlashCommands[0].Url == "" {
 		t.Errorf("over sockets: %s %v", out, err)
 	}
 	long := strings.Repeat("x", 200)
@@ -80,14 +86,18 @@ func TestManifestRules(t *testing.T) {
 	}{
 		{"a long name", Profile{Name: long}, ok, "https://a.example", "name has 200"},
 		{"a long description", Profile{Name: "a", Description: long}, ok, "https://a.example", "description has 200"},
-		{"a short long description", Profile{Name: "a", LongDescription: "short"}, ok, "https://a.example", "long_description"},
+		{"a short long description", Profile{Name: "a", LongDescription: "short"}, ok, "https://a.example",
+			"long_description"},
 		{"a colour's name", Profile{Name: "a", Color: "green"}, ok, "https://a.example", "background_color"},
 		{"plain http", profile, ok, "http://a.example", "https address"},
 		{"no scopes", profile, nil, "https://a.example", "0 bot scopes"},
-		{"a scope that is none", profile, []Handler{OnAction("a", nil, "Chat Write")}, "https://a.example", "not a scope's name"},
-		{"a user scope that is none", profile, []Handler{OnAction("a", nil, "chat:write").ActsFor("Search Read")}, "https://a.example", "not a scope's name"},
+		{"a scope that is none", profile, []Handler{OnAction("a", nil, "Chat Write")}, "https://a.example",
+			"not a scope's name"},
+		{"a user scope that is none", profile, []Handler{OnAction("a", nil, "chat:write").ActsFor("Search Read")},
+			"https://a.example", "not a scope's name"},
 	} {
-		if _, err := NewManifest(test.profile, test.handlers, test.url); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := NewManifest(test.profile, test.handlers, test.url); err == nil ||
+			!strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
 	}
@@ -177,14 +187,18 @@ func TestMemoryInboxCountsTheOldest(t *testing.T) {
 
 // InOrder counts for the handler that has it, and not for an event that has its name.
 func TestInOrderIsOfOneKind(t *testing.T) {
-	press := OnAction("app_uninstalled", func(context.Context, *Turn, *slack.InteractionCallback) (Reply, error) { return Reply{}, nil }).Slow().InOrder()
+	press := OnAction("app_uninstalled", func(context.Context, *Turn, *slack.InteractionCallback) (Reply,
+		error) {
+		return Reply{}, nil
+	}).Slow().InOrder()
 	gone := onGone(func() error { return nil })
 	for what, test := range map[string]struct {
 		event Handler
 		laned bool
 	}{"an action": {gone, false}, "the event": {gone.InOrder(), true}} {
 		b, _ := loggedBot(t, nil, press, test.event)
-		if _, err := b.accept(t.Context(), transport.Delivery{Kind: transport.KindEvents, Body: goneBody("Ev1")}); err != nil {
+		if _, err := b.accept(t.Context(), transport.Delivery{Kind: transport.KindEvents,
+			Body: goneBody("Ev1")}); err != nil {
 			t.Fatal(err)
 		}
 		events, err := b.workers.inbox.Claim(t.Context(), 1, nil)
@@ -207,8 +221,12 @@ func TestCallSurvivesAPanic(t *testing.T) {
 func TestEventsAreDecodedForTheHandler(t *testing.T) {
 	t.Parallel()
 	var got string
-	h := OnEvent("app_mention", func(_ context.Context, _ *Turn, e *slackevents.AppMentionEvent) error { got = e.Text; return nil }, "app_mentions:read")
-	if _, err := call(context.Background(), h, &Turn{}, json.RawMessage(`{"type":"app_mention","text":"hi"}`)); err != nil || got != "hi" {
+	h := OnEvent("app_mention", func(_ context.Context, _ *Turn, e *slackevents.AppMentionEvent) error {
+		got = e.Text
+		return nil
+	}, "app_mentions:read")
+	if _, err := call(context.Background(), h, &Turn{},
+		json.RawMessage(`{"type":"app_mention","text":"hi"}`)); err != nil || got != "hi" {
 		t.Errorf("got %q, %v", got, err)
 	}
 	var decode *decodeError
@@ -219,7 +237,8 @@ func TestEventsAreDecodedForTheHandler(t *testing.T) {
 
 func TestResponseURLHosts(t *testing.T) {
 	t.Parallel()
-	in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", SlackURL: "http://127.0.0.1:9", Store: struct{ install.Store }{}})
+	in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", SlackURL: "http://127.0.0.1:9",
+		Store: struct{ install.Store }{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +283,8 @@ func TestResponseIsNotRedirected(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	for _, code := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+	for _, code := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
 		status.Store(int64(code))
 		err := b.responses.post(t.Context(), connection.Secret(hooks.URL+"/response"), message{Text: "for one person"})
 		if err == nil || !strings.Contains(err.Error(), strconv.Itoa(code)) {
@@ -298,7 +318,8 @@ func TestStopIsBounded(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- b.Run(ctx) }()
 		body := []byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"app_uninstalled"}}`)
-		if _, err := b.workers.inbox.Add(ctx, &Event{ID: "Ev1", Kind: transport.KindEvents, Type: "app_uninstalled", Body: body}, false); err != nil {
+		if _, err := b.workers.inbox.Add(ctx, &Event{ID: "Ev1", Kind: transport.KindEvents, Type: "app_uninstalled",
+			Body: body}, false); err != nil {
 			t.Fatal(err)
 		}
 		<-started

@@ -12,8 +12,11 @@ import (
 
 // Slack's signatures are compared with the Installer's time, which is the database's; not with this machine's clock.
 func TestBotGoesByTheInstallersTime(t *testing.T) {
-	for off, want := range map[time.Duration]int{0: http.StatusOK, time.Hour: http.StatusUnauthorized, -time.Hour: http.StatusUnauthorized} {
-		in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", Store: noStore{}, Now: func() time.Time { return time.Now().Add(off) }})
+	for off, want := range map[time.Duration]int{0: http.StatusOK, time.Hour: http.StatusUnauthorized,
+		-time.Hour: http.StatusUnauthorized} {
+		in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", Store: noStore{}, Now: func() time.Time {
+			return time.Now().Add(off)
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -36,8 +36,8 @@ type scene struct {
 	finish   func()
 }
 
-// stage installs a bot with these handlers in Acme and returns the Slack it lives in. finish waits until everything that
-// was said is worked off; after it, nothing more happens.
+// stage installs a bot with these handlers in Acme and returns the Slack it lives in. finish waits until everything
+// that was said is worked off; after it, nothing more happens.
 func stage(t *testing.T, handlers ...bot.Handler) (sim *slacksim.Sim, finish func()) {
 	t.Helper()
 	s := play(t, handlers...)
@@ -48,7 +48,8 @@ func stage(t *testing.T, handlers ...bot.Handler) (sim *slacksim.Sim, finish fun
 func catalogue(handlers []bot.Handler) []connection.Scope {
 	var scopes []connection.Scope
 	for _, name := range bot.Scopes(handlers) {
-		scopes = append(scopes, connection.Scope{Name: name, Label: "Use " + name, Why: "To try " + name + ".", Feature: "try " + name, Optional: name != "chat:write" && name != "commands"})
+		scopes = append(scopes, connection.Scope{Name: name, Label: "Use " + name, Why: "To try " + name + ".",
+			Feature: "try " + name, Optional: name != "chat:write" && name != "commands"})
 	}
 	return scopes
 }
@@ -84,13 +85,16 @@ func playWith(t testing.TB, database string, change func(*bot.Config), handlers 
 	if err != nil {
 		t.Fatal(err)
 	}
-	sim := slacksim.New(slacksim.Config{App: slacksim.App{ID: "A0PARROT01", Name: "Parrot", ClientID: "1.2", ClientSecret: "client-secret", SigningSecret: "signing-secret",
-		RedirectURLs: []string{"https://bot.example.com/"}, Events: m.Settings.EventSubscriptions.BotEvents, HomeTab: true, MessagesTab: true}})
+	sim := slacksim.New(slacksim.Config{App: slacksim.App{ID: "A0PARROT01", Name: "Parrot", ClientID: "1.2",
+		ClientSecret: "client-secret", SigningSecret: "signing-secret",
+		RedirectURLs: []string{"https://bot.example.com/"}, Events: m.Settings.EventSubscriptions.BotEvents, HomeTab: true,
+		MessagesTab: true}})
 	sim.AddSmallWorld()
 	if err := sim.Start("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	in, err := install.New(install.Config{App: install.App{Name: "Parrot"}, SlackURL: sim.URL(), PublicURL: "https://bot.example.com", Scopes: catalogue(handlers), Store: db})
+	in, err := install.New(install.Config{App: install.App{Name: "Parrot"}, SlackURL: sim.URL(),
+		PublicURL: "https://bot.example.com", Scopes: catalogue(handlers), Store: db})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,17 +119,21 @@ func playWith(t testing.TB, database string, change func(*bot.Config), handlers 
 	ended := make(chan error, 1)
 	go func() { ended <- b.Run(ctx) }()
 
-	back, err := sim.Authorize(ctx, sim.URL()+"/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=https://bot.example.com/slack/oauth_redirect&scope="+strings.Join(m.OAuthConfig.Scopes.Bot, ","), slacksim.AcmeAdmin, slacksim.Choice{})
+	back, err := sim.Authorize(ctx, sim.URL()+
+		"/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=https://bot.example.com/slack/oauth_redirect&scope="+
+		strings.Join(m.OAuthConfig.Scopes.Bot, ","), slacksim.AcmeAdmin, slacksim.Choice{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	code := strings.Split(strings.SplitAfter(back, "code=")[1], "&")[0]
-	granted, err := slack.GetOAuthV2ResponseContext(ctx, in.Slack().HTTP, "1.2", "client-secret", code, "https://bot.example.com/slack/oauth_redirect", slack.OAuthOptionAPIURL(sim.URL()+"/api/"))
+	granted, err := slack.GetOAuthV2ResponseContext(ctx, in.Slack().HTTP, "1.2", "client-secret", code,
+		"https://bot.example.com/slack/oauth_redirect", slack.OAuthOptionAPIURL(sim.URL()+"/api/"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := db.Put(ctx, connection.Connection{Key: connection.Key{AppID: granted.AppID, TeamID: granted.Team.ID}, TokenPair: connection.TokenPair{Token: connection.Secret(granted.AccessToken)},
-		BotUserID: granted.BotUserID, Scopes: connection.SplitScopes(granted.Scope), State: connection.Active, InstalledAt: time.Now()}); err != nil {
+	if _, _, err := db.Put(ctx, connection.Connection{Key: connection.Key{AppID: granted.AppID, TeamID: granted.Team.ID},
+		TokenPair: connection.TokenPair{Token: connection.Secret(granted.AccessToken)}, BotUserID: granted.BotUserID,
+		Scopes: connection.SplitScopes(granted.Scope), State: connection.Active, InstalledAt: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	if err := sim.Invite(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, granted.BotUserID); err != nil {
@@ -186,7 +194,8 @@ func said(sim *slacksim.Sim, channel, text string) int {
 	return n
 }
 
-var echo = bot.OnMessage(`^say (.+)`, func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+var echo = bot.OnMessage(`^say (.+)`, func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply,
+	error) {
 	return bot.Reply{Text: "message: " + t.Match[1]}, nil
 }, "im:history", "channels:history", "chat:write")
 
@@ -264,7 +273,10 @@ func TestCommandsAnswerInTime(t *testing.T) {
 			<-release
 			return bot.Reply{Text: "Here I am."}, nil
 		}).Describe("takes its time", ""),
-		bot.OnCommand("/panic", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) { panic("out of luck") }).Describe("panics", ""),
+		bot.OnCommand("/panic", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply,
+			error) {
+			panic("out of luck")
+		}).Describe("panics", ""),
 		bot.OnCommand("/files", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
 			return bot.Reply{Text: "unreachable"}, nil
 		}).Describe("needs more", ""),
@@ -274,17 +286,20 @@ func TestCommandsAnswerInTime(t *testing.T) {
 	}
 	sim, _ := stage(t, handlers...)
 	reply, err := sim.Command(context.Background(), slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/slow")
-	if err != nil || reply.Status != 200 || reply.Took > 3*time.Second || !strings.Contains(reply.Text, "takes longer than Slack lets me wait") {
+	if err != nil || reply.Status != 200 || reply.Took > 3*time.Second ||
+		!strings.Contains(reply.Text, "takes longer than Slack lets me wait") {
 		t.Errorf("slow: %v %d after %v: %q", err, reply.Status, reply.Took, reply.Text)
 	}
 	close(release)
 	wait(t, sim, "the late answer", func() bool { return said(sim, slacksim.AcmeGeneral, "Here I am.") == 1 })
 	reply, err = sim.Command(context.Background(), slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/panic")
 	// A panic after the answer costs that answer's second part and no more.
-	if boom, err := sim.Command(context.Background(), slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/boom"); err != nil || boom.Text != "Wait for it." {
+	if boom, err := sim.Command(context.Background(), slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/boom"); err != nil ||
+		boom.Text != "Wait for it." {
 		t.Errorf("boom: %v %q", err, boom.Text)
 	}
-	if err != nil || reply.Status != 200 || !strings.Contains(reply.Text, "Something went wrong on our side.") || strings.Contains(reply.Text, "Nothing was changed") || strings.Contains(reply.Text, "luck") {
+	if err != nil || reply.Status != 200 || !strings.Contains(reply.Text, "Something went wrong on our side.") ||
+		strings.Contains(reply.Text, "Nothing was changed") || strings.Contains(reply.Text, "luck") {
 		t.Errorf("panic: %v %d %q", err, reply.Status, reply.Text)
 	}
 }

@@ -89,7 +89,8 @@ func workAll(t *testing.T, database, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := bot.New(bot.Config{Install: in, Inbox: inbox, SigningSecrets: []connection.Secret{"s"}, Handlers: mortal, Lease: lease})
+	b, err := bot.New(bot.Config{Install: in, Inbox: inbox, SigningSecrets: []connection.Secret{"s"}, Handlers: mortal,
+		Lease: lease})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,20 +115,23 @@ func TestWhatEndsTheProcessIsBuried(t *testing.T) {
 		workAll(t, os.Getenv(childDatabase), os.Getenv(childKey))
 		return
 	}
-	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite,
+		"postgres": storagetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const innocents = 40
 			database, key := fresh(t), seal.NewKey()
 			db, events := openInbox(t, database, key, inbox.Config{})
 			put := func(id, kind, name string, body string) {
-				e := bot.Event{ID: id, Kind: kind, Type: name, Key: connection.Key{AppID: "A1", TeamID: "T1"}, Received: time.Now(), Body: []byte(body)}
+				e := bot.Event{ID: id, Kind: kind, Type: name, Key: connection.Key{AppID: "A1", TeamID: "T1"}, Received: time.Now(),
+					Body: []byte(body)}
 				if _, err := events.Add(ctx, &e, false); err != nil {
 					t.Fatal(err)
 				}
 			}
 			mention := func(id, text string) {
-				put(id, "events_api", "app_mention", fmt.Sprintf(`{"type":"event_callback","event_id":%q,"api_app_id":"A1","team_id":"T1","event":{"type":"app_mention","user":"U1","channel":"C1","text":%q}}`, id, text))
+				put(id, "events_api", "app_mention", fmt.Sprintf(
+					`{"type":"event_callback","event_id":%q,"api_app_id":"A1","team_id":"T1","event":{"type":"app_mention","user":"U1","channel":"C1","text":%q}}`, id, text))
 			}
 			for i := range innocents {
 				mention(fmt.Sprint("Ev", i), "hi")

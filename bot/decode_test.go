@@ -67,7 +67,8 @@ func TestOddPartsCostNoPress(t *testing.T) {
 			"state":{"values":{"b":{"a":{"type":"plain_text_input","value":"typed","selected_date_time":"soon"}}}},
 			"actions":[{"type":"button","action_id":"go","block_id":"b","value":"1","text":{"type":"plain_text","text":"Go","emoji":"yes"}}]}`, blocks)
 		i, _, err := lenient.Decode[interaction]([]byte(body))
-		if err != nil || i.User.ID != "U1" || len(i.Actions) != 1 || i.Actions[0].ActionID != "go" || i.Org || i.ResponseURL == "" {
+		if err != nil || i.User.ID != "U1" || len(i.Actions) != 1 || i.Actions[0].ActionID != "go" || i.Org ||
+			i.ResponseURL == "" {
 			t.Errorf("%s: routed by %+v (%v)", name, i, err)
 		}
 		c, left, err := lenient.Decode[slack.InteractionCallback]([]byte(body))
@@ -75,10 +76,12 @@ func TestOddPartsCostNoPress(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if a := c.ActionCallback.BlockActions; len(a) != 1 || a[0].ActionID != "go" || a[0].Value != "1" || a[0].Text.Text != "Go" {
+		if a := c.ActionCallback.BlockActions; len(a) != 1 || a[0].ActionID != "go" || a[0].Value != "1" ||
+			a[0].Text.Text != "Go" {
 			t.Errorf("%s: actions: %+v", name, a)
 		}
-		if c.User.ID != "U1" || c.Channel.ID != "C1" || c.ResponseURL == "" || c.TriggerID == "" || c.Message.Text != "Shall I?" || c.View.CallbackID != "form" {
+		if c.User.ID != "U1" || c.Channel.ID != "C1" || c.ResponseURL == "" || c.TriggerID == "" ||
+			c.Message.Text != "Shall I?" || c.View.CallbackID != "form" {
 			t.Errorf("%s: left of the press: %+v", name, c)
 		}
 		if got := c.BlockActionState; got == nil || got.Values["b"]["a"].Value != "typed" {
@@ -103,7 +106,8 @@ func TestRoutingIsLenient(t *testing.T) {
 			continue
 		}
 		k, team := i.key("")
-		if k.EnterpriseID != "E1" || k.TeamID != "" || team != "T1" || i.User.ID != "U1" || i.Actions[len(i.Actions)-1].ActionID != "go" {
+		if k.EnterpriseID != "E1" || k.TeamID != "" || team != "T1" || i.User.ID != "U1" ||
+			i.Actions[len(i.Actions)-1].ActionID != "go" {
 			t.Errorf("%s: %+v for %s in %s", body, i, k, team)
 		}
 	}
@@ -122,7 +126,9 @@ func TestWhatIsNoPayloadIsAnError(t *testing.T) {
 // Whatever JSON object comes as a press, its handler gets who pressed what, and where to answer.
 func FuzzDecode(f *testing.F) {
 	for _, block := range odd {
-		f.Add([]byte(`{"type":"block_actions","user":{"id":"U1"},"response_url":"https://x","message":{"text":"t","blocks":[` + block + `]},"actions":[{"action_id":"go","block_id":"b"}]}`))
+		f.Add(
+			[]byte(`{"type":"block_actions","user":{"id":"U1"},"response_url":"https://x","message":{"text":"t","blocks":[` +
+				block + `]},"actions":[{"action_id":"go","block_id":"b"}]}`))
 	}
 	f.Add([]byte(`{"type":"view_submission","view":{"state":{"values":{"b":{"a":{"value":7}}}}},"state":[]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {

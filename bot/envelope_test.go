@@ -15,7 +15,8 @@ func TestOwn(t *testing.T) {
 		{"another bot", "message", inner{User: "U7", BotID: "B7"}, false},
 		{"another bot's mention", "app_mention", inner{BotID: "B7", AppID: "A7"}, false},
 		{"our app by another bot id", "message", inner{BotID: "B7", AppID: "A1"}, true},
-		{"our app in the bot's profile", "app_mention", inner{User: "U7", BotID: "B7", BotProfile: []byte(`{"app_id":"A1"}`)}, true},
+		{"our app in the bot's profile", "app_mention", inner{User: "U7", BotID: "B7", BotProfile: []byte(`{"app_id":"A1"}`)},
+			true},
 		{"our metadata", "message_metadata_posted", inner{UserID: "U7", AppID: "A1"}, true},
 		{"our file", "file_shared", inner{UserID: "UBOT"}, true},
 		{"another bot reacted", "reaction_added", inner{User: "U7", BotID: "B7"}, false},
@@ -45,11 +46,13 @@ func TestOneMessageOneHandler(t *testing.T) {
 		asMention bool
 	}{
 		{"mention in a channel", inner{User: "U1", Channel: "C1", ChannelType: "channel", Text: "<@UBOT> hi"}, false, true},
-		{"mention with a name", inner{User: "U1", Channel: "C1", ChannelType: "channel", Text: "hi <@UBOT|bot>"}, false, true},
+		{"mention with a name", inner{User: "U1", Channel: "C1", ChannelType: "channel", Text: "hi <@UBOT|bot>"}, false,
+			true},
 		{"no mention", inner{User: "U1", Channel: "C1", ChannelType: "channel", Text: "hi"}, true, true},
 		{"mention in a direct message", inner{User: "U1", Channel: "D1", ChannelType: "im", Text: "<@UBOT> hi"}, true, false},
 		{"an edit", inner{User: "U1", Channel: "C1", ChannelType: "channel", Subtype: "message_changed"}, false, true},
-		{"another bot's message", inner{User: "U1", BotID: "B7", Channel: "C1", ChannelType: "channel", Text: "hi"}, true, true},
+		{"another bot's message", inner{User: "U1", BotID: "B7", Channel: "C1", ChannelType: "channel", Text: "hi"}, true,
+			true},
 		{"nobody's message", inner{Channel: "C1", ChannelType: "channel", Text: "hi"}, false, true},
 		{"a hidden message", inner{User: "U1", Channel: "C1", ChannelType: "channel", Hidden: true}, false, true},
 		{"where nobody listens", inner{User: "U1", Channel: "G1", ChannelType: "group", Text: "hi"}, false, true},
@@ -73,7 +76,8 @@ func TestOddEnvelopes(t *testing.T) {
 		`{"type":"event_callback","event_id":"Ev1","team_id":["T1"],"event":{"type":"message"}}`:                                                                                                   false,
 		`{"type":"event_callback","event_id":"Ev1","team_id":"T1","authorizations":[{"team_id":["T2"]}],"event":{"type":"message"}}`:                                                               false,
 	} {
-		if e, err := decodeEnvelope([]byte(body)); (err == nil) != want || want && (e.EventID != "Ev1" || e.TeamID != "T1" || e.Inner.Type != "message") {
+		if e, err := decodeEnvelope([]byte(body)); (err == nil) != want || want &&
+			(e.EventID != "Ev1" || e.TeamID != "T1" || e.Inner.Type != "message") {
 			t.Errorf("%s: %v, %+v", body, err, e)
 		}
 	}
@@ -81,9 +85,13 @@ func TestOddEnvelopes(t *testing.T) {
 
 // No body, however odd, panics, and what decodes has what the inbox needs.
 func FuzzEnvelope(f *testing.F) {
-	f.Add([]byte(`{"type":"event_callback","event_id":"Ev1","team_id":"T1","event":{"type":"message","user":"U1","text":"hi"}}`))
+	f.Add(
+		[]byte(
+			`{"type":"event_callback","event_id":"Ev1","team_id":"T1","event":{"type":"message","user":"U1","text":"hi"}}`))
 	f.Add([]byte(`{"type":"url_verification","challenge":"c"}`))
-	f.Add([]byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"user_change","user":{"id":"U1"}},"authorizations":[null]}`))
+	f.Add(
+		[]byte(
+			`{"type":"event_callback","event_id":"Ev1","event":{"type":"user_change","user":{"id":"U1"}},"authorizations":[null]}`))
 	f.Add([]byte(`{"type":"event_callback","event":null}`))
 	f.Add([]byte(`[]`))
 	f.Fuzz(func(t *testing.T, body []byte) {

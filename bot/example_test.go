@@ -69,7 +69,8 @@ func ExampleOnView() {
 		return bot.Reply{Text: "Plan something?", Blocks: []slack.Block{slack.NewActionBlock("", button)}}, nil
 	}).Describe("Plan something", "")
 
-	open := bot.OnAction("plan_open", func(ctx context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+	open := bot.OnAction("plan_open", func(ctx context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply,
+		error) {
 		day := slack.NewInputBlock("day", text("Day"), nil, slack.NewPlainTextInputBlockElement(nil, "name"))
 		_, err := t.OpenView(ctx, slack.ModalViewRequest{
 			Type: slack.VTModal, CallbackID: "plan", Title: text("Plan"), Submit: text("Plan it"),

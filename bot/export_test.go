@@ -9,8 +9,9 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// Whose is the key that a delivery's connection is looked up by, for tests from outside the package. kind 0 is an event, 1 a command in
-// a form, 2 a command in a socket's JSON, 3 an interaction; false: it could not be read, so nothing is looked up.
+// Whose is the key that a delivery's connection is looked up by, for tests from outside the package. kind 0 is an
+// event, 1 a command in a form, 2 a command in a socket's JSON, 3 an interaction; false: it could not be read, so
+// nothing is looked up.
 func Whose(kind byte, body []byte, appID string) (k connection.Key, team string, ok bool) {
 	switch kind {
 	case 0:

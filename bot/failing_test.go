@@ -23,7 +23,8 @@ import (
 // raw is the database without our code.
 func (s scene) raw(t *testing.T) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+strings.TrimPrefix(s.database, "sqlite:")+"?_pragma=busy_timeout(3000)&_txlock=immediate")
+	db, err := sql.Open("sqlite", "file:"+strings.TrimPrefix(s.database, "sqlite:")+
+		"?_pragma=busy_timeout(3000)&_txlock=immediate")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,8 @@ func TestReplayOfSlowWorkIsAnswered(t *testing.T) {
 		t.Fatal("not done")
 	}
 	if runs.Load() == before || said(sim, slacksim.AcmeGeneral, "Here is your report.") != 1 {
-		t.Errorf("ran %d times, event done, and the answer was said %d times", runs.Load()-before, said(sim, slacksim.AcmeGeneral, "Here is your report."))
+		t.Errorf("ran %d times, event done, and the answer was said %d times", runs.Load()-before,
+			said(sim, slacksim.AcmeGeneral, "Here is your report."))
 	}
 }
 
@@ -138,8 +140,10 @@ func TestSlowButtonInTheHome(t *testing.T) {
 		t.Fatal(err, len(cs))
 	}
 	k := cs[0].Key
-	payload := fmt.Sprintf(`{"type":"block_actions","api_app_id":%q,"team":{"id":%q},"user":{"id":%q,"team_id":%q},"view":{"type":"home","team_id":%q},"actions":[{"action_id":"export","block_id":"b","type":"button"}]}`, k.AppID, k.TeamID, slacksim.AcmeAdmin, k.TeamID, k.TeamID)
-	e := bot.Event{ID: "work-1", Kind: "interactive", Type: "action export", Key: k, Received: time.Now(), Body: []byte(`{"payload":` + payload + `}`)}
+	payload := fmt.Sprintf(
+		`{"type":"block_actions","api_app_id":%q,"team":{"id":%q},"user":{"id":%q,"team_id":%q},"view":{"type":"home","team_id":%q},"actions":[{"action_id":"export","block_id":"b","type":"button"}]}`, k.AppID, k.TeamID, slacksim.AcmeAdmin, k.TeamID, k.TeamID)
+	e := bot.Event{ID: "work-1", Kind: "interactive", Type: "action export", Key: k, Received: time.Now(),
+		Body: []byte(`{"payload":` + payload + `}`)}
 	if _, err := s.inbox.Add(ctx, &e, false); err != nil {
 		t.Fatal(err)
 	}
@@ -153,8 +157,8 @@ func TestSlowButtonInTheHome(t *testing.T) {
 	}
 }
 
-// The records are too slow to say whether slow work is kept: the person is not told that nothing was begun, and it is done at
-// most once.
+// The records are too slow to say whether slow work is kept: the person is not told that nothing was begun, and it is
+// done at most once.
 func TestNotCertainWhetherBegun(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
@@ -168,7 +172,8 @@ func TestNotCertainWhetherBegun(t *testing.T) {
 		t.Fatal(err)
 	}
 	ack, err := s.sim.Command(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/pay")
-	if err != nil || ack.Status != 200 || ack.Took > 3*time.Second || !strings.Contains(ack.Text, "not certain whether this was begun") {
+	if err != nil || ack.Status != 200 || ack.Took > 3*time.Second || !strings.Contains(ack.Text, "not certain whether "+
+		"this was begun") {
 		t.Errorf("%v %d after %v: %q", err, ack.Status, ack.Took, ack.Text)
 	}
 	if err := tx.Rollback(); err != nil {
@@ -186,7 +191,8 @@ func TestErrorsHoldNoAddress(t *testing.T) {
 	var address atomic.Value
 	h := bot.OnCommand("/leak", func(_ context.Context, t *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {
 		address.Store(c.ResponseURL)
-		return bot.Reply{}, fmt.Errorf("post the report: %v", errors.New("Post "+c.ResponseURL+": refused")) // %v, as people write
+		// %v, as people write
+		return bot.Reply{}, fmt.Errorf("post the report: %v", errors.New("Post "+c.ResponseURL+": refused"))
 	}, "chat:write").Describe("x", "").Slow()
 	s := play(t, h)
 	if _, err := s.sim.Command(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/leak"); err != nil {
@@ -201,7 +207,8 @@ func TestErrorsHoldNoAddress(t *testing.T) {
 	}) {
 		t.Fatal("no error is kept")
 	}
-	if strings.Contains(kept, address.Load().(string)) || !strings.Contains(kept, "post the report") || !strings.Contains(kept, "[address]") {
+	if strings.Contains(kept, address.Load().(string)) || !strings.Contains(kept, "post the report") ||
+		!strings.Contains(kept, "[address]") {
 		t.Errorf("kept: %q", kept)
 	}
 }

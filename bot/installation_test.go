@@ -34,7 +34,8 @@ func TestTurnReachesNoOtherWorkspace(t *testing.T) {
 		t.Key, t.Connection, t.TeamID = other.Key, other, other.TeamID
 		var f found
 		_, f.acts = t.AsUser(ctx)
-		f.health, f.checked, f.grant, f.page = t.Health(), t.Check(ctx), t.Install.Grant(links.GrantRequest{}), t.Install.StartPage()
+		f.health, f.checked, f.grant, f.page = t.Health(), t.Check(ctx), t.Install.Grant(links.GrantRequest{}),
+			t.Install.StartPage()
 		f.history, _ = t.Install.History(ctx, 10)
 		if f.health.Connection.ID != own || f.checked.Connection.ID != own {
 			return bot.Reply{}, errors.New("another workspace's connection")
@@ -44,12 +45,14 @@ func TestTurnReachesNoOtherWorkspace(t *testing.T) {
 	}, "chat:write").Describe("reaches out", ""))
 	now := time.Now()
 	var err error
-	other, _, err = s.db.Put(ctx, connection.Connection{Key: connection.Key{AppID: "A0PARROT01", TeamID: slacksim.Birch}, TeamName: "Birch", TokenPair: connection.TokenPair{Token: "xoxb-of-birch"},
-		State: connection.Active, InstalledBy: slacksim.BirchAdmin, InstalledAt: now, AuthorizedBy: slacksim.BirchAdmin, AuthorizedAt: now})
+	other, _, err = s.db.Put(ctx, connection.Connection{Key: connection.Key{AppID: "A0PARROT01", TeamID: slacksim.Birch},
+		TeamName: "Birch", TokenPair: connection.TokenPair{Token: "xoxb-of-birch"}, State: connection.Active,
+		InstalledBy: slacksim.BirchAdmin, InstalledAt: now, AuthorizedBy: slacksim.BirchAdmin, AuthorizedAt: now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := connection.UserToken{TokenOwner: connection.TokenOwner{Key: other.Key, UserID: slacksim.AcmeMember}, TokenPair: connection.TokenPair{Token: "xoxp-of-birch"}, GrantedAt: now}
+	u := connection.UserToken{TokenOwner: connection.TokenOwner{Key: other.Key, UserID: slacksim.AcmeMember},
+		TokenPair: connection.TokenPair{Token: "xoxp-of-birch"}, GrantedAt: now}
 	if err := s.db.AddUser(ctx, u); err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +81,8 @@ func TestInstallationTakesNoKey(t *testing.T) {
 			m := of.Method(i)
 			for in := range m.Type.NumIn() {
 				switch m.Type.In(in) {
-				case reflect.TypeFor[connection.Key](), reflect.TypeFor[connection.Connection](), reflect.TypeFor[connection.TokenOwner](), reflect.TypeFor[connection.UserToken]():
+				case reflect.TypeFor[connection.Key](), reflect.TypeFor[connection.Connection](),
+					reflect.TypeFor[connection.TokenOwner](), reflect.TypeFor[connection.UserToken]():
 					t.Errorf("%s.%s takes a %s", of, m.Name, m.Type.In(in))
 				}
 			}

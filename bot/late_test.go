@@ -25,7 +25,10 @@ const ackSoon = 200 * time.Millisecond
 func hurried(t *testing.T, handlers ...bot.Handler) (s scene, numbers *prometheus.Registry) {
 	t.Helper()
 	numbers = prometheus.NewRegistry()
-	s = playWith(t, storagetest.SQLite(t), func(c *bot.Config) { bot.AckWithin(ackSoon)(c); c.Metrics = numbers }, handlers...)
+	s = playWith(t, storagetest.SQLite(t), func(c *bot.Config) {
+		bot.AckWithin(ackSoon)(c)
+		c.Metrics = numbers
+	}, handlers...)
 	return s, numbers
 }
 
@@ -82,14 +85,20 @@ func TestLateAnswerArrives(t *testing.T) {
 	release := make(chan bot.Reply)
 	work := held(release)
 	s, numbers := hurried(t,
-		bot.OnCommand("/late", func(ctx context.Context, _ *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) { return work(ctx) }, "chat:write").Describe("takes its time", ""),
+		bot.OnCommand("/late", func(ctx context.Context, _ *bot.Turn, _ *slack.SlashCommand) (bot.Reply,
+			error) {
+			return work(ctx)
+		}, "chat:write").Describe("takes its time", ""),
 		bot.OnAction("late", func(ctx context.Context, _ *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
 			return work(ctx)
 		}, "chat:write"))
-	if r := command(t, s, slacksim.AcmeMember, "/late"); !strings.Contains(r.Text, "The answer follows here") || r.Took > time.Second {
+	if r := command(t, s, slacksim.AcmeMember, "/late"); !strings.Contains(r.Text, "The answer follows here") ||
+		r.Took > time.Second {
 		t.Fatalf("the acknowledgement, after %v: %q", r.Took, r.Text)
 	}
-	release <- bot.Reply{Text: "Here it is.", Then: func(context.Context) (bot.Reply, error) { return bot.Reply{Text: "And more."}, nil }}
+	release <- bot.Reply{Text: "Here it is.", Then: func(context.Context) (bot.Reply, error) {
+		return bot.Reply{Text: "And more."}, nil
+	}}
 	answered(t, s, "Here it is.")
 	answered(t, s, "And more.")
 	if n := said(s.sim, slacksim.AcmeGeneral, "The answer follows here"); n != 0 {
@@ -110,7 +119,9 @@ func TestLateAnswerThatSlackRefuses(t *testing.T) {
 	t.Parallel()
 	release := make(chan bot.Reply)
 	work := held(release)
-	s, numbers := hurried(t, bot.OnCommand("/late", func(ctx context.Context, _ *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) { return work(ctx) }, "chat:write").Describe("takes its time", ""))
+	s, numbers := hurried(t, bot.OnCommand("/late",
+		func(ctx context.Context, _ *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) { return work(ctx) },
+		"chat:write").Describe("takes its time", ""))
 	for _, method := range []string{"response_url", "chat.postEphemeral"} {
 		s.sim.Inject(slacksim.Fault{Method: method, Status: 404, Body: "expired_url"})
 		command(t, s, slacksim.AcmeMember, "/late")
@@ -175,15 +186,17 @@ func openForm(t *testing.T, s scene) string {
 	return views[0].ID
 }
 
-var asksForForm = bot.OnCommand("/form", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
-	view := modal("")
-	view.CallbackID, view.PrivateMetadata, view.Submit = "form", "kept", slack.NewTextBlockObject("plain_text", "Send", false, false)
-	if err := view.Blocks.UnmarshalJSON([]byte(formBlocks)); err != nil {
+var asksForForm = bot.OnCommand("/form",
+	func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+		view := modal("")
+		view.CallbackID, view.PrivateMetadata, view.Submit = "form", "kept",
+			slack.NewTextBlockObject("plain_text", "Send", false, false)
+		if err := view.Blocks.UnmarshalJSON([]byte(formBlocks)); err != nil {
+			return bot.Reply{}, err
+		}
+		_, err := t.OpenView(ctx, view)
 		return bot.Reply{}, err
-	}
-	_, err := t.OpenView(ctx, view)
-	return bot.Reply{}, err
-}, "chat:write").Describe("opens a form", "")
+	}, "chat:write").Describe("opens a form", "")
 
 // What is wrong with a form that was answered late is shown in the form, which has what the person put in; it can be
 // sent again.
@@ -191,14 +204,16 @@ func TestLateFormShowsItsErrors(t *testing.T) {
 	t.Parallel()
 	release := make(chan bot.Reply)
 	work := held(release)
-	s, _ := hurried(t, asksForForm, bot.OnView("form", func(ctx context.Context, _ *bot.Turn, v *slack.InteractionCallback) (bot.Reply, error) {
-		if v.View.State.Values["project"]["a"].Value == "second" && v.View.PrivateMetadata == "kept" {
-			return bot.Reply{Text: "Saved."}, nil
-		}
-		return work(ctx)
-	}))
+	s, _ := hurried(t, asksForForm, bot.OnView("form",
+		func(ctx context.Context, _ *bot.Turn, v *slack.InteractionCallback) (bot.Reply, error) {
+			if v.View.State.Values["project"]["a"].Value == "second" && v.View.PrivateMetadata == "kept" {
+				return bot.Reply{Text: "Saved."}, nil
+			}
+			return work(ctx)
+		}))
 	id := openForm(t, s)
-	inputs := map[string]map[string]string{"project": {"a": "none <such>"}, "size": {"a": "l"}, "due": {"a": "2026-12-01"}, "who": {"a": slacksim.AcmeMember}}
+	inputs := map[string]map[string]string{"project": {"a": "none <such>"}, "size": {"a": "l"}, "due": {"a": "2026-12-01"},
+		"who": {"a": slacksim.AcmeMember}}
 	if _, err := s.sim.SubmitView(ctx, slacksim.AcmeMember, id, inputs); err != nil {
 		t.Fatal(err)
 	}
@@ -206,15 +221,18 @@ func TestLateFormShowsItsErrors(t *testing.T) {
 	if !strings.Contains(shown(), "takes longer") {
 		t.Errorf("meanwhile it shows %s", shown())
 	}
-	release <- bot.Reply{Errors: map[string]string{"project": "There is no such project.", "elsewhere": "And it is Sunday."}}
+	release <- bot.Reply{Errors: map[string]string{"project": "There is no such project.",
+		"elsewhere": "And it is Sunday."}}
 	wait(t, s.sim, "the errors", func() bool { return strings.Contains(shown(), "There is no such project.") })
-	for _, part := range []string{"And it is Sunday.", "Which *project*?", `"initial_value":"none <such>"`, `"initial_option":{"text":`, `"initial_date":"2026-12-01"`, `"initial_users":["` + slacksim.AcmeMember + `"]`} {
+	for _, part := range []string{"And it is Sunday.", "Which *project*?", `"initial_value":"none <such>"`,
+		`"initial_option":{"text":`, `"initial_date":"2026-12-01"`, `"initial_users":["` + slacksim.AcmeMember + `"]`} {
 		if !strings.Contains(strings.NewReplacer(`\u003c`, "<", `\u003e`, ">").Replace(shown()), part) {
 			t.Errorf("it does not show %s: %s", part, shown())
 		}
 	}
 	inputs["project"]["a"] = "second"
-	if ack, err := s.sim.SubmitView(ctx, slacksim.AcmeMember, id, inputs); err != nil || ack.Err != "" || !strings.Contains(shown(), "Saved.") {
+	if ack, err := s.sim.SubmitView(ctx, slacksim.AcmeMember, id, inputs); err != nil || ack.Err != "" ||
+		!strings.Contains(shown(), "Saved.") {
 		t.Errorf("sent again: %v %+v %s", err, ack, shown())
 	}
 }
@@ -224,16 +242,18 @@ func TestLateFormIsAnswered(t *testing.T) {
 	t.Parallel()
 	release := make(chan bot.Reply)
 	work := held(release)
-	s, _ := hurried(t, asksForForm, bot.OnView("form", func(ctx context.Context, _ *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
-		return work(ctx)
-	}))
+	s, _ := hurried(t, asksForForm, bot.OnView("form",
+		func(ctx context.Context, _ *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+			return work(ctx)
+		}))
 	page := modal("The page.")
 	for _, test := range []struct {
 		reply bot.Reply
 		want  string
 	}{{bot.Reply{}, "Done."}, {bot.Reply{Text: "Saved it."}, "Saved it."}, {bot.Reply{View: &page}, "The page."}} {
 		id := openForm(t, s)
-		if _, err := s.sim.SubmitView(ctx, slacksim.AcmeMember, id, map[string]map[string]string{"size": {"a": "l"}}); err != nil {
+		if _, err := s.sim.SubmitView(ctx, slacksim.AcmeMember, id,
+			map[string]map[string]string{"size": {"a": "l"}}); err != nil {
 			t.Fatal(err)
 		}
 		release <- test.reply
@@ -246,14 +266,17 @@ func TestLateFormIsAnswered(t *testing.T) {
 	}
 
 	id := openForm(t, s)
-	if _, err := s.sim.SubmitView(ctx, slacksim.AcmeMember, id, map[string]map[string]string{"size": {"a": "l"}}); err != nil {
+	if _, err := s.sim.SubmitView(ctx, slacksim.AcmeMember, id,
+		map[string]map[string]string{"size": {"a": "l"}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.sim.CloseView(ctx, slacksim.AcmeMember, id, true); err != nil {
 		t.Fatal(err)
 	}
 	release <- bot.Reply{Errors: map[string]string{"project": "There is no such project."}}
-	wait(t, s.sim, "a direct message", func() bool { return said(s.sim, s.sim.DM(slacksim.AcmeMember), "There is no such project.") == 1 })
+	wait(t, s.sim, "a direct message", func() bool {
+		return said(s.sim, s.sim.DM(slacksim.AcmeMember), "There is no such project.") == 1
+	})
 }
 
 // What Opens builds has an end, so that the acknowledgement goes out in time: nothing is begun, and the person is told.
@@ -265,18 +288,23 @@ func TestOpensDoesNotHoldUpTheAcknowledgement(t *testing.T) {
 		return bot.Reply{}, nil
 	}
 	s, _ := hurried(t,
-		bot.OnCommand("/form", work, "chat:write").Describe("opens a form", "").Slow().Opens(func(*bot.Turn) slack.ModalViewRequest {
-			<-stuck
-			return modal("One moment.")
-		}),
-		bot.OnCommand("/look", work, "chat:write").Describe("looks first", "").Slow().OpensModal(func(ctx context.Context, _ *bot.Turn) (slack.ModalViewRequest, error) {
-			<-ctx.Done()
-			close(ended)
-			return modal("One moment."), nil
-		}),
-		bot.OnCommand("/panic", work, "chat:write").Describe("panics first", "").Slow().Opens(func(*bot.Turn) slack.ModalViewRequest { panic("out of luck") }))
-	for line, want := range map[string]string{"/form": "nothing was begun", "/look": "nothing was begun", "/panic": "Something went wrong"} {
-		if r := command(t, s, slacksim.AcmeMember, line); r.Took > time.Second || r.Err != "" || !strings.Contains(r.Text, want) {
+		bot.OnCommand("/form", work, "chat:write").Describe("opens a form", "").Slow().
+			Opens(func(*bot.Turn) slack.ModalViewRequest {
+				<-stuck
+				return modal("One moment.")
+			}),
+		bot.OnCommand("/look", work, "chat:write").Describe("looks first", "").Slow().
+			OpensModal(func(ctx context.Context, _ *bot.Turn) (slack.ModalViewRequest, error) {
+				<-ctx.Done()
+				close(ended)
+				return modal("One moment."), nil
+			}),
+		bot.OnCommand("/panic", work, "chat:write").Describe("panics first", "").Slow().
+			Opens(func(*bot.Turn) slack.ModalViewRequest { panic("out of luck") }))
+	for line, want := range map[string]string{"/form": "nothing was begun", "/look": "nothing was begun",
+		"/panic": "Something went wrong"} {
+		if r := command(t, s, slacksim.AcmeMember, line); r.Took > time.Second || r.Err != "" ||
+			!strings.Contains(r.Text, want) {
 			t.Errorf("%s is acknowledged after %v (%s) with %q", line, r.Took.Round(time.Millisecond), r.Err, r.Text)
 		}
 	}
@@ -296,7 +324,9 @@ func TestModalOfSlowWorkThatIsNotKept(t *testing.T) {
 		bot.OnAction("go", func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
 			return bot.Reply{}, nil
 		}, "chat:write").Slow().Opens(opens),
-		bot.OnCommand("/go", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) { return bot.Reply{}, nil }, "chat:write").Describe("goes", "").Slow().Opens(opens))
+		bot.OnCommand("/go", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+			return bot.Reply{}, nil
+		}, "chat:write").Describe("goes", "").Slow().Opens(opens))
 	ts := s.button(t, "go", "")
 	home := s.homeButton(t, "go")
 	tx, err := s.raw(t).Begin() // holds the write lock
@@ -327,7 +357,9 @@ func TestModalWhoseAnswerIsLost(t *testing.T) {
 	s, _ := hurried(t, bot.OnCommand("/go", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
 		t.Error("it was begun")
 		return bot.Reply{}, nil
-	}, "chat:write").Describe("goes", "").Slow().Opens(func(*bot.Turn) slack.ModalViewRequest { return modal("One moment.") }))
+	}, "chat:write").Describe("goes", "").Slow().Opens(func(*bot.Turn) slack.ModalViewRequest {
+		return modal("One moment.")
+	}))
 	s.sim.Inject(slacksim.Fault{Method: "views.open", DropAnswer: true, Times: 1})
 	if r := command(t, s, slacksim.AcmeMember, "/go"); !strings.Contains(r.Text, "Something went wrong") {
 		t.Errorf("the person reads %q", r.Text)
@@ -342,8 +374,10 @@ func TestModalWhoseAnswerIsLost(t *testing.T) {
 func (s scene) homeButton(t *testing.T, id string) string {
 	t.Helper()
 	b := slack.NewButtonBlockElement(id, "1", slack.NewTextBlockObject(slack.PlainTextType, "Go", false, false))
-	view := slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: []slack.Block{slack.NewActionBlock("", b)}}}
-	if _, err := s.app(t).PublishViewContext(ctx, slack.PublishViewContextRequest{UserID: slacksim.AcmeMember, View: view}); err != nil {
+	view := slack.HomeTabViewRequest{Type: slack.VTHomeTab,
+		Blocks: slack.Blocks{BlockSet: []slack.Block{slack.NewActionBlock("", b)}}}
+	if _, err := s.app(t).PublishViewContext(ctx,
+		slack.PublishViewContextRequest{UserID: slacksim.AcmeMember, View: view}); err != nil {
 		t.Fatal(err)
 	}
 	return id

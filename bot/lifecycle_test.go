@@ -8,7 +8,8 @@ import (
 func TestRevokedListsMayBeMissing(t *testing.T) {
 	for payload, want := range map[string][2]int{
 		`{"type":"tokens_revoked","tokens":{"oauth":["U1","U2"],"bot":["U3"]}}`: {1, 2},
-		`{"tokens":{"oauth":["U1"]}}`:                                           {0, 1}, `{"tokens":{"bot":["U3"]}}`: {1, 0}, `{}`: {0, 0},
+		`{"tokens":{"oauth":["U1"]}}`:                                           {0, 1}, `{"tokens":{"bot":["U3"]}}`: {1, 0},
+		`{}`: {0, 0},
 	} {
 		var e revoked
 		if err := json.Unmarshal([]byte(payload), &e); err != nil {

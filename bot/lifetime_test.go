@@ -16,7 +16,8 @@ import (
 // lateBot is a Bot without handlers.
 func lateBot(t *testing.T) *Bot {
 	t.Helper()
-	in, err := install.New(install.Config{App: install.App{Name: "Parrot"}, PublicURL: "http://127.0.0.1", Store: noStore{}})
+	in, err := install.New(install.Config{App: install.App{Name: "Parrot"}, PublicURL: "http://127.0.0.1",
+		Store: noStore{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +77,8 @@ func TestLifetimeOfAHandler(t *testing.T) {
 func TestHandlerThatIgnoresItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := lateBot(t)
-		for cause, want := range map[error]string{errStopping: "Parrot is restarting, and this was interrupted", errTooLong: "it was ended"} {
+		for cause, want := range map[error]string{errStopping: "Parrot is restarting, and this was interrupted",
+			errTooLong: "it was ended"} {
 			run, end := context.WithCancelCause(context.Background())
 			end(cause)
 			began := time.Now()

@@ -90,8 +90,8 @@ type metrics struct {
 	unopened prometheus.Counter
 }
 
-// newMetrics registers the numbers of a Bot where its configuration says. sockets returns how many connections of Socket
-// Mode are open.
+// newMetrics registers the numbers of a Bot where its configuration says. sockets returns how many connections of
+// Socket Mode are open.
 func newMetrics(c Config, sockets func() float64) *metrics {
 	m := &metrics{
 		accepted: counters("deliveries_total", "Signed deliveries by Slack, by kind and whether they were new "+

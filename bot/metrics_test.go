@@ -84,7 +84,8 @@ func TestRefusalsAreCounted(t *testing.T) {
 	t.Parallel()
 	b, numbers, _ := counted(t, func(c *Config) { c.AppID = "A1" })
 	event := func(app string) []byte {
-		return fmt.Appendf(nil, `{"type":"event_callback","event_id":"Ev1","api_app_id":%q,"team_id":"T1","event":{"type":"x"}}`, app)
+		return fmt.Appendf(nil,
+			`{"type":"event_callback","event_id":"Ev1","api_app_id":%q,"team_id":"T1","event":{"type":"x"}}`, app)
 	}
 	with := func(r *http.Request, change func(*http.Request)) *http.Request { change(r); return r }
 	signed := func() *http.Request { return request("application/json", event("A1")) }
@@ -97,12 +98,18 @@ func TestRefusalsAreCounted(t *testing.T) {
 		{"a GET", "method", httptest.NewRequest(http.MethodGet, "/slack/events", nil), 405},
 		{"no headers", "headers", httptest.NewRequest(http.MethodPost, "/slack/events", strings.NewReader("{}")), 401},
 		{"no timestamp", "headers", with(signed(), func(r *http.Request) { r.Header.Del(transport.StampHeader) }), 401},
-		{"two signatures", "headers", with(signed(), func(r *http.Request) { r.Header.Add(transport.SignatureHeader, "v0=1") }), 401},
+		{"two signatures", "headers", with(signed(), func(r *http.Request) {
+			r.Header.Add(transport.SignatureHeader, "v0=1")
+		}), 401},
 		{"of an hour ago", "timestamp", with(signed(), func(r *http.Request) {
 			r.Header.Set(transport.StampHeader, strconv.FormatInt(time.Now().Add(-time.Hour).Unix(), 10))
 		}), 401},
-		{"no time at all", "timestamp", with(signed(), func(r *http.Request) { r.Header.Set(transport.StampHeader, "now") }), 401},
-		{"an odd signature", "signature", with(signed(), func(r *http.Request) { r.Header.Set(transport.SignatureHeader, "v1=00") }), 401},
+		{"no time at all", "timestamp", with(signed(), func(r *http.Request) {
+			r.Header.Set(transport.StampHeader, "now")
+		}), 401},
+		{"an odd signature", "signature", with(signed(), func(r *http.Request) {
+			r.Header.Set(transport.SignatureHeader, "v1=00")
+		}), 401},
 		{"another secret", "signature", with(signed(), func(r *http.Request) {
 			r.Header.Set(transport.SignatureHeader, sign("another", r.Header.Get(transport.StampHeader), string(event("A1"))))
 		}), 401},
@@ -110,8 +117,10 @@ func TestRefusalsAreCounted(t *testing.T) {
 		{"cut short", "body", with(signed(), func(r *http.Request) { r.Body = http.MaxBytesReader(nil, r.Body, 3) }), 400},
 		{"an event of another app", "app_id", request("application/json", event("A2")), 200},
 		{"a command of another app", "app_id", request(form, []byte("command=%2Fx&api_app_id=A2")), 200},
-		{"a press of another app", "app_id", request(form, []byte("payload="+url.QueryEscape(`{"type":"block_actions","api_app_id":"A2"}`))), 200},
-		{"word of another app's limit", "app_id", request("application/json", []byte(`{"type":"app_rate_limited","api_app_id":"A2"}`)), 200},
+		{"a press of another app", "app_id", request(form,
+			[]byte("payload="+url.QueryEscape(`{"type":"block_actions","api_app_id":"A2"}`))), 200},
+		{"word of another app's limit", "app_id",
+			request("application/json", []byte(`{"type":"app_rate_limited","api_app_id":"A2"}`)), 200},
 	} {
 		before := series(t, numbers)
 		w := httptest.NewRecorder()
@@ -148,7 +157,8 @@ func TestRefusalsOfSocketsAreCounted(t *testing.T) {
 	numbers.MustRegister(b.metrics.refused)
 	w.connect(b, nil)
 	w.connected(2)
-	large := fmt.Sprintf(`{"type":"event_callback","event_id":"Ev1","event":{"type":"message","text":%q}}`, strings.Repeat("x", transport.MaxBody))
+	large := fmt.Sprintf(`{"type":"event_callback","event_id":"Ev1","event":{"type":"message","text":%q}}`,
+		strings.Repeat("x", transport.MaxBody))
 	for body, cause := range map[string]string{
 		large: "too_large",
 		`{"type":"event_callback","event_id":"Ev2","api_app_id":"A2","event":{"type":"message"}}`: "app_id",
@@ -229,19 +239,27 @@ func TestEndsOfHandlersAreCounted(t *testing.T) {
 		}{
 			"event": {onGone(end.end), func(b *Bot) { b.workers.work(t.Context(), gone("Ev1", 1), nil) }},
 			"command": {OnCommand("/x", typed).Describe("x", "").Always(), func(b *Bot) {
-				_, _ = b.accept(t.Context(), transport.Delivery{Kind: transport.KindCommands, Form: url.Values{"command": {"/x"}, "team_id": {"T1"}}})
+				_, _ = b.accept(t.Context(), transport.Delivery{Kind: transport.KindCommands,
+					Form: url.Values{"command": {"/x"}, "team_id": {"T1"}}})
 			}},
 			"command slow": {OnCommand("/x", typed).Describe("x", "").Always().Slow(), func(b *Bot) {
-				b.workers.work(t.Context(), Event{Kind: transport.KindCommands, Type: "command /x", Key: key, Attempt: 1, Body: []byte(`{"form":"team_id=T1"}`)}, nil)
+				b.workers.work(t.Context(), Event{Kind: transport.KindCommands, Type: "command /x", Key: key, Attempt: 1,
+					Body: []byte(`{"form":"team_id=T1"}`)}, nil)
 			}},
 			"action": {OnAction("x", run).Always(), func(b *Bot) {
-				_, _ = b.accept(t.Context(), transport.Delivery{Kind: transport.KindInteractive, Body: fmt.Appendf(nil, press, "block_actions")})
+				_, _ = b.accept(t.Context(), transport.Delivery{Kind: transport.KindInteractive,
+					Body: fmt.Appendf(nil, press, "block_actions")})
 			}},
 			"view": {OnView("x", run).Always(), func(b *Bot) {
-				_, _ = b.accept(t.Context(), transport.Delivery{Kind: transport.KindInteractive, Body: fmt.Appendf(nil, press, "view_submission")})
+				_, _ = b.accept(t.Context(), transport.Delivery{Kind: transport.KindInteractive,
+					Body: fmt.Appendf(nil, press, "view_submission")})
 			}},
-			"view_closed": {OnViewClosed("x", func(context.Context, *Turn, *slack.InteractionCallback) error { return end.end() }).Always(), func(b *Bot) {
-				_, _ = b.accept(t.Context(), transport.Delivery{Kind: transport.KindInteractive, Body: fmt.Appendf(nil, press, "view_closed")})
+			"view_closed": {OnViewClosed("x", func(context.Context, *Turn,
+				*slack.InteractionCallback) error {
+				return end.end()
+			}).Always(), func(b *Bot) {
+				_, _ = b.accept(t.Context(), transport.Delivery{Kind: transport.KindInteractive,
+					Body: fmt.Appendf(nil, press, "view_closed")})
 			}},
 		} {
 			b, numbers, log := counted(t, nil, test.h)
@@ -276,11 +294,13 @@ func lineWith(log, words string) string {
 func TestWhatComesCanBeFollowed(t *testing.T) {
 	t.Parallel()
 	b, _, log := counted(t, nil, onGone(func() error { return errors.New("out of luck") }),
-		OnCommand("/x", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { return Reply{}, nil }).Describe("x", "").Always())
+		OnCommand("/x", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { return Reply{}, nil }).
+			Describe("x", "").Always())
 	e := gone("Ev1", 2)
 	e.Key = connection.Key{AppID: "A1", TeamID: "T1"}
 	b.workers.work(t.Context(), e, nil)
-	if _, err := b.accept(t.Context(), transport.Delivery{Kind: transport.KindCommands, Form: url.Values{"command": {"/x"}, "team_id": {"T7"}}}); err != nil {
+	if _, err := b.accept(t.Context(), transport.Delivery{Kind: transport.KindCommands,
+		Form: url.Values{"command": {"/x"}, "team_id": {"T7"}}}); err != nil {
 		t.Fatal(err)
 	}
 	b.tasks.Wait()
@@ -300,11 +320,13 @@ func TestWhatComesCanBeFollowed(t *testing.T) {
 // What comes to no handler moves a number, whatever it is and why.
 func TestWhatIsDroppedIsCounted(t *testing.T) {
 	t.Parallel()
-	b, numbers, _ := counted(t, nil, OnEvent("reaction_added", func(context.Context, *Turn, *struct{}) error { return nil }, "reactions:read"))
+	b, numbers, _ := counted(t, nil, OnEvent("reaction_added",
+		func(context.Context, *Turn, *struct{}) error { return nil }, "reactions:read"))
 	event := func(rest string) func() {
 		return func() {
 			body := `{"type":"event_callback","event_id":"Ev1","api_app_id":"A1","team_id":"T1","authorizations":[{"team_id":"T1","user_id":"UBOT","is_bot":true}],"event":{` + rest + `}}`
-			b.workers.work(t.Context(), Event{ID: "Ev1", Kind: transport.KindEvents, Type: "reaction_added", Key: connection.Key{AppID: "A1", TeamID: "T1"}, Attempt: 1, Body: []byte(body)}, nil)
+			b.workers.work(t.Context(), Event{ID: "Ev1", Kind: transport.KindEvents, Type: "reaction_added",
+				Key: connection.Key{AppID: "A1", TeamID: "T1"}, Attempt: 1, Body: []byte(body)}, nil)
 		}
 	}
 	deliver := func(d transport.Delivery) func() { return func() { _, _ = b.accept(t.Context(), d) } }
@@ -313,12 +335,16 @@ func TestWhatIsDroppedIsCounted(t *testing.T) {
 		want string
 	}{
 		"an event that nobody handles": {func() {
-			b.workers.work(t.Context(), Event{ID: "Ev2", Kind: transport.KindEvents, Type: "x", Attempt: 1, Body: []byte(`{"event_id":"Ev2","event":{"type":"x"}}`)}, nil)
+			b.workers.work(t.Context(), Event{ID: "Ev2", Kind: transport.KindEvents, Type: "x", Attempt: 1,
+				Body: []byte(`{"event_id":"Ev2","event":{"type":"x"}}`)}, nil)
 		}, "kind=events_api reason=no_handler"},
-		"our own reaction":           {event(`"type":"reaction_added","user":"UBOT"`), "kind=events_api reason=own"},
-		"an envelope of a new kind":  {deliver(transport.Delivery{Kind: transport.KindEvents, Body: []byte(`{"type":"news"}`)}), "kind=events_api reason=unknown_kind"},
-		"a command of nobody":        {deliver(transport.Delivery{Kind: transport.KindCommands, Form: url.Values{"command": {"/nobody"}}}), "kind=slash_commands reason=no_handler"},
-		"a button of nobody":         {deliver(transport.Delivery{Kind: transport.KindInteractive, Body: []byte(`{"type":"block_actions","actions":[{"action_id":"x"}]}`)}), "kind=interactive reason=no_handler"},
+		"our own reaction": {event(`"type":"reaction_added","user":"UBOT"`), "kind=events_api reason=own"},
+		"an envelope of a new kind": {deliver(transport.Delivery{Kind: transport.KindEvents,
+			Body: []byte(`{"type":"news"}`)}), "kind=events_api reason=unknown_kind"},
+		"a command of nobody": {deliver(transport.Delivery{Kind: transport.KindCommands,
+			Form: url.Values{"command": {"/nobody"}}}), "kind=slash_commands reason=no_handler"},
+		"a button of nobody": {deliver(transport.Delivery{Kind: transport.KindInteractive,
+			Body: []byte(`{"type":"block_actions","actions":[{"action_id":"x"}]}`)}), "kind=interactive reason=no_handler"},
 		"a delivery of another kind": {deliver(transport.Delivery{Kind: "news"}), "kind=unreadable reason=unknown_kind"},
 	} {
 		before := series(t, numbers)

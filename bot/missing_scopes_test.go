@@ -40,7 +40,10 @@ func (s scene) row(t testing.TB) connection.Connection {
 func (s scene) known(t *testing.T) {
 	t.Helper()
 	at, _ := s.sim.Installed(slacksim.Acme)
-	if _, err := s.db.Update(ctx, s.row(t).Key, func(c *connection.Connection) error { c.Scopes = slices.Sorted(slices.Values(at.Scopes)); return nil }); err != nil {
+	if _, err := s.db.Update(ctx, s.row(t).Key, func(c *connection.Connection) error {
+		c.Scopes = slices.Sorted(slices.Values(at.Scopes))
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -67,7 +70,10 @@ func (s scene) settle(t *testing.T) {
 	if err := s.sim.Settle(settling); err != nil {
 		t.Error(err)
 	}
-	until(t, "an empty inbox", func() bool { n, err := s.inbox.Count(ctx); return err == nil && n.Ready+n.Held+n.Waiting == 0 })
+	until(t, "an empty inbox", func() bool {
+		n, err := s.inbox.Count(ctx)
+		return err == nil && n.Ready+n.Held+n.Waiting == 0
+	})
 }
 
 // lastOf is the newest message of the app that a person sees.
@@ -95,7 +101,8 @@ func isOff(t *testing.T, name string, m slacksim.Message, scope string, taken ..
 	if len(taken) > 0 {
 		want = fmt.Sprintf("Parrot can't try %s: it no longer has permission to use %s.", scope, scope)
 	}
-	if blocks := string(m.Blocks); !strings.HasPrefix(m.Text, want) || !strings.Contains(blocks, want) || strings.Count(blocks, `"type":"button"`) != 1 ||
+	if blocks := string(m.Blocks); !strings.HasPrefix(m.Text, want) || !strings.Contains(blocks, want) ||
+		strings.Count(blocks, `"type":"button"`) != 1 ||
 		!strings.Contains(blocks, `"url":"https://bot.example.com/slack/install`) {
 		t.Errorf("%s: %q %s", name, m.Text, blocks)
 	}
@@ -118,7 +125,8 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 			return bot.Reply{Text: "Archived."}, nil
 		}, "files:read").Describe("x", "").Slow(),
 		bot.OnCommand("/pick", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
-			return bot.Reply{Text: "Pick.", Blocks: []slack.Block{slack.NewActionBlock("", slack.NewButtonBlockElement("pick", "", slack.NewTextBlockObject("plain_text", "Pick", false, false)))}}, nil
+			return bot.Reply{Text: "Pick.", Blocks: []slack.Block{slack.NewActionBlock("",
+				slack.NewButtonBlockElement("pick", "", slack.NewTextBlockObject("plain_text", "Pick", false, false)))}}, nil
 		}, "chat:write").Describe("x", ""),
 		bot.OnAction("pick", func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
 			count()
@@ -132,7 +140,8 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 			count()
 			return bot.Reply{}, nil
 		}, "im:history", "groups:history", "files:read", "chat:write"),
-		bot.OnEvent("reaction_added", func(context.Context, *bot.Turn, *struct{}) error { count(); return nil }, "reactions:read", "files:read"),
+		bot.OnEvent("reaction_added", func(context.Context, *bot.Turn, *struct{}) error { count(); return nil },
+			"reactions:read", "files:read"),
 	}
 	onBoth(t, handlers, func(t *testing.T, s scene) {
 		ran.Store(0)
@@ -149,7 +158,9 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 		isOff(t, "a command", command(t, s, leon, "/files").Message, "files:read")
 		offs := func(channel, user string) int {
 			said := s.sim.Messages(channel, user)
-			return len(slices.DeleteFunc(said, func(m slacksim.Message) bool { return !strings.Contains(m.Text, " permission to use ") }))
+			return len(slices.DeleteFunc(said, func(m slacksim.Message) bool {
+				return !strings.Contains(m.Text, " permission to use ")
+			}))
 		}
 		had := offs(general, leon)
 		command(t, s, leon, "/archive")
@@ -183,13 +194,15 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 		until(t, "the answer in the direct message", func() bool { return offs(s.sim.DM(mia), mia) > 0 })
 		isOff(t, "a direct message", lastOf(s.sim, s.sim.DM(mia), mia), "files:read")
 		// Nobody waits for what is said to nobody.
-		if _, err := s.sim.Sender.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, Name: "reaction_added", Inner: map[string]any{"type": "reaction_added", "user": rex, "reaction": "eyes",
-			"item": map[string]any{"type": "message", "channel": general, "ts": "1.2"}}}); err != nil {
+		if _, err := s.sim.Sender.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, Name: "reaction_added",
+			Inner: map[string]any{"type": "reaction_added", "user": rex, "reaction": "eyes",
+				"item": map[string]any{"type": "message", "channel": general, "ts": "1.2"}}}); err != nil {
 			t.Fatal(err)
 		}
 		// People of another company learn nothing of what this workspace allows.
-		if _, err := s.sim.Sender.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, ExtShared: true, Inner: map[string]any{"type": "app_mention", "user": slacksim.BirchAdmin, "user_team": slacksim.Birch,
-			"text": bot + " files", "channel": general, "ts": "1.3"}}); err != nil {
+		if _, err := s.sim.Sender.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, ExtShared: true,
+			Inner: map[string]any{"type": "app_mention", "user": slacksim.BirchAdmin, "user_team": slacksim.Birch,
+				"text": bot + " files", "channel": general, "ts": "1.3"}}); err != nil {
 			t.Fatal(err)
 		}
 		if r := command(t, s, leon, "/ok"); r.Text != "All is well." {
@@ -232,9 +245,15 @@ func TestMissingScopeDuringAHandler(t *testing.T) {
 		return bot.Reply{Text: "You are " + u.Name + "."}, nil
 	}
 	handlers := []bot.Handler{
-		bot.OnCommand("/who", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) { return who(ctx, t) }).
+		bot.OnCommand("/who", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply,
+			error) {
+			return who(ctx, t)
+		}).
 			Describe("x", "").Uses("users:read"),
-		bot.OnCommand("/whoever", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) { return who(ctx, t) }).
+		bot.OnCommand("/whoever", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply,
+			error) {
+			return who(ctx, t)
+		}).
 			Describe("x", "").Uses("users:read").Slow(),
 		bot.OnMessage(".*", func(ctx context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
 			return who(ctx, t)
@@ -270,7 +289,8 @@ func TestMissingScopeDuringAHandler(t *testing.T) {
 		isOff(t, "a command", command(t, s, leon, "/who").Message, "users:read", true)
 		until(t, "the records", func() bool { return !slices.Contains(s.row(t).Scopes, "users:read") })
 		lines, err := s.db.History(ctx, s.row(t).ID, 5)
-		if err != nil || len(lines) != 3 || lines[0].What != connection.DidPermissions || lines[0].Reason != "-users:read" || lines[1].Reason != "+pins:read" {
+		if err != nil || len(lines) != 3 || lines[0].What != connection.DidPermissions || lines[0].Reason != "-users:read" ||
+			lines[1].Reason != "+pins:read" {
 			t.Errorf("history: %+v %v", lines, err)
 		}
 
@@ -287,11 +307,15 @@ func TestMissingScopeDuringAHandler(t *testing.T) {
 		attempts.Store(0)
 		dm := s.sim.DM(leon)
 		say(t, s.sim, leon, dm, "who am I?")
-		until(t, "the answer in the direct message", func() bool { return strings.Contains(lastOf(s.sim, dm, leon).Text, " permission to use ") })
+		until(t, "the answer in the direct message", func() bool {
+			return strings.Contains(lastOf(s.sim, dm, leon).Text, " permission to use ")
+		})
 		isOff(t, "a direct message", lastOf(s.sim, dm, leon), "users:read", true)
 		stale()
 		command(t, s, leon, "/whoever")
-		until(t, "the answer of slow work", func() bool { return strings.Contains(lastOf(s.sim, general, leon).Text, " permission to use ") })
+		until(t, "the answer of slow work", func() bool {
+			return strings.Contains(lastOf(s.sim, general, leon).Text, " permission to use ")
+		})
 		s.settle(t)
 		if l, err := s.db.Letters(ctx, "", 10); err != nil || len(l) != 0 || attempts.Load() != 2 {
 			t.Errorf("%d attempts, want one each; left in the inbox: %+v %v", attempts.Load(), l, err)
@@ -324,20 +348,26 @@ func TestNeed(t *testing.T) {
 	}
 	r := command(t, s, slacksim.AcmeMember, "/need files:read users:read pins:read")
 	if err := <-need; err == nil || err.Error() != "not allowed here: files:read, pins:read" ||
-		!strings.HasPrefix(r.Text, "Parrot can't try files:read or try pins:read: it doesn't have permission to use files:read or use pins:read.") {
+		!strings.HasPrefix(r.Text, "Parrot can't try files:read or try pins:read: it doesn't have permission to use "+
+			"files:read or use pins:read.") {
 		t.Errorf("%v: %q", err, r.Text)
 	}
 }
 
-// It was allowed on Slack's own pages, of which nobody tells us: the first who asks for it makes us look, and then it works.
+// It was allowed on Slack's own pages, of which nobody tells us: the first who asks for it makes us look, and then it
+// works.
 func TestAllowedElsewhere(t *testing.T) {
 	t.Parallel()
-	handlers := []bot.Handler{bot.OnCommand("/files", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
-		return bot.Reply{Text: "No files."}, nil
-	}, "files:read").Describe("x", "")}
+	handlers := []bot.Handler{bot.OnCommand("/files",
+		func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+			return bot.Reply{Text: "No files."}, nil
+		}, "files:read").Describe("x", "")}
 	onBoth(t, handlers, func(t *testing.T, s scene) {
 		at := s.row(t)
-		if _, err := s.db.Update(ctx, at.Key, func(c *connection.Connection) error { c.Scopes = []string{"commands"}; return nil }); err != nil {
+		if _, err := s.db.Update(ctx, at.Key, func(c *connection.Connection) error {
+			c.Scopes = []string{"commands"}
+			return nil
+		}); err != nil {
 			t.Fatal(err)
 		}
 		isOff(t, "the first", command(t, s, slacksim.AcmeMember, "/files").Message, "files:read")

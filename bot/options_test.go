@@ -35,7 +35,8 @@ func oneOf(kind string) Handler {
 	case "event":
 		return OnEvent("app_mention", func(context.Context, *Turn, *struct{}) error { return nil }, "app_mentions:read")
 	case "message":
-		return OnMessage("^x", func(context.Context, *Turn, *slackevents.MessageEvent) (Reply, error) { return Reply{}, nil }, "im:history")
+		return OnMessage("^x", func(context.Context, *Turn, *slackevents.MessageEvent) (Reply, error) { return Reply{}, nil },
+			"im:history")
 	case "action", "slow action":
 		return OnAction("x", press)
 	case "view":
@@ -43,7 +44,8 @@ func oneOf(kind string) Handler {
 	case "view_closed":
 		return OnViewClosed("x", func(context.Context, *Turn, *slack.InteractionCallback) error { return nil })
 	}
-	return OnCommand("/x", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { return Reply{}, nil }).Describe("x", "")
+	return OnCommand("/x", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { return Reply{}, nil }).
+		Describe("x", "")
 }
 
 // Each option on each kind of handler is taken where it does something, and refused where it does nothing.
@@ -73,10 +75,14 @@ func TestOptionsByKind(t *testing.T) {
 		"Within a past":     {func(h Handler) Handler { return h.Within(-time.Second) }, ""},
 		"Opens nothing":     {func(h Handler) Handler { return h.Opens(nil) }, ""},
 		"OpensModal of nil": {func(h Handler) Handler { return h.OpensModal(nil) }, ""},
-		"Uses what it has":  {func(h Handler) Handler { h.Scopes = append(h.Scopes, "chat:write"); return h.Uses("chat:write") }, ""},
+		"Uses what it has": {func(h Handler) Handler {
+			h.Scopes = append(h.Scopes, "chat:write")
+			return h.Uses("chat:write")
+		}, ""},
 	}
 	for name, o := range options {
-		for _, kind := range []string{"event", "message", "command", "action", "view", "view_closed", "slow command", "slow action"} {
+		for _, kind := range []string{"event", "message", "command", "action", "view", "view_closed", "slow command",
+			"slow action"} {
 			h, suits := oneOf(kind), slices.Contains(strings.Split(o.suits, "|"), kind)
 			if strings.HasPrefix(kind, "slow") {
 				h = h.Slow()
@@ -105,30 +111,35 @@ func TestNamesThatNeverCome(t *testing.T) {
 	}
 	action := func(id string) Handler { h := oneOf("action"); h.Name = id; return h }
 	message := func(pattern string, scopes ...string) Handler {
-		return OnMessage(pattern, func(context.Context, *Turn, *slackevents.MessageEvent) (Reply, error) { return Reply{}, nil }, scopes...)
+		return OnMessage(pattern, func(context.Context, *Turn, *slackevents.MessageEvent) (Reply, error) {
+			return Reply{},
+				nil
+		}, scopes...)
 	}
 	for name, test := range map[string]struct {
 		handlers []Handler
 		refused  string // "": taken
 		logged   string
 	}{
-		"a plural":                        {[]Handler{event("app_mentions")}, "app_mention?", ""},
-		"a letter missing":                {[]Handler{event("reaction_aded")}, "reaction_added?", ""},
-		"the present":                     {[]Handler{event("member_join_channel")}, "member_joined_channel?", ""},
-		"in capitals":                     {[]Handler{event("App_Mention")}, "app_mention?", ""},
-		"with a hyphen":                   {[]Handler{event("team-join")}, "team_join?", ""},
-		"with a space":                    {[]Handler{event("team_join ")}, "team_join?", ""},
-		"empty":                           {[]Handler{event("")}, "lower-case letters", ""},
-		"an unknown one with a dot":       {[]Handler{event("news.letters")}, "lower-case letters", ""},
-		"a subscription":                  {[]Handler{event("message.im")}, "OnMessage with the scope im:history", ""},
-		"another subscription":            {[]Handler{event("message.channels")}, "OnMessage with the scope channels:history", ""},
-		"a message":                       {[]Handler{event("message")}, "use OnMessage", ""},
-		"a subtype":                       {[]Handler{event("message_changed")}, "message of that subtype", ""},
-		"of the old interface":            {[]Handler{event("user_typing")}, "RTM", ""},
-		"of the envelope":                 {[]Handler{event("url_verification")}, "isn't an event", ""},
-		"a press":                         {[]Handler{event("block_actions")}, "OnAction", ""},
-		"without its permission":          {[]Handler{event("message_metadata_posted")}, "metadata.message:read", ""},
-		"without either permission":       {[]Handler{event("member_left_channel", "chat:write")}, "channels:read or groups:read", ""},
+		"a plural":                  {[]Handler{event("app_mentions")}, "app_mention?", ""},
+		"a letter missing":          {[]Handler{event("reaction_aded")}, "reaction_added?", ""},
+		"the present":               {[]Handler{event("member_join_channel")}, "member_joined_channel?", ""},
+		"in capitals":               {[]Handler{event("App_Mention")}, "app_mention?", ""},
+		"with a hyphen":             {[]Handler{event("team-join")}, "team_join?", ""},
+		"with a space":              {[]Handler{event("team_join ")}, "team_join?", ""},
+		"empty":                     {[]Handler{event("")}, "lower-case letters", ""},
+		"an unknown one with a dot": {[]Handler{event("news.letters")}, "lower-case letters", ""},
+		"a subscription":            {[]Handler{event("message.im")}, "OnMessage with the scope im:history", ""},
+		"another subscription": {[]Handler{event("message.channels")}, "OnMessage with the scope channels:history",
+			""},
+		"a message":              {[]Handler{event("message")}, "use OnMessage", ""},
+		"a subtype":              {[]Handler{event("message_changed")}, "message of that subtype", ""},
+		"of the old interface":   {[]Handler{event("user_typing")}, "RTM", ""},
+		"of the envelope":        {[]Handler{event("url_verification")}, "isn't an event", ""},
+		"a press":                {[]Handler{event("block_actions")}, "OnAction", ""},
+		"without its permission": {[]Handler{event("message_metadata_posted")}, "metadata.message:read", ""},
+		"without either permission": {[]Handler{event("member_left_channel", "chat:write")},
+			"channels:read or groups:read", ""},
 		"with one of them":                {[]Handler{event("member_left_channel", "groups:read")}, "", ""},
 		"without an access":               {[]Handler{event("tokens_revoked")}, "", ""},
 		"new to us":                       {[]Handler{event("canvas_opened")}, "", `handler="event canvas_opened"`},
@@ -139,16 +150,21 @@ func TestNamesThatNeverCome(t *testing.T) {
 		"a long id of two bytes a letter": {[]Handler{action(strings.Repeat("ä", 255))}, "", ""},
 		"an id that looks like a pattern": {[]Handler{action("vote.*")}, "", `handler="action vote.*"`},
 		"a pattern of no text":            {[]Handler{message(`hello^`, "im:history")}, "no text matches", ""},
-		"behind one that takes all":       {[]Handler{message(`.*`, "im:history"), message(`^help`, "im:history")}, `"^help": never runs, because ".*"`, ""},
-		"behind one that takes its texts": {[]Handler{message(`^help`, "im:history"), message(`^help me`, "im:history")}, "never runs", ""},
-		"before it":                       {[]Handler{message(`^help me`, "im:history"), message(`^help`, "im:history")}, "", ""},
-		"behind one elsewhere":            {[]Handler{message(`.*`, "im:history"), message(`^help`, "channels:history")}, "", ""},
-		"behind one in a part":            {[]Handler{message(`.*`, "im:history"), message(`^help`, "im:history", "channels:history")}, "", ""},
-		"behind two together":             {[]Handler{message(`.*`, "im:history"), message(`^`, "channels:history"), message(`^help`, "im:history", "channels:history")}, "never runs", ""},
+		"behind one that takes all": {[]Handler{message(`.*`, "im:history"), message(`^help`, "im:history")},
+			`"^help": never runs, because ".*"`, ""},
+		"behind one that takes its texts": {[]Handler{message(`^help`, "im:history"), message(`^help me`, "im:history")},
+			"never runs", ""},
+		"before it":            {[]Handler{message(`^help me`, "im:history"), message(`^help`, "im:history")}, "", ""},
+		"behind one elsewhere": {[]Handler{message(`.*`, "im:history"), message(`^help`, "channels:history")}, "", ""},
+		"behind one in a part": {[]Handler{message(`.*`, "im:history"), message(`^help`, "im:history", "channels:history")},
+			"", ""},
+		"behind two together": {[]Handler{message(`.*`, "im:history"), message(`^`, "channels:history"),
+			message(`^help`, "im:history", "channels:history")}, "never runs", ""},
 	} {
 		log := &lockedBuffer{}
 		err := newBot(log, test.handlers...)
-		if test.refused == "" && err != nil || test.refused != "" && (err == nil || !strings.Contains(err.Error(), test.refused)) {
+		if test.refused == "" && err != nil || test.refused != "" &&
+			(err == nil || !strings.Contains(err.Error(), test.refused)) {
 			t.Errorf("%s: %v, want %q", name, err, test.refused)
 		}
 		if said := log.String(); test.logged == "" && said != "" || !strings.Contains(said, test.logged) {

@@ -17,8 +17,8 @@ import (
 	"github.com/switchboard-go/switchboard/slacksim"
 )
 
-// In a shared channel, people of the other company press everything there is to press. Nothing runs for them but what was made for
-// anyone, whichever workspace the payload names.
+// In a shared channel, people of the other company press everything there is to press. Nothing runs for them but what
+// was made for anyone, whichever workspace the payload names.
 func TestOutsidersRunNothing(t *testing.T) {
 	t.Parallel()
 	for _, theirs := range []bool{false, true} {
@@ -34,16 +34,20 @@ func TestOutsidersRunNothing(t *testing.T) {
 				}
 			}
 			modal := func(*bot.Turn) slack.ModalViewRequest {
-				input := slack.NewInputBlock("b", slack.NewTextBlockObject("plain_text", "What", false, false), nil, slack.NewPlainTextInputBlockElement(nil, "a"))
-				return slack.ModalViewRequest{Type: slack.VTModal, CallbackID: "form", NotifyOnClose: true, Title: slack.NewTextBlockObject("plain_text", "Form", false, false),
-					Submit: slack.NewTextBlockObject("plain_text", "Send", false, false), Blocks: slack.Blocks{BlockSet: []slack.Block{input}}}
+				input := slack.NewInputBlock("b", slack.NewTextBlockObject("plain_text", "What", false, false), nil,
+					slack.NewPlainTextInputBlockElement(nil, "a"))
+				return slack.ModalViewRequest{Type: slack.VTModal, CallbackID: "form", NotifyOnClose: true,
+					Title:  slack.NewTextBlockObject("plain_text", "Form", false, false),
+					Submit: slack.NewTextBlockObject("plain_text", "Send", false, false),
+					Blocks: slack.Blocks{BlockSet: []slack.Block{input}}}
 			}
 			closed := func(ctx context.Context, t *bot.Turn, v *slack.InteractionCallback) error {
 				_, err := note("closed")(ctx, t, v)
 				return err
 			}
-			s := play(t, bot.OnAction("plain", note("plain"), "chat:write", "commands"), bot.OnAction("always", note("always")).Always(),
-				bot.OnAction("slow", note("slow")).Slow(), bot.OnAction("opens", note("opens")).Slow().Opens(modal),
+			s := play(t, bot.OnAction("plain", note("plain"), "chat:write", "commands"),
+				bot.OnAction("always", note("always")).Always(), bot.OnAction("slow", note("slow")).Slow(),
+				bot.OnAction("opens", note("opens")).Slow().Opens(modal),
 				bot.OnAction("anyone", func(ctx context.Context, t *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {
 					if _, err := t.OpenView(ctx, modal(t)); err != nil {
 						return bot.Reply{}, err
@@ -53,13 +57,16 @@ func TestOutsidersRunNothing(t *testing.T) {
 			s.sim.SetApp(func(a *slacksim.App) { a.OutsidersNameTheirOwn = theirs })
 			const shared = "C0SHARED01"
 			in, _ := s.sim.Installed(slacksim.Acme)
-			s.sim.AddChannel(slacksim.Channel{ID: shared, TeamID: slacksim.Acme, Name: "both", SharedWith: []string{slacksim.Birch}, Members: []string{slacksim.AcmeMember, slacksim.BirchAdmin, in.BotUserID}})
+			s.sim.AddChannel(slacksim.Channel{ID: shared, TeamID: slacksim.Acme, Name: "both",
+				SharedWith: []string{slacksim.Birch}, Members: []string{slacksim.AcmeMember, slacksim.BirchAdmin, in.BotUserID}})
 			var buttons []slack.BlockElement
 			actions := []string{"plain", "always", "slow", "opens", "anyone"}
 			for _, id := range actions {
-				buttons = append(buttons, slack.NewButtonBlockElement(id, "", slack.NewTextBlockObject("plain_text", id, false, false)))
+				buttons = append(buttons, slack.NewButtonBlockElement(id, "",
+					slack.NewTextBlockObject("plain_text", id, false, false)))
 			}
-			_, ts, err := slack.New(in.BotToken, slack.OptionAPIURL(s.sim.URL()+"/api/")).PostMessage(shared, slack.MsgOptionText("Press.", false), slack.MsgOptionBlocks(slack.NewActionBlock("", buttons...)))
+			_, ts, err := slack.New(in.BotToken, slack.OptionAPIURL(s.sim.URL()+"/api/")).PostMessage(shared,
+				slack.MsgOptionText("Press.", false), slack.MsgOptionBlocks(slack.NewActionBlock("", buttons...)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -104,7 +111,8 @@ func TestOutsidersRunNothing(t *testing.T) {
 			defer mu.Unlock()
 			for what := range ran {
 				// With no connection of theirs, a handler that always runs has nothing to work with.
-				if strings.HasSuffix(what, slacksim.BirchAdmin) && (theirs || !strings.HasPrefix(what, "anyone")) && !(theirs && strings.HasPrefix(what, "always")) {
+				if strings.HasSuffix(what, slacksim.BirchAdmin) && (theirs || !strings.HasPrefix(what, "anyone")) &&
+					!(theirs && strings.HasPrefix(what, "always")) {
 					t.Errorf("%s", what)
 				}
 			}
@@ -129,21 +137,26 @@ func TestOutsidersLearnNothing(t *testing.T) {
 	pressed := bot.OnAction("anyone", func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
 		return bot.Reply{Text: "Hello."}, nil
 	}, "files:read").Anyone()
-	later := bot.OnAction("later", func(ctx context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+	later := bot.OnAction("later", func(ctx context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply,
+		error) {
 		return bot.Reply{}, t.Need("files:read")
 	}).Anyone().Slow()
-	mention := bot.OnEvent("app_mention", func(context.Context, *bot.Turn, *struct{}) error { return nil }, "app_mentions:read", "chat:write", "users:read", "files:read")
+	mention := bot.OnEvent("app_mention", func(context.Context, *bot.Turn, *struct{}) error { return nil },
+		"app_mentions:read", "chat:write", "users:read", "files:read")
 	heard := bot.OnMessage("^say", func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
 		return t.NotAllowed("files:read"), nil
 	}, "channels:history", "chat:write")
 	onBoth(t, []bot.Handler{pressed, later, mention, heard}, func(t *testing.T, s scene) {
 		in, _ := s.sim.Installed(slacksim.Acme)
-		s.sim.AddChannel(slacksim.Channel{ID: shared, TeamID: slacksim.Acme, Name: "both", SharedWith: []string{slacksim.Birch},
-			Members: []string{slacksim.AcmeAdmin, slacksim.AcmeMember, slacksim.BirchAdmin, in.BotUserID}})
+		s.sim.AddChannel(slacksim.Channel{ID: shared, TeamID: slacksim.Acme, Name: "both",
+			SharedWith: []string{slacksim.Birch},
+			Members:    []string{slacksim.AcmeAdmin, slacksim.AcmeMember, slacksim.BirchAdmin, in.BotUserID}})
 		row := s.row(t)
-		buttons := []slack.BlockElement{slack.NewButtonBlockElement("anyone", "", slack.NewTextBlockObject("plain_text", "Press", false, false)),
+		buttons := []slack.BlockElement{slack.NewButtonBlockElement("anyone", "",
+			slack.NewTextBlockObject("plain_text", "Press", false, false)),
 			slack.NewButtonBlockElement("later", "", slack.NewTextBlockObject("plain_text", "Press", false, false))}
-		_, ts, err := slack.New(in.BotToken, slack.OptionAPIURL(s.sim.URL()+"/api/")).PostMessage(shared, slack.MsgOptionText("Press.", false), slack.MsgOptionBlocks(slack.NewActionBlock("", buttons...)))
+		_, ts, err := slack.New(in.BotToken, slack.OptionAPIURL(s.sim.URL()+"/api/")).PostMessage(shared,
+			slack.MsgOptionText("Press.", false), slack.MsgOptionBlocks(slack.NewActionBlock("", buttons...)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +171,8 @@ func TestOutsidersLearnNothing(t *testing.T) {
 			s.settle(t)
 			for _, channel := range []string{shared, s.sim.DM(slacksim.BirchAdmin)} {
 				for _, m := range s.sim.Messages(channel, slacksim.BirchAdmin) {
-					if all := m.Text + string(m.Blocks); strings.Contains(all, "install") || strings.Contains(all, "allowed to") || strings.Contains(all, "Reconnecting") {
+					if all := m.Text + string(m.Blocks); strings.Contains(all, "install") || strings.Contains(all, "allowed to") ||
+						strings.Contains(all, "Reconnecting") {
 						t.Errorf("%s: %s", when, all)
 					}
 				}
@@ -182,8 +196,10 @@ func TestOutsidersLearnNothing(t *testing.T) {
 		mentions(slacksim.BirchAdmin)
 		say(t, s.sim, slacksim.BirchAdmin, shared, "say what is missing")
 		// Not every event says of which workspace a person is.
-		if _, err := s.sim.Sender.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, ExtShared: true, Inner: map[string]any{"type": "app_mention", "user": slacksim.BirchAdmin,
-			"channel": shared, "text": "<@" + in.BotUserID + "> hello", "ts": "1793611800.000001", "event_ts": "1793611800.000001"}}); err != nil {
+		if _, err := s.sim.Sender.Emit(ctx, slacksim.Event{TeamID: slacksim.Acme, ExtShared: true,
+			Inner: map[string]any{"type": "app_mention", "user": slacksim.BirchAdmin,
+				"channel": shared, "text": "<@" + in.BotUserID + "> hello", "ts": "1793611800.000001",
+				"event_ts": "1793611800.000001"}}); err != nil {
 			t.Fatal(err)
 		}
 		learns("a permission is missing")
@@ -208,15 +224,21 @@ func TestWrittenByAnotherInstallation(t *testing.T) {
 		ran <- a.ActionCallback.BlockActions[0].ActionID + " in " + a.Message.BotID
 		return bot.Reply{}, nil
 	}
-	s := play(t, bot.OnAction("plain", press, "chat:write", "commands"), bot.OnAction("anyone", press).Anyone(), bot.OnAction("slow", press).Anyone().Slow())
-	if _, err := s.db.Update(ctx, s.row(t).Key, func(c *connection.Connection) error { c.BotID = "B0OURS0001"; return nil }); err != nil {
+	s := play(t, bot.OnAction("plain", press, "chat:write", "commands"), bot.OnAction("anyone", press).Anyone(),
+		bot.OnAction("slow", press).Anyone().Slow())
+	if _, err := s.db.Update(ctx, s.row(t).Key, func(c *connection.Connection) error {
+		c.BotID = "B0OURS0001"
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	for _, wrote := range []string{"B0THEIRS01", "B0OURS0001"} {
 		for _, id := range []string{"plain", "anyone", "slow"} {
-			payload := fmt.Sprintf(`{"type":"block_actions","api_app_id":"A0PARROT01","team":{"id":%[1]q},"user":{"id":%[2]q,"team_id":%[1]q},"message":{"bot_id":%[3]q},"actions":[{"type":"button","action_id":%[4]q,"block_id":"b"}]}`,
+			payload := fmt.Sprintf(
+				`{"type":"block_actions","api_app_id":"A0PARROT01","team":{"id":%[1]q},"user":{"id":%[2]q,"team_id":%[1]q},"message":{"bot_id":%[3]q},"actions":[{"type":"button","action_id":%[4]q,"block_id":"b"}]}`,
 				slacksim.Acme, slacksim.AcmeMember, wrote, id)
-			if ack := s.sim.Sender.Deliver(ctx, slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())}); ack.Status != 200 {
+			if ack := s.sim.Sender.Deliver(ctx, slacksim.Raw{Kind: "interaction",
+				Body: []byte(url.Values{"payload": {payload}}.Encode())}); ack.Status != 200 {
 				t.Fatalf("%+v", ack)
 			}
 		}
@@ -239,15 +261,18 @@ func TestWrittenByAnotherInstallation(t *testing.T) {
 func TestDeactivatedPersonIsNoInsider(t *testing.T) {
 	t.Parallel()
 	ran := make(chan string, 10)
-	s := play(t, bot.OnAction("plain", func(_ context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+	s := play(t, bot.OnAction("plain", func(_ context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply,
+		error) {
 		ran <- t.UserID
 		return bot.Reply{}, nil
 	}, "chat:write", "users:read"))
 	const gone = "U0ACMEGONE"
 	s.sim.AddUser(slacksim.User{ID: gone, TeamID: slacksim.Acme, Name: "gone", Admin: true, Deleted: true})
 	for _, user := range []string{gone, slacksim.AcmeMember} {
-		payload := fmt.Sprintf(`{"type":"block_actions","api_app_id":"A0PARROT01","team":{"id":%q},"user":{"id":%q},"actions":[{"type":"button","action_id":"plain","block_id":"b"}]}`, slacksim.Acme, user)
-		if ack := s.sim.Sender.Deliver(ctx, slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())}); ack.Status != 200 {
+		payload := fmt.Sprintf(
+			`{"type":"block_actions","api_app_id":"A0PARROT01","team":{"id":%q},"user":{"id":%q},"actions":[{"type":"button","action_id":"plain","block_id":"b"}]}`, slacksim.Acme, user)
+		if ack := s.sim.Sender.Deliver(ctx, slacksim.Raw{Kind: "interaction",
+			Body: []byte(url.Values{"payload": {payload}}.Encode())}); ack.Status != 200 {
 			t.Fatalf("%+v", ack)
 		}
 	}

@@ -52,7 +52,10 @@ func panics() []bot.Handler {
 	ownView := modal("It went well.")
 	ownView.Blocks.BlockSet = []slack.Block{own{}}
 	return []bot.Handler{
-		bot.OnMessage(`^own$`, func(context.Context, *bot.Turn, *slackevents.MessageEvent) (bot.Reply, error) { return ownBlocks, nil }, "im:history", "chat:write"),
+		bot.OnMessage(`^own$`, func(context.Context, *bot.Turn, *slackevents.MessageEvent) (bot.Reply,
+			error) {
+			return ownBlocks, nil
+		}, "im:history", "chat:write"),
 		bot.OnMessage(`^then own$`, func(context.Context, *bot.Turn, *slackevents.MessageEvent) (bot.Reply, error) {
 			return thenOwn(true), nil
 		}, "im:history", "chat:write"),
@@ -64,12 +67,16 @@ func panics() []bot.Handler {
 		bot.OnCommand("/then", returns(thenOwn(false))).Describe("x", ""),
 		bot.OnCommand("/thenown", returns(thenOwn(true))).Describe("x", ""),
 		bot.OnCommand("/slow", returns(ownBlocks)).Describe("x", "").Slow(),
-		bot.OnCommand("/opens", returns(bot.Reply{})).Describe("x", "").Slow().Opens(func(*bot.Turn) slack.ModalViewRequest { panic("in Opens") }),
-		bot.OnCommand("/opensown", returns(bot.Reply{})).Describe("x", "").Slow().Opens(func(*bot.Turn) slack.ModalViewRequest { return ownView }),
+		bot.OnCommand("/opens", returns(bot.Reply{})).Describe("x", "").Slow().
+			Opens(func(*bot.Turn) slack.ModalViewRequest { panic("in Opens") }),
+		bot.OnCommand("/opensown", returns(bot.Reply{})).Describe("x", "").Slow().
+			Opens(func(*bot.Turn) slack.ModalViewRequest { return ownView }),
 		bot.OnAction("own", pressed(ownBlocks)),
 		bot.OnAction("then", pressed(thenOwn(true))),
 		bot.OnView("own", pressed(bot.Reply{View: &ownView})),
-		bot.OnView("then", pressed(bot.Reply{Text: "One moment.", Then: func(context.Context) (bot.Reply, error) { return bot.Reply{View: &ownView}, nil }})),
+		bot.OnView("then", pressed(bot.Reply{Text: "One moment.", Then: func(context.Context) (bot.Reply, error) {
+			return bot.Reply{View: &ownView}, nil
+		}})),
 	}
 }
 
@@ -95,11 +102,14 @@ func TestPanicCostsOnePieceOfWork(t *testing.T) {
 	k := s.row(t).Key
 	press := func(payload string) slacksim.Ack {
 		payload = strings.NewReplacer("APP", k.AppID, "TEAM", k.TeamID, "USER", slacksim.AcmeMember).Replace(payload)
-		return s.sim.Sender.Deliver(ctx, slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())})
+		return s.sim.Sender.Deliver(ctx, slacksim.Raw{Kind: "interaction",
+			Body: []byte(url.Values{"payload": {payload}}.Encode())})
 	}
 	for _, id := range []string{"own", "then"} {
-		a := press(`{"type":"view_submission","api_app_id":"APP","team":{"id":"TEAM"},"user":{"id":"USER","team_id":"TEAM"},"view":{"id":"V1","type":"modal","callback_id":"` + id + `"}}`)
-		if want := map[string]string{"own": "Reference: ", "then": "One moment."}[id]; a.Status != 200 || !strings.Contains(string(a.Body), want) {
+		a := press(
+			`{"type":"view_submission","api_app_id":"APP","team":{"id":"TEAM"},"user":{"id":"USER","team_id":"TEAM"},"view":{"id":"V1","type":"modal","callback_id":"` + id + `"}}`)
+		if want := map[string]string{"own": "Reference: ", "then": "One moment."}[id]; a.Status != 200 ||
+			!strings.Contains(string(a.Body), want) {
 			t.Errorf("the form %q is answered with %d %s", id, a.Status, a.Body)
 		}
 	}
@@ -119,8 +129,11 @@ func TestPanicCostsOnePieceOfWork(t *testing.T) {
 		}
 		return n
 	}
-	wait(t, s.sim, "the sentences behind the acknowledgements", func() bool { return told() >= 3 }) // /thenown, and both buttons
-	wait(t, s.sim, "who comes after", func() bool { return said(s.sim, dm, "All is well.") == 1 && said(s.sim, dm, "One moment.") == 1 })
+	// /thenown, and both buttons
+	wait(t, s.sim, "the sentences behind the acknowledgements", func() bool { return told() >= 3 })
+	wait(t, s.sim, "who comes after", func() bool {
+		return said(s.sim, dm, "All is well.") == 1 && said(s.sim, dm, "One moment.") == 1
+	})
 
 	// Neither is lost without a trace: what is tried again waits for that.
 	until(t, "the inbox to be worked", func() bool {
@@ -138,7 +151,8 @@ func postButton(t *testing.T, s scene, actionID string) (ts string) {
 	}
 	client := slack.New(c.Token.Reveal(), slack.OptionAPIURL(s.sim.URL()+"/api/"))
 	b := slack.NewButtonBlockElement(actionID, "1", slack.NewTextBlockObject(slack.PlainTextType, "Go", false, false))
-	_, ts, err = client.PostMessage(slacksim.AcmeGeneral, slack.MsgOptionText("Shall I?", false), slack.MsgOptionBlocks(slack.NewActionBlock("", b)))
+	_, ts, err = client.PostMessage(slacksim.AcmeGeneral, slack.MsgOptionText("Shall I?", false),
+		slack.MsgOptionBlocks(slack.NewActionBlock("", b)))
 	if err != nil {
 		t.Fatal(err)
 	}

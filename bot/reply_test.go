@@ -65,7 +65,8 @@ func TestIdleFieldsOfAnAnswer(t *testing.T) {
 				want = []string{"idle_field"}
 			}
 			steps(t, name, "switchboard_lost_answers_total cause=", before, series(t, numbers), want...)
-			if (idle == "") != (line == "") || !strings.Contains(strings.ReplaceAll(line, `"`, ""), "fields="+idle) && idle != "" {
+			if (idle == "") != (line == "") || !strings.Contains(strings.ReplaceAll(line, `"`, ""), "fields="+idle) &&
+				idle != "" {
 				t.Errorf("%s (second %v): idle %q, logged as %s", name, second, test.idle, line)
 			}
 			if !strings.Contains(r.Text, test.reads) || test.reads == "" && r.Text != "" {
@@ -84,15 +85,18 @@ func TestIdleFieldsAreSaid(t *testing.T) {
 			_ = turn.Respond(ctx, Reply{Text: "Hm.", Then: func(context.Context) (Reply, error) { return Reply{}, nil }})
 			return wrong, nil
 		}).Describe("x", "").Always(),
-		OnAction("x", func(context.Context, *Turn, *slack.InteractionCallback) (Reply, error) { return wrong, nil }).Always().Slow())
-	a, err := b.accept(t.Context(), transport.Delivery{Kind: transport.KindCommands, Form: url.Values{"command": {"/x"}, "team_id": {"T1"}}})
+		OnAction("x", func(context.Context, *Turn, *slack.InteractionCallback) (Reply, error) { return wrong, nil }).Always().
+			Slow())
+	a, err := b.accept(t.Context(), transport.Delivery{Kind: transport.KindCommands,
+		Form: url.Values{"command": {"/x"}, "team_id": {"T1"}}})
 	if err != nil || !strings.Contains(string(a.Body), "No such day.") {
 		t.Errorf("the command is answered with %s, %v", a.Body, err)
 	}
 	press := `{"payload":{"type":"block_actions","api_app_id":"A1","team":{"id":"T1"},"actions":[{"action_id":"x","type":"button"}]}}`
-	b.workers.work(t.Context(), Event{Kind: transport.KindInteractive, Type: "action x", Key: connection.Key{AppID: "A1", TeamID: "T1"},
-		Attempt: 1, Body: []byte(press)}, nil)
-	for _, of := range []string{`of="command /x" fields=Errors`, `of="action x" fields=Errors`, "of=Turn.Respond fields=Then"} {
+	b.workers.work(t.Context(), Event{Kind: transport.KindInteractive, Type: "action x",
+		Key: connection.Key{AppID: "A1", TeamID: "T1"}, Attempt: 1, Body: []byte(press)}, nil)
+	for _, of := range []string{`of="command /x" fields=Errors`, `of="action x" fields=Errors`,
+		"of=Turn.Respond fields=Then"} {
 		if !strings.Contains(log.String(), of) {
 			t.Errorf("%s is not said in\n%s", of, log)
 		}

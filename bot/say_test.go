@@ -29,7 +29,8 @@ func TestOnlyTheActorReads(t *testing.T) {
 		return err
 	}
 	s := play(t,
-		bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, _ *struct{}) error { return refuse(ctx, t) }, "app_mentions:read", "chat:write"),
+		bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, _ *struct{}) error { return refuse(ctx, t) },
+			"app_mentions:read", "chat:write"),
 		bot.OnMessage("^act", func(ctx context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
 			return bot.Reply{}, refuse(ctx, t)
 		}, "im:history", "chat:write"),
@@ -38,8 +39,8 @@ func TestOnlyTheActorReads(t *testing.T) {
 		}, "channels:history", "chat:write").Uses("files:read"))
 	const actor, other, shared = slacksim.AcmeMember, slacksim.AcmeAdmin, "C0SHARED01"
 	in, _ := s.sim.Installed(slacksim.Acme)
-	s.sim.AddChannel(slacksim.Channel{ID: shared, TeamID: slacksim.Acme, Name: "both", SharedWith: []string{slacksim.Birch},
-		Members: []string{actor, other, slacksim.BirchAdmin, in.BotUserID}})
+	s.sim.AddChannel(slacksim.Channel{ID: shared, TeamID: slacksim.Acme, Name: "both",
+		SharedWith: []string{slacksim.Birch}, Members: []string{actor, other, slacksim.BirchAdmin, in.BotUserID}})
 	mention := "<@" + in.BotUserID + "> act for me"
 
 	reads := func(user, channel string) int {
@@ -139,12 +140,14 @@ func TestPrivateAnswersStayPrivate(t *testing.T) {
 			return bot.Reply{Text: "Done.", InChannel: true}, fmt.Errorf("act for them: %w", err)
 		}}
 	}
-	heard := func(run func(ctx context.Context, t *bot.Turn) (bot.Reply, error)) func(context.Context, *bot.Turn, *slackevents.MessageEvent) (bot.Reply, error) {
+	heard := func(run func(ctx context.Context, t *bot.Turn) (bot.Reply, error)) func(context.Context, *bot.Turn,
+		*slackevents.MessageEvent) (bot.Reply, error) {
 		return func(ctx context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
 			return run(ctx, t)
 		}
 	}
-	typed := func(run func(ctx context.Context, t *bot.Turn) bot.Reply) func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+	typed := func(run func(ctx context.Context, t *bot.Turn) bot.Reply) func(context.Context, *bot.Turn,
+		*slack.SlashCommand) (bot.Reply, error) {
 		return func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
 			return run(ctx, t), nil
 		}
@@ -153,8 +156,12 @@ func TestPrivateAnswersStayPrivate(t *testing.T) {
 	second := func(_ context.Context, t *bot.Turn) bot.Reply { return later(t, false) }
 	refused := func(_ context.Context, t *bot.Turn) bot.Reply { return later(t, true) }
 	s := play(t,
-		bot.OnMessage("^later", heard(func(_ context.Context, t *bot.Turn) (bot.Reply, error) { return later(t, false), nil }), "channels:history", "chat:write").Uses("files:read"),
-		bot.OnMessage("^refuse", heard(func(_ context.Context, t *bot.Turn) (bot.Reply, error) { return later(t, true), nil }), "channels:history", "chat:write"),
+		bot.OnMessage("^later", heard(func(_ context.Context, t *bot.Turn) (bot.Reply, error) {
+			return later(t, false), nil
+		}), "channels:history", "chat:write").Uses("files:read"),
+		bot.OnMessage("^refuse", heard(func(_ context.Context, t *bot.Turn) (bot.Reply, error) {
+			return later(t, true), nil
+		}), "channels:history", "chat:write"),
 		bot.OnMessage("^aloud", heard(func(ctx context.Context, t *bot.Turn) (bot.Reply, error) {
 			_, err := t.AsUser(ctx)
 			_, said := t.Say(ctx, bot.Reply{Text: "That failed: " + err.Error()})

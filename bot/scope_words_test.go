@@ -73,13 +73,16 @@ func TestEveryScopeHasWords(t *testing.T) {
 func TestCatalogueIsCompleted(t *testing.T) {
 	t.Parallel()
 	handlers := []Handler{
-		OnEvent("app_mention", func(context.Context, *Turn, *struct{}) error { return nil }, "app_mentions:read").Uses("users:read").ActsFor("search:read"),
+		OnEvent("app_mention", func(context.Context, *Turn, *struct{}) error { return nil }, "app_mentions:read").
+			Uses("users:read").ActsFor("search:read"),
 		OnEvent("team_join", func(context.Context, *Turn, *struct{}) error { return nil }, "users:read"),
-		OnEvent("emoji_changed", func(context.Context, *Turn, *struct{}) error { return nil }, "chat:write").Uses("emoji:read", "new:scope"),
+		OnEvent("emoji_changed", func(context.Context, *Turn, *struct{}) error { return nil }, "chat:write").
+			Uses("emoji:read", "new:scope"),
 	}
 	own := []connection.Scope{{Name: "chat:write", Label: "Shout", Why: "To be heard.", Feature: "shout"}}
 	got := Catalogue(own, handlers)
-	if names := connection.ScopeNames(got); !slices.Equal(names, []string{"chat:write", "app_mentions:read", "users:read", "emoji:read"}) {
+	if names := connection.ScopeNames(got); !slices.Equal(names,
+		[]string{"chat:write", "app_mentions:read", "users:read", "emoji:read"}) {
 		t.Errorf("%v", names)
 	}
 	if got[0] != own[0] || got[2].Optional || !got[3].Optional {

@@ -61,17 +61,22 @@ func TestVerify(t *testing.T) {
 		{"changed body", good, docBody + "&x=1", []connection.Secret{docSecret}, at, false},
 		{"no signature", header(ts, docStamp), docBody, []connection.Secret{docSecret}, at, false},
 		{"no timestamp", header(sig, docSignature), docBody, []connection.Secret{docSecret}, at, false},
-		{"two signatures", header(sig, docSignature, sig, docSignature, ts, docStamp), docBody, []connection.Secret{docSecret}, at, false},
-		{"two timestamps", header(sig, docSignature, ts, docStamp, ts, docStamp), docBody, []connection.Secret{docSecret}, at, false},
+		{"two signatures", header(sig, docSignature, sig, docSignature, ts, docStamp), docBody,
+			[]connection.Secret{docSecret}, at, false},
+		{"two timestamps", header(sig, docSignature, ts, docStamp, ts, docStamp), docBody, []connection.Secret{docSecret}, at,
+			false},
 		{"without v0=", header(sig, docSignature[3:], ts, docStamp), docBody, []connection.Secret{docSecret}, at, false},
 		{"V0=", header(sig, "V0="+docSignature[3:], ts, docStamp), docBody, []connection.Secret{docSecret}, at, false},
 		{"v1=", header(sig, "v1="+docSignature[3:], ts, docStamp), docBody, []connection.Secret{docSecret}, at, false},
 		{"cut short", header(sig, docSignature[:40], ts, docStamp), docBody, []connection.Secret{docSecret}, at, false},
-		{"not hexadecimal", header(sig, "v0="+strings.Repeat("z", 64), ts, docStamp), docBody, []connection.Secret{docSecret}, at, false},
+		{"not hexadecimal", header(sig, "v0="+strings.Repeat("z", 64), ts, docStamp), docBody, []connection.Secret{docSecret},
+			at, false},
 		{"timestamp in words", header(sig, docSignature, ts, "now"), docBody, []connection.Secret{docSecret}, at, false},
-		{"signed timestamp", header(sig, sign(docSecret, "+1531420618", docBody), ts, "+1531420618"), docBody, []connection.Secret{docSecret}, at, false},
+		{"signed timestamp", header(sig, sign(docSecret, "+1531420618", docBody), ts, "+1531420618"), docBody,
+			[]connection.Secret{docSecret}, at, false},
 		{"negative timestamp", header(sig, docSignature, ts, "-1"), docBody, []connection.Secret{docSecret}, at, false},
-		{"huge timestamp", header(sig, docSignature, ts, strings.Repeat("9", 30)), docBody, []connection.Secret{docSecret}, at, false},
+		{"huge timestamp", header(sig, docSignature, ts, strings.Repeat("9", 30)), docBody, []connection.Secret{docSecret},
+			at, false},
 	}
 	for _, test := range tests {
 		err := verify(test.header, []byte(test.body), test.secrets, test.now)
@@ -104,7 +109,8 @@ func FuzzSignatureHeader(f *testing.F) {
 		h := http.Header{"X-Slack-Signature": {sig}, "X-Slack-Request-Timestamp": {stamp}}
 		err := verify(h, []byte(docBody), []connection.Secret{docSecret}, at)
 		n, bad := strconv.ParseInt(stamp, 10, 64)
-		want := bad == nil && n >= at.Unix()-300 && n <= at.Unix()+300 && strings.EqualFold(sig, sign(docSecret, stamp, docBody)) && strings.HasPrefix(sig, "v0=")
+		want := bad == nil && n >= at.Unix()-300 && n <= at.Unix()+300 &&
+			strings.EqualFold(sig, sign(docSecret, stamp, docBody)) && strings.HasPrefix(sig, "v0=")
 		if (err == nil) != want {
 			t.Errorf("signature %q at %q: %v, want accepted: %v", sig, stamp, err, want)
 		}

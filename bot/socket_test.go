@@ -28,10 +28,12 @@ import (
 
 const socketToken = "xapp-1-A0PARROT01-a-secret"
 
-// quickPace is for a Slack on this machine. Nothing in it keeps a test waiting; a test that is about one of these times sets it.
+// quickPace is for a Slack on this machine. Nothing in it keeps a test waiting; a test that is about one of these times
+// sets it.
 var quickPace = transport.SocketPace{
-	Dial: 20 * time.Second, Silence: 20 * time.Second, Linger: 20 * time.Second, Drain: 20 * time.Second, Farewell: 20 * time.Second,
-	First: time.Millisecond, Most: 20 * time.Millisecond, Off: 20 * time.Millisecond, Ceiling: rate.Inf, Believed: 20 * time.Second,
+	Dial: 20 * time.Second, Silence: 20 * time.Second, Linger: 20 * time.Second, Drain: 20 * time.Second,
+	Farewell: 20 * time.Second, First: time.Millisecond, Most: 20 * time.Millisecond, Off: 20 * time.Millisecond,
+	Ceiling: rate.Inf, Believed: 20 * time.Second,
 }
 
 // socketStage is a Slack in Socket Mode, with the app installed in Acme, and a bot that is not connected yet.
@@ -67,11 +69,13 @@ func newSocketStage(t *testing.T, change ...func(*slacksim.Config)) *socketStage
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	w := &socketStage{t: t, ctx: ctx, log: &lockedBuffer{}, clock: slacksim.NewManualClock(time.Unix(1793611800, 0))}
-	cfg := slacksim.Config{Clock: w.clock, PingEvery: 20 * time.Millisecond, AckTimeout: 20 * time.Second, App: slacksim.App{
-		ID: "A0PARROT01", Name: "Parrot", ClientID: "1.2", ClientSecret: "client-secret", SigningSecret: "signing-secret",
-		RedirectURLs: []string{"https://bot.example.com/"}, Events: []string{"message.im"}, Commands: []slacksim.Command{{Name: "/say"}},
-		HomeTab: true, MessagesTab: true, SocketMode: true, AppToken: socketToken,
-	}}
+	cfg := slacksim.Config{Clock: w.clock, PingEvery: 20 * time.Millisecond, AckTimeout: 20 * time.Second,
+		App: slacksim.App{
+			ID: "A0PARROT01", Name: "Parrot", ClientID: "1.2", ClientSecret: "client-secret", SigningSecret: "signing-secret",
+			RedirectURLs: []string{"https://bot.example.com/"}, Events: []string{"message.im"},
+			Commands: []slacksim.Command{{Name: "/say"}}, HomeTab: true, MessagesTab: true, SocketMode: true,
+			AppToken: socketToken,
+		}}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -103,12 +107,16 @@ func newSocketStage(t *testing.T, change ...func(*slacksim.Config)) *socketStage
 			t.Log(w.log.String())
 		}
 	})
-	back, err := w.Authorize(ctx, w.URL()+"/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=https://bot.example.com/cb&scope=chat:write,commands,im:history", slacksim.AcmeAdmin, slacksim.Choice{})
+	back,
+		err := w.Authorize(ctx,
+		w.URL()+
+			"/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=https://bot.example.com/cb&scope=chat:write,commands,im:history", slacksim.AcmeAdmin, slacksim.Choice{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	code := strings.Split(strings.SplitAfter(back, "code=")[1], "&")[0]
-	granted, err := slack.GetOAuthV2ResponseContext(ctx, slackapi.NewHTTPClient(), "1.2", "client-secret", code, "https://bot.example.com/cb", slack.OAuthOptionAPIURL(w.URL()+"/api/"))
+	granted, err := slack.GetOAuthV2ResponseContext(ctx, slackapi.NewHTTPClient(), "1.2", "client-secret", code,
+		"https://bot.example.com/cb", slack.OAuthOptionAPIURL(w.URL()+"/api/"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,13 +127,15 @@ func newSocketStage(t *testing.T, change ...func(*slacksim.Config)) *socketStage
 // bot is a Bot that speaks Socket Mode and has nobody in its store.
 func (w *socketStage) bot(handlers ...Handler) *Bot {
 	w.t.Helper()
-	in, err := install.New(install.Config{App: install.App{Name: "Parrot"}, SlackURL: w.URL(), PublicURL: "https://bot.example.com", Store: noStore{}})
+	in, err := install.New(install.Config{App: install.App{Name: "Parrot"}, SlackURL: w.URL(),
+		PublicURL: "https://bot.example.com", Store: noStore{}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(in.Slack().HTTP.CloseIdleConnections)
-	b, err := New(Config{Install: in, Handlers: handlers, SigningSecrets: []connection.Secret{"signing-secret"}, AppID: "A0PARROT01",
-		AppToken: socketToken, Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	b, err := New(Config{Install: in, Handlers: handlers, SigningSecrets: []connection.Secret{"signing-secret"},
+		AppID: "A0PARROT01", AppToken: socketToken,
+		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -185,7 +195,8 @@ func (w *socketStage) command(line string) slacksim.CommandReply {
 
 func (w *socketStage) event() string {
 	w.t.Helper()
-	id, err := w.Sender.Emit(w.ctx, slacksim.Event{TeamID: slacksim.Acme, Inner: map[string]any{"type": "odd_event", "text": "a <b> & c"}})
+	id, err := w.Sender.Emit(w.ctx, slacksim.Event{TeamID: slacksim.Acme,
+		Inner: map[string]any{"type": "odd_event", "text": "a <b> & c"}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -268,7 +279,8 @@ func TestSocketsDeliver(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 		f := got.Form
-		if got.Kind != transport.KindCommands || f.Get("command") != "/say" || f.Get("text") != "what" || f.Get("team_id") != slacksim.Acme || f.Get("is_enterprise_install") != "false" ||
+		if got.Kind != transport.KindCommands || f.Get("command") != "/say" || f.Get("text") != "what" ||
+			f.Get("team_id") != slacksim.Acme || f.Get("is_enterprise_install") != "false" ||
 			f.Get("response_url") == "" || f.Get("trigger_id") == "" || f.Get("user_id") != slacksim.AcmeAdmin {
 			t.Errorf("%+v", got)
 		}
@@ -280,20 +292,24 @@ func TestSocketsDeliver(t *testing.T) {
 	if got.Kind != transport.KindEvents || !bytes.Equal(got.Body, sent.Body) || sent.EventID != id || sent.Status != 200 {
 		t.Errorf("%s %s, sent %s", got.Kind, got.Body, sent.Body)
 	}
-	w.Sender.Deliver(w.ctx, slacksim.Raw{Body: []byte(`{"type":"event_callback","event":{"type":"message","blocks":[{"type":7}]}}`)})
+	w.Sender.Deliver(w.ctx, slacksim.Raw{Body: []byte(
+		`{"type":"event_callback","event":{"type":"message","blocks":[{"type":7}]}}`)})
 	if !strings.Contains(string(got.Body), `"type":7`) {
 		t.Errorf("what slack-go can't parse: %s", got.Body)
 	}
 	// The envelope of a button accepts no payload; slacksim counts one as a breach.
-	_, ts, err := slack.New(w.token, slack.OptionAPIURL(w.URL()+"/api/")).PostMessageContext(w.ctx, w.dm, slack.MsgOptionText("t", false),
-		slack.MsgOptionBlocks(slack.NewActionBlock("b", slack.NewButtonBlockElement("go", "1", slack.NewTextBlockObject("plain_text", "Go", false, false)))))
+	_, ts, err := slack.New(w.token, slack.OptionAPIURL(w.URL()+"/api/")).PostMessageContext(w.ctx, w.dm,
+		slack.MsgOptionText("t", false),
+		slack.MsgOptionBlocks(slack.NewActionBlock("b",
+			slack.NewButtonBlockElement("go", "1", slack.NewTextBlockObject("plain_text", "Go", false, false)))))
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.settle()
 	ack, err := w.Press(w.ctx, slacksim.AcmeAdmin, w.dm, ts, "go")
 	var i interaction
-	if err != nil || ack.Status != 200 || got.Kind != transport.KindInteractive || json.Unmarshal(got.Body, &i) != nil || i.Actions[0].ActionID != "go" {
+	if err != nil || ack.Status != 200 || got.Kind != transport.KindInteractive || json.Unmarshal(got.Body, &i) != nil ||
+		i.Actions[0].ActionID != "go" {
 		t.Errorf("%+v %v %s", ack, err, got.Body)
 	}
 	// It follows the acknowledgement, which is what the press waited for.
@@ -327,7 +343,8 @@ func TestSocketsAcknowledgeWhatTheyDoNotKnow(t *testing.T) {
 	for _, frame := range []string{`{"type":"tomorrow"}`, `hi`, `{"type":"hello"}`, `{"type":"events_api","payload":{}}`} {
 		w.Sockets.SendFrame(w.ctx, frame)
 	}
-	if a := w.Sockets.SendFrame(w.ctx, `{"type":"events_api","envelope_id":"e6","accepts_response_payload":"?","retry_attempt":"x"}`); a.Status != 200 {
+	if a := w.Sockets.SendFrame(w.ctx,
+		`{"type":"events_api","envelope_id":"e6","accepts_response_payload":"?","retry_attempt":"x"}`); a.Status != 200 {
 		t.Errorf("a field of another type: %+v", a)
 	}
 	// What can't be read is kept, by its frame; what is only unknown is not.
@@ -335,7 +352,8 @@ func TestSocketsAcknowledgeWhatTheyDoNotKnow(t *testing.T) {
 	for range 6 {
 		accepted[<-kinds]++
 	}
-	if accepted[transport.KindEvents] != 1 || accepted[transport.KindUnreadable] != 5 || len(kinds) > 0 || w.Sockets.Opened() != 1 {
+	if accepted[transport.KindEvents] != 1 || accepted[transport.KindUnreadable] != 5 || len(kinds) > 0 ||
+		w.Sockets.Opened() != 1 {
 		t.Errorf("accepted %v and %d more on %d connections", accepted, len(kinds), w.Sockets.Opened())
 	}
 }
@@ -436,7 +454,9 @@ func TestSocketsDoNotAcknowledgeWhatIsNotKept(t *testing.T) {
 				panic("out of luck")
 			}
 			if refuse.Add(-1) >= 0 {
-				return transport.Answer{After: func() { t.Error("something follows what was not accepted") }}, errors.New("the database is down")
+				return transport.Answer{After: func() {
+					t.Error("something follows what was not accepted")
+				}}, errors.New("the database is down")
 			}
 			return k.echoes(ctx, d)
 		}
@@ -612,8 +632,8 @@ func TestSocketsNoticeSilence(t *testing.T) {
 	}
 }
 
-// through lets time pass in which nothing is to happen, and does something meanwhile. If the machine stood still for longer
-// than most, it skips the rest of the test.
+// through lets time pass in which nothing is to happen, and does something meanwhile. If the machine stood still for
+// longer than most, it skips the rest of the test.
 func through(t *testing.T, d, most time.Duration, do func()) {
 	t.Helper()
 	for start := time.Now(); time.Since(start) < d; {
@@ -665,7 +685,8 @@ func TestSocketsDoNotWaitForHelloForEver(t *testing.T) {
 			_ = c.Close()
 		}
 	})
-	w.Inject(slacksim.Fault{Method: "apps.connections.open", Times: 2, Body: `{"ok":true,"url":"ws://` + mute.Addr().String() + `/link/?ticket=t"}`})
+	w.Inject(slacksim.Fault{Method: "apps.connections.open", Times: 2,
+		Body: `{"ok":true,"url":"ws://` + mute.Addr().String() + `/link/?ticket=t"}`})
 	w.connect(w.bot(), func(s *transport.Sockets) { s.Pace.Dial = 200 * time.Millisecond })
 	w.connected(2)
 }
@@ -732,15 +753,16 @@ func TestSocketsBackOff(t *testing.T) {
 			}
 			w.connected(1)
 			// At least half of 16, 32, and then 64 ms each.
-			if least := 8*time.Millisecond + 16*time.Millisecond + time.Duration(n-2)*32*time.Millisecond; time.Since(start) < least {
+			if least := 8*time.Millisecond + 16*time.Millisecond +
+				time.Duration(n-2)*32*time.Millisecond; time.Since(start) < least {
 				t.Errorf("%d failures within %v, less than %v", n, time.Since(start), least)
 			}
 		})
 	}
 }
 
-// Several that are lost at the same moment do not come back at the same moment, so that Slack does not end them at the same
-// moment again.
+// Several that are lost at the same moment do not come back at the same moment, so that Slack does not end them at the
+// same moment again.
 func TestSocketsStayApart(t *testing.T) {
 	t.Parallel()
 	const apart = 150 * time.Millisecond
@@ -782,7 +804,10 @@ func TestSocketsEndWhatSlackForgets(t *testing.T) {
 	w.connected(2)
 	old := w.Sockets.Live()
 	w.Sockets.Refresh(time.Hour)
-	if err := w.WaitFor(w.ctx, func() bool { now := w.Sockets.Live(); return len(now) == 2 && now[0] > old[1] }); err != nil {
+	if err := w.WaitFor(w.ctx, func() bool {
+		now := w.Sockets.Live()
+		return len(now) == 2 && now[0] > old[1]
+	}); err != nil {
 		t.Errorf("%v, at first %v", w.Sockets.Live(), old)
 	}
 }
@@ -834,7 +859,8 @@ func TestSocketTokenRefused(t *testing.T) {
 	t.Parallel()
 	type test struct{ answer, wrong, appID string }
 	tests := map[string]test{
-		"another token": {wrong: "xapp-1-of-somebody"}, "another kind of token": {wrong: "bot"}, "another app": {appID: "A0OTHER001"},
+		"another token": {wrong: "xapp-1-of-somebody"}, "another kind of token": {wrong: "bot"},
+		"another app": {appID: "A0OTHER001"},
 	}
 	for code := range transport.Refusals {
 		tests[code] = test{answer: code}
@@ -859,10 +885,12 @@ func TestSocketTokenRefused(t *testing.T) {
 			b.sockets.Pace = quickPace
 			err := b.RunSockets(w.ctx)
 			var refused *TokenRefused
-			if !errors.As(err, &refused) || test.answer != "" && refused.Code != test.answer || !strings.Contains(err.Error(), "the app-level token") || !strings.Contains(err.Error(), "connections:write") {
+			if !errors.As(err, &refused) || test.answer != "" && refused.Code != test.answer ||
+				!strings.Contains(err.Error(), "the app-level token") || !strings.Contains(err.Error(), "connections:write") {
 				t.Fatalf("ended with %v", err)
 			}
-			if strings.Contains(err.Error(), b.sockets.Token.Reveal()) || strings.Contains(w.log.String(), b.sockets.Token.Reveal()) {
+			if strings.Contains(err.Error(), b.sockets.Token.Reveal()) ||
+				strings.Contains(w.log.String(), b.sockets.Token.Reveal()) {
 				t.Error("the token is in the error or the log")
 			}
 			if live, state, health := b.SocketHealth(); live != 0 || state != SocketsRefused || health == nil {
@@ -899,7 +927,10 @@ func TestSocketRefusalThatPasses(t *testing.T) {
 			w.Inject(slacksim.Fault{Method: "apps.connections.open", Error: code, Times: 2 * transport.RefusalsAtStart})
 			w.Sockets.Drop(w.Sockets.Live()...)
 			w.wait("both to be opened again", func() bool { return w.Sockets.Opened() == 4 && len(w.Sockets.Live()) == 2 })
-			w.wait("the bot to know", func() bool { _, state, err := b.SocketHealth(); return state == SocketsLive && err == nil })
+			w.wait("the bot to know", func() bool {
+				_, state, err := b.SocketHealth()
+				return state == SocketsLive && err == nil
+			})
 		})
 	}
 }
@@ -920,7 +951,8 @@ func TestSocketTokenRefusedLater(t *testing.T) {
 	}
 	asked := len(w.Calls("apps.connections.open"))
 	w.wait("it to be tried again", func() bool { return len(w.Calls("apps.connections.open")) > asked+1 })
-	if n := strings.Count(w.log.String(), "Socket Mode needs somebody"); n != 1 || strings.Contains(w.log.String(), socketToken) {
+	if n := strings.Count(w.log.String(), "Socket Mode needs somebody"); n != 1 ||
+		strings.Contains(w.log.String(), socketToken) {
 		t.Errorf("the operator was told %d times", n)
 	}
 	clear()
@@ -942,7 +974,8 @@ func TestSocketEnvelopeTooLarge(t *testing.T) {
 		}
 	})
 	w.connected(1)
-	body := fmt.Appendf(nil, `{"type":"event_callback","event_id":"EvLarge","event":{"type":"message","text":%q}}`, strings.Repeat("x", transport.MaxBody))
+	body := fmt.Appendf(nil, `{"type":"event_callback","event_id":"EvLarge","event":{"type":"message","text":%q}}`,
+		strings.Repeat("x", transport.MaxBody))
 	if d := w.Sender.Deliver(w.ctx, slacksim.Raw{Kind: "event", Body: body}); d.Status != 200 {
 		t.Errorf("the large one is not acknowledged, and will come again: %+v", d.Status)
 	}
@@ -959,10 +992,13 @@ func TestSocketEnvelopeTooLarge(t *testing.T) {
 // Whatever else Slack or the network says is trouble that passes.
 func TestSocketTroubleThatPasses(t *testing.T) {
 	for name, fault := range map[string]slacksim.Fault{
-		"an error": {Error: "internal_error"}, "an error nobody knows": {Error: "not_today"}, "HTTP 500": {Status: 500}, "HTTP 404": {Status: 404}, "no JSON": {Body: "<html>"},
-		"cut off": {DropAnswer: true}, "no address": {Body: `{"ok":true}`}, "an odd address": {Body: `{"ok":true,"url":"http://127.0.0.1:1/?ticket=sesame"}`},
-		"nobody there": {Body: `{"ok":true,"url":"ws://127.0.0.1:1/?ticket=sesame"}`}, "an address that is none": {Body: `{"ok":true,"url":"ws://a b/?ticket=sesame"}`},
-		"a used ticket": {Body: `TICKET`}, "slow": {Hang: true},
+		"an error": {Error: "internal_error"}, "an error nobody knows": {Error: "not_today"}, "HTTP 500": {Status: 500},
+		"HTTP 404": {Status: 404}, "no JSON": {Body: "<html>"},
+		"cut off": {DropAnswer: true}, "no address": {Body: `{"ok":true}`},
+		"an odd address":          {Body: `{"ok":true,"url":"http://127.0.0.1:1/?ticket=sesame"}`},
+		"nobody there":            {Body: `{"ok":true,"url":"ws://127.0.0.1:1/?ticket=sesame"}`},
+		"an address that is none": {Body: `{"ok":true,"url":"ws://a b/?ticket=sesame"}`}, "a used ticket": {Body: `TICKET`},
+		"slow": {Hang: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

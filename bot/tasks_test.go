@@ -30,7 +30,8 @@ func loggedBot(t *testing.T, change func(*Config), handlers ...Handler) (*Bot, *
 		t.Fatal(err)
 	}
 	log := &lockedBuffer{}
-	cfg := Config{Install: in, SigningSecrets: []connection.Secret{docSecret}, Handlers: handlers, Log: slog.New(slog.NewTextHandler(log, nil))}
+	cfg := Config{Install: in, SigningSecrets: []connection.Secret{docSecret}, Handlers: handlers,
+		Log: slog.New(slog.NewTextHandler(log, nil))}
 	if change != nil {
 		change(&cfg)
 	}
@@ -122,7 +123,9 @@ func TestUnreadablePressWithoutAddress(t *testing.T) {
 // Run and the server may end in any order: what comes meanwhile and afterwards ends nothing.
 func TestRunEndsWhileCommandsCome(t *testing.T) {
 	t.Parallel()
-	h := OnCommand("/x", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { return Reply{Text: "x"}, nil }).Always().Describe("x", "")
+	h := OnCommand("/x", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) {
+		return Reply{Text: "x"}, nil
+	}).Always().Describe("x", "")
 	for range 20 {
 		b, _ := loggedBot(t, nil, h)
 		running, stop := context.WithCancel(context.Background())
@@ -139,7 +142,8 @@ func TestRunEndsWhileCommandsCome(t *testing.T) {
 					default:
 					}
 					w := httptest.NewRecorder()
-					b.Handler().ServeHTTP(w, request("application/x-www-form-urlencoded", []byte("command=/x&team_id=T1&api_app_id=A1&user_id=U1")))
+					b.Handler().ServeHTTP(w, request("application/x-www-form-urlencoded",
+						[]byte("command=/x&team_id=T1&api_app_id=A1&user_id=U1")))
 					if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"x"`) {
 						t.Errorf("%d %s", w.Code, w.Body)
 						return
@@ -184,7 +188,8 @@ func TestRunForgotten(t *testing.T) {
 			t.Error(w.Code)
 		}
 	}
-	if n := strings.Count(log.String(), "level=WARN"); n != 1 || !strings.Contains(log.String(), "nobody has called the Bot's Run") {
+	if n := strings.Count(log.String(), "level=WARN"); n != 1 || !strings.Contains(log.String(), "nobody has called the "+
+		"Bot's Run") {
 		t.Errorf("warned %d times: %s", n, log.String())
 	}
 }
@@ -194,7 +199,9 @@ func TestMemoryInboxKeepsTheBotsTime(t *testing.T) {
 	for _, ahead := range []time.Duration{10 * time.Hour, -10 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			runs := make(chan time.Time, 9)
-			b, _ := loggedBot(t, func(c *Config) { c.Now = func() time.Time { return time.Now().Add(ahead) } }, onGone(func() error {
+			b, _ := loggedBot(t, func(c *Config) {
+				c.Now = func() time.Time { return time.Now().Add(ahead) }
+			}, onGone(func() error {
 				if runs <- time.Now(); len(runs) == 1 {
 					return errors.New("not yet")
 				}

@@ -36,7 +36,8 @@ func (s scene) app(t *testing.T) *slack.Client {
 func (s scene) button(t *testing.T, actionID, thread string) (ts string) {
 	t.Helper()
 	go1 := slack.NewButtonBlockElement(actionID, "1", slack.NewTextBlockObject(slack.PlainTextType, "Go", false, false))
-	_, ts, err := s.app(t).PostMessage(slacksim.AcmeGeneral, slack.MsgOptionText("Shall I?", false), slack.MsgOptionTS(thread), slack.MsgOptionBlocks(slack.NewActionBlock("", go1)))
+	_, ts, err := s.app(t).PostMessage(slacksim.AcmeGeneral, slack.MsgOptionText("Shall I?", false),
+		slack.MsgOptionTS(thread), slack.MsgOptionBlocks(slack.NewActionBlock("", go1)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,8 +55,10 @@ func (s scene) emit(t *testing.T, name string, inner map[string]any) {
 // interact sends a signed interaction.
 func (s scene) interact(t *testing.T, k connection.Key, rest string) {
 	t.Helper()
-	payload := fmt.Sprintf(`{"api_app_id":%q,"team":{"id":%q},"user":{"id":%q,"team_id":%[2]q},%[4]s}`, k.AppID, k.TeamID, slacksim.AcmeMember, rest)
-	if ack := s.sim.Sender.Deliver(ctx, slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())}); ack.Status != 200 {
+	payload := fmt.Sprintf(`{"api_app_id":%q,"team":{"id":%q},"user":{"id":%q,"team_id":%[2]q},%[4]s}`, k.AppID, k.TeamID,
+		slacksim.AcmeMember, rest)
+	if ack := s.sim.Sender.Deliver(ctx, slacksim.Raw{Kind: "interaction",
+		Body: []byte(url.Values{"payload": {payload}}.Encode())}); ack.Status != 200 {
 		t.Errorf("acknowledged with %d", ack.Status)
 	}
 }
@@ -75,7 +78,8 @@ func TestUnknownElementsReachTheirHandlers(t *testing.T) {
 			heard <- fmt.Sprintf("%s by %s, %d blocks", m.Text, t.UserID, len(m.Blocks.BlockSet))
 			return bot.Reply{}, nil
 		}, "im:history", "chat:write"),
-		bot.OnAction("go", press, "chat:write"), bot.OnAction("later", press, "chat:write").Slow(), bot.OnView("form", press, "chat:write"))
+		bot.OnAction("go", press, "chat:write"), bot.OnAction("later", press, "chat:write").Slow(),
+		bot.OnView("form", press, "chat:write"))
 	k := s.row(t).Key
 	want := func(text string) {
 		t.Helper()
@@ -84,14 +88,18 @@ func TestUnknownElementsReachTheirHandlers(t *testing.T) {
 		}
 	}
 
-	s.emit(t, "message.im", map[string]any{"type": "message", "channel": s.sim.DM(slacksim.AcmeMember), "channel_type": "im", "user": slacksim.AcmeMember,
-		"ts": "1.1", "text": "help", "blocks": json.RawMessage(tomorrows)})
+	s.emit(t, "message.im", map[string]any{"type": "message", "channel": s.sim.DM(slacksim.AcmeMember),
+		"channel_type": "im", "user": slacksim.AcmeMember, "ts": "1.1", "text": "help", "blocks": json.RawMessage(tomorrows)})
 	want("help by " + slacksim.AcmeMember + ", 2 blocks")
 	for _, id := range []string{"go", "later"} {
-		s.interact(t, k, fmt.Sprintf(`"type":"block_actions","channel":{"id":"C1"},"message":{"text":"x","blocks":%s},"actions":[{"type":"button","action_id":%q,"block_id":"b"}]`, tomorrows, id))
+		s.interact(t, k,
+			fmt.Sprintf(
+				`"type":"block_actions","channel":{"id":"C1"},"message":{"text":"x","blocks":%s},"actions":[{"type":"button","action_id":%q,"block_id":"b"}]`, tomorrows, id))
 		want("block_actions by " + slacksim.AcmeMember + " in C1, 2 blocks")
 	}
-	s.interact(t, k, fmt.Sprintf(`"type":"view_submission","view":{"id":"V1","type":"modal","callback_id":"form","blocks":%s,"hash":7}`, tomorrows))
+	s.interact(t, k,
+		fmt.Sprintf(`"type":"view_submission","view":{"id":"V1","type":"modal","callback_id":"form","blocks":%s,"hash":7}`,
+			tomorrows))
 	want("view_submission by " + slacksim.AcmeMember + " in , 2 blocks")
 }
 
@@ -100,24 +108,29 @@ func TestWhereAnEventHappened(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ event, user, channel, thread string }{
 		{`{"type":"message","user":"U1","channel":"C1","thread_ts":"1.1"}`, "U1", "C1", "1.1"},
-		{`{"type":"reaction_added","user":"U1","item_user":"U2","item":{"type":"message","channel":"C1","ts":"1.1"}}`, "U1", "C1", ""},
+		{`{"type":"reaction_added","user":"U1","item_user":"U2","item":{"type":"message","channel":"C1","ts":"1.1"}}`, "U1",
+			"C1", ""},
 		{`{"type":"reaction_removed","user":"U1","item":{"type":"file","file":"F1"}}`, "U1", "", ""},
 		{`{"type":"star_added","user":"U1","item":{"type":"message","channel":"C1","message":{"ts":"1.1"}}}`, "U1", "C1", ""},
 		{`{"type":"pin_added","user":"U1","channel_id":"C1","item":{"type":"message","channel":"C1"}}`, "U1", "C1", ""},
 		{`{"type":"file_shared","file_id":"F1","user_id":"U1","channel_id":"C1","file":{"id":"F1"}}`, "U1", "C1", ""},
-		{`{"type":"assistant_thread_started","assistant_thread":{"user_id":"U1","channel_id":"D1","thread_ts":"1.1","context":{"channel_id":"C9"}}}`, "U1", "D1", "1.1"},
+		{
+			`{"type":"assistant_thread_started","assistant_thread":{"user_id":"U1","channel_id":"D1","thread_ts":"1.1","context":{"channel_id":"C9"}}}`, "U1", "D1", "1.1"},
 		{`{"type":"channel_created","channel":{"id":"C1","name":"new","creator":"U1"}}`, "", "C1", ""},
 		{`{"type":"channel_deleted","channel":"C1","actor_id":"U1"}`, "U1", "C1", ""},
 		{`{"type":"user_change","user":{"id":"U1","name":"ann"}}`, "U1", "", ""},
 		{`{"type":"message_metadata_posted","channel_id":"C1","user_id":"U1","message_ts":"1.1"}`, "U1", "C1", ""},
 		{`{"type":"agent_session_stopped","channel":"D1","thread_ts":"1.1","user":"U1"}`, "U1", "D1", "1.1"},
-		{`{"type":"message","subtype":"message_changed","channel":"C1","message":{"user":"U1","thread_ts":"1.1"}}`, "", "C1", "1.1"},
-		{`{"type":"message","subtype":"message_deleted","channel":"C1","previous_message":{"thread_ts":"1.1"}}`, "", "C1", "1.1"},
+		{`{"type":"message","subtype":"message_changed","channel":"C1","message":{"user":"U1","thread_ts":"1.1"}}`, "", "C1",
+			"1.1"},
+		{`{"type":"message","subtype":"message_deleted","channel":"C1","previous_message":{"thread_ts":"1.1"}}`, "", "C1",
+			"1.1"},
 		{`{"type":"link_shared","channel":"COMPOSER","user":"U1"}`, "U1", "", ""},
 		{`{"type":"any_of_tomorrow","container":{"channel_id":"C1","thread_ts":"1.1"},"user_id":"U1"}`, "U1", "C1", "1.1"},
 		{`{"type":"odd","user":7,"channel":["C1"],"item":"C1","assistant_thread":[],"message":"x"}`, "", "", ""},
 	} {
-		if user, channel, thread := bot.Where([]byte(test.event)); user != test.user || channel != test.channel || thread != test.thread {
+		if user, channel, thread := bot.Where([]byte(test.event)); user != test.user || channel != test.channel ||
+			thread != test.thread {
 			t.Errorf("%s: %q in %q, thread %q", test.event, user, channel, thread)
 		}
 	}
@@ -126,22 +139,28 @@ func TestWhereAnEventHappened(t *testing.T) {
 // A reaction is answered where it was given; a handler needs nothing but Say.
 func TestReactionIsAnswered(t *testing.T) {
 	t.Parallel()
-	s := play(t, bot.OnEvent("reaction_added", func(ctx context.Context, t *bot.Turn, _ *slackevents.ReactionAddedEvent) error {
-		_, err := t.Say(ctx, bot.Reply{Text: "thanks to " + t.UserID})
-		return err
-	}, "reactions:read", "chat:write"))
-	s.emit(t, "reaction_added", map[string]any{"type": "reaction_added", "user": slacksim.AcmeMember, "reaction": "tada", "item": map[string]any{"type": "message", "channel": slacksim.AcmeGeneral, "ts": "1.1"}})
-	wait(t, s.sim, "the answer", func() bool { return said(s.sim, slacksim.AcmeGeneral, "thanks to "+slacksim.AcmeMember) == 1 })
+	s := play(t, bot.OnEvent("reaction_added",
+		func(ctx context.Context, t *bot.Turn, _ *slackevents.ReactionAddedEvent) error {
+			_, err := t.Say(ctx, bot.Reply{Text: "thanks to " + t.UserID})
+			return err
+		}, "reactions:read", "chat:write"))
+	s.emit(t, "reaction_added", map[string]any{"type": "reaction_added", "user": slacksim.AcmeMember, "reaction": "tada",
+		"item": map[string]any{"type": "message", "channel": slacksim.AcmeGeneral, "ts": "1.1"}})
+	wait(t, s.sim, "the answer", func() bool {
+		return said(s.sim, slacksim.AcmeGeneral, "thanks to "+slacksim.AcmeMember) == 1
+	})
 }
 
 // A press of a button in a thread is answered there, however the handler answers. Beside a thread it is answered in the
 // channel.
 func TestPressInAThreadIsAnsweredThere(t *testing.T) {
 	t.Parallel()
-	s := play(t, bot.OnAction("go", func(ctx context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+	s := play(t, bot.OnAction("go", func(ctx context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply,
+		error) {
 		_, err := t.Say(ctx, bot.Reply{Text: "said"})
 		return bot.Reply{Text: "replied"}, err
-	}, "chat:write"), bot.OnAction("slow", func(ctx context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+	}, "chat:write"), bot.OnAction("slow", func(ctx context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply,
+		error) {
 		for range 5 { // the last two are more than the response_url takes
 			if err := t.Respond(ctx, bot.Reply{Text: "responded"}); err != nil {
 				return bot.Reply{}, err
@@ -156,8 +175,10 @@ func TestPressInAThreadIsAnsweredThere(t *testing.T) {
 	for _, test := range []struct {
 		action, thread string
 		texts          []string
-	}{{"go", top, []string{"said", "replied"}}, {"slow", top, []string{"responded", "whispered"}}, {"go", "", []string{"said", "replied"}}} {
-		if _, err := s.sim.Press(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, s.button(t, test.action, test.thread), test.action); err != nil {
+	}{{"go", top, []string{"said", "replied"}}, {"slow", top, []string{"responded", "whispered"}},
+		{"go", "", []string{"said", "replied"}}} {
+		if _, err := s.sim.Press(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, s.button(t, test.action, test.thread),
+			test.action); err != nil {
 			t.Fatal(err)
 		}
 		for _, text := range test.texts {
@@ -239,19 +260,27 @@ func TestOtherBotsAndOurselves(t *testing.T) {
 	at, _ := s.sim.Installed(slacksim.Acme)
 	const general = slacksim.AcmeGeneral
 	reacted := func(user, what string) map[string]any {
-		return map[string]any{"type": "reaction_added", "user": user, "reaction": what, "item": map[string]any{"type": "message", "channel": general, "ts": "1.1"}}
+		return map[string]any{"type": "reaction_added", "user": user, "reaction": what,
+			"item": map[string]any{"type": "message", "channel": general, "ts": "1.1"}}
 	}
 	for name, events := range map[string][]map[string]any{
 		"message.channels": {
-			{"type": "message", "channel": general, "channel_type": "channel", "ts": "1.1", "text": "their message", "user": "U0THEIRBOT", "bot_id": "B0THEIRS", "app_id": "A0THEIRS"},
-			{"type": "message", "subtype": "bot_message", "channel": general, "channel_type": "channel", "ts": "1.1", "text": "a workflow's message", "bot_id": "B0WORKFLOW"},
-			{"type": "message", "channel": general, "channel_type": "channel", "ts": "1.1", "text": "our message", "user": at.BotUserID, "bot_id": at.BotID},
+			{"type": "message", "channel": general, "channel_type": "channel", "ts": "1.1", "text": "their message",
+				"user": "U0THEIRBOT", "bot_id": "B0THEIRS", "app_id": "A0THEIRS"},
+			{"type": "message", "subtype": "bot_message", "channel": general, "channel_type": "channel", "ts": "1.1",
+				"text": "a workflow's message", "bot_id": "B0WORKFLOW"},
+			{"type": "message", "channel": general, "channel_type": "channel", "ts": "1.1", "text": "our message",
+				"user": at.BotUserID, "bot_id": at.BotID},
 		},
 		"app_mention": {
-			{"type": "app_mention", "channel": general, "ts": "1.1", "text": "their mention", "user": "U0THEIRBOT", "bot_id": "B0THEIRS", "app_id": "A0THEIRS"},
-			{"type": "app_mention", "subtype": "bot_message", "channel": general, "ts": "1.1", "text": "a workflow's mention", "bot_id": "B0WORKFLOW"},
-			{"type": "app_mention", "channel": general, "ts": "1.1", "text": "our mention", "user": "U0OURS", "bot_id": "B0OTHER", "app_id": s.row(t).AppID},
-			{"type": "app_mention", "channel": general, "ts": "1.1", "text": "our mention, too", "bot_id": "B0OTHER", "bot_profile": map[string]any{"app_id": s.row(t).AppID}},
+			{"type": "app_mention", "channel": general, "ts": "1.1", "text": "their mention", "user": "U0THEIRBOT",
+				"bot_id": "B0THEIRS", "app_id": "A0THEIRS"},
+			{"type": "app_mention", "subtype": "bot_message", "channel": general, "ts": "1.1", "text": "a workflow's mention",
+				"bot_id": "B0WORKFLOW"},
+			{"type": "app_mention", "channel": general, "ts": "1.1", "text": "our mention", "user": "U0OURS",
+				"bot_id": "B0OTHER", "app_id": s.row(t).AppID},
+			{"type": "app_mention", "channel": general, "ts": "1.1", "text": "our mention, too", "bot_id": "B0OTHER",
+				"bot_profile": map[string]any{"app_id": s.row(t).AppID}},
 		},
 		"reaction_added": {reacted("U0THEIRBOT", "tada"), reacted(at.BotUserID, "eyes")},
 	} {
@@ -317,7 +346,10 @@ func TestWhatSlackRefuses(t *testing.T) {
 		s.sim.Inject(test.fault)
 		calls := len(s.sim.Calls("chat.postMessage"))
 		say(t, s.sim, slacksim.AcmeMember, dm, "say hi")
-		wait(t, s.sim, "the call", func() bool { c := s.sim.Calls("chat.postMessage"); return len(c) > calls && c[calls].Done })
+		wait(t, s.sim, "the call", func() bool {
+			c := s.sim.Calls("chat.postMessage")
+			return len(c) > calls && c[calls].Done
+		})
 		until(t, "its end", func() bool {
 			n, err := s.inbox.Count(ctx)
 			return err == nil && n.Ready+n.Held == 0 && n.Waiting == test.waiting
@@ -330,5 +362,8 @@ func TestWhatSlackRefuses(t *testing.T) {
 		c := s.sim.Calls("response_url")
 		return len(c) == 1 && strings.Contains(c[0].Arg("text"), "Reference: ")
 	})
-	until(t, "the end", func() bool { n, err := s.inbox.Count(ctx); return err == nil && n.Ready+n.Held+n.Waiting+n.Dead == 0 })
+	until(t, "the end", func() bool {
+		n, err := s.inbox.Count(ctx)
+		return err == nil && n.Ready+n.Held+n.Waiting+n.Dead == 0
+	})
 }

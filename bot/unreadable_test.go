@@ -42,7 +42,10 @@ func TestOddEventIsUnderstood(t *testing.T) {
 		if whose := <-gone; whose != k.String() {
 			t.Errorf("%s: for %s, not %s", name, whose, k)
 		}
-		until(t, "the inbox to be worked", func() bool { n, err := s.inbox.Count(ctx); return err == nil && n.Ready+n.Held == 0 })
+		until(t, "the inbox to be worked", func() bool {
+			n, err := s.inbox.Count(ctx)
+			return err == nil && n.Ready+n.Held == 0
+		})
 		if n := runs.Load() - before; n != 1 {
 			t.Errorf("%s: handled %d times", name, n)
 		}
@@ -54,7 +57,8 @@ func TestOddEventIsUnderstood(t *testing.T) {
 
 func TestUnreadableDeliveryIsKept(t *testing.T) {
 	t.Parallel()
-	s := play(t, echo, bot.OnEvent("app_uninstalled", func(context.Context, *bot.Turn, *struct{}) error { return nil }, "chat:write").Always())
+	s := play(t, echo, bot.OnEvent("app_uninstalled", func(context.Context, *bot.Turn, *struct{}) error { return nil },
+		"chat:write").Always())
 	event := func(body string) slacksim.Raw { return slacksim.Raw{Body: []byte(body)} }
 	press := func(payload string) slacksim.Raw {
 		return slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())}
@@ -67,18 +71,29 @@ func TestUnreadableDeliveryIsKept(t *testing.T) {
 		key  connection.Key // whose it is, as far as that can be seen
 	}{
 		{"cut off", event(`{"type":"event_callback","event_id":"Ev0CUT","event":{"type":"mess`), "Ev0CUT", connection.Key{}},
-		{"cut off behind its workspace", event(`{"team_id":"T0ACME","api_app_id":"A0APP","enterprise_id":"E0ACME","event_id":"Ev0TEAM","event":{"text":"\"team_id\":\"T0OTHER\" is`), "Ev0TEAM",
+		{"cut off behind its workspace",
+			event(
+				`{"team_id":"T0ACME","api_app_id":"A0APP","enterprise_id":"E0ACME","event_id":"Ev0TEAM","event":{"text":"\"team_id\":\"T0OTHER\" is`), "Ev0TEAM",
 			connection.Key{AppID: "A0APP", EnterpriseID: "E0ACME", TeamID: "T0ACME"}},
-		{"cut off behind the workspace that hears it", event(`{"team_id":"T0AUTHOR","context_team_id":"T0HEARS","event_id":"Ev0CONTEXT","event":{`), "Ev0CONTEXT",
+		{"cut off behind the workspace that hears it",
+			event(`{"team_id":"T0AUTHOR","context_team_id":"T0HEARS","event_id":"Ev0CONTEXT","event":{`), "Ev0CONTEXT",
 			connection.Key{TeamID: "T0HEARS"}},
-		{"authorized, and a list", event(`{"team_id":"T0AUTHOR","event_id":"Ev0LIST","event":[],"authorizations":[{"enterprise_id":null,"team_id":"T0HEARS"}]}`), "Ev0LIST",
+		{"authorized, and a list",
+			event(
+				`{"team_id":"T0AUTHOR","event_id":"Ev0LIST","event":[],"authorizations":[{"enterprise_id":null,"team_id":"T0HEARS"}]}`), "Ev0LIST",
 			connection.Key{TeamID: "T0HEARS"}},
-		{"an event that is none", event(`{"type":"event_callback","event_id":"Ev0NONE","event":"app_uninstalled"}`), "Ev0NONE", connection.Key{}},
+		{"an event that is none", event(`{"type":"event_callback","event_id":"Ev0NONE","event":"app_uninstalled"}`),
+			"Ev0NONE", connection.Key{}},
 		{"a list", event(`[]`), "", connection.Key{}},
 		{"nothing in it", event(`{}`), "", connection.Key{}},
-		{"an id that no database keeps", event(`{"type":"event_callback","event_id":"Ev0NUL","team_id":"T\u0000","event":{"type":"app_uninstalled"}}`), "Ev0NUL", connection.Key{}},
-		{"authorizations that are none", event(`{"type":"event_callback","event_id":"Ev0AUTH","team_id":"T1","authorizations":{"team_id":"T2"},"event":{"type":"app_uninstalled"}}`), "Ev0AUTH", connection.Key{TeamID: "T1"}},
-		{"a press that is cut off", press(`{"type":"block_actions","response_url":"` + address + `","actions":[{"action_id":`), "", connection.Key{}},
+		{"an id that no database keeps",
+			event(`{"type":"event_callback","event_id":"Ev0NUL","team_id":"T\u0000","event":{"type":"app_uninstalled"}}`),
+			"Ev0NUL", connection.Key{}},
+		{"authorizations that are none",
+			event(
+				`{"type":"event_callback","event_id":"Ev0AUTH","team_id":"T1","authorizations":{"team_id":"T2"},"event":{"type":"app_uninstalled"}}`), "Ev0AUTH", connection.Key{TeamID: "T1"}},
+		{"a press that is cut off", press(`{"type":"block_actions","response_url":"` + address +
+			`","actions":[{"action_id":`), "", connection.Key{}},
 		{"a press that is a number", press(`7`), "", connection.Key{}},
 		{"a form of something else", slacksim.Raw{Kind: "command", Body: []byte("what=ever")}, "", connection.Key{}},
 	} {
@@ -87,7 +102,10 @@ func TestUnreadableDeliveryIsKept(t *testing.T) {
 				t.Errorf("%s: answered with %d", test.name, a.Status)
 			}
 		}
-		until(t, "a dead letter", func() bool { n, err := s.inbox.Count(ctx); return err == nil && n.Ready+n.Held+n.Waiting == 0 })
+		until(t, "a dead letter", func() bool {
+			n, err := s.inbox.Count(ctx)
+			return err == nil && n.Ready+n.Held+n.Waiting == 0
+		})
 		letters, err := s.db.Letters(ctx, "dead", 10)
 		if err != nil || len(letters) != 1 {
 			t.Fatalf("%s: %d dead letters %v", test.name, len(letters), err)
@@ -111,7 +129,8 @@ func TestUnreadableDeliveryIsKept(t *testing.T) {
 		}
 	}
 	wait(t, s.sim, "a word for who pressed", func() bool { return len(s.sim.Calls("response_url")) > 0 })
-	if c := s.sim.Calls("response_url")[0]; !strings.Contains(c.Arg("text"), "couldn't read what Slack sent") || !strings.Contains(c.Arg("text"), "Reference: ") {
+	if c := s.sim.Calls("response_url")[0]; !strings.Contains(c.Arg("text"), "couldn't read what Slack sent") ||
+		!strings.Contains(c.Arg("text"), "Reference: ") {
 		t.Errorf("they read %q", c.Arg("text"))
 	}
 }
@@ -121,7 +140,8 @@ func TestUnreadableFormStaysOpen(t *testing.T) {
 	t.Parallel()
 	s := play(t, echo)
 	payload := `{"type":"view_submission","view":{"state":{"values":{"b":{"a":{"value":"\"type\":\"block_actions\"`
-	a := s.sim.Sender.Deliver(ctx, slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())})
+	a := s.sim.Sender.Deliver(ctx, slacksim.Raw{Kind: "interaction",
+		Body: []byte(url.Values{"payload": {payload}}.Encode())})
 	for _, want := range []string{`"response_action":"push"`, "couldn't read what Slack sent", "Reference: "} {
 		if !strings.Contains(string(a.Body), want) {
 			t.Errorf("answered with %q, without %s", a.Body, want)

@@ -42,13 +42,18 @@ func FuzzWhose(f *testing.F) {
 	if _, err := db.Migrate(f.Context()); err != nil {
 		f.Fatal(err)
 	}
-	in, err := install.New(install.Config{PublicURL: "https://bot.example.com", Store: db, SlackURL: "http://127.0.0.1:1", Now: func() time.Time { return time.Unix(1793611800, 0) }})
+	in, err := install.New(install.Config{PublicURL: "https://bot.example.com", Store: db, SlackURL: "http://127.0.0.1:1",
+		Now: func() time.Time {
+			return time.Unix(1793611800, 0)
+		}})
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, k := range []connection.Key{{TeamID: "T1"}, {EnterpriseID: "E1", TeamID: "T3"}, {EnterpriseID: "E1"}, {EnterpriseID: "E2", TeamID: "T2"}, {EnterpriseID: "E2"}, {TeamID: "T4"}} {
+	for _, k := range []connection.Key{{TeamID: "T1"}, {EnterpriseID: "E1", TeamID: "T3"}, {EnterpriseID: "E1"},
+		{EnterpriseID: "E2", TeamID: "T2"}, {EnterpriseID: "E2"}, {TeamID: "T4"}} {
 		k.AppID = app
-		if _, err := db.Add(f.Context(), connection.Connection{Key: k, State: connection.Active, TokenPair: connection.TokenPair{Token: connection.Secret("of " + k.String())}}); err != nil {
+		if _, err := db.Add(f.Context(), connection.Connection{Key: k, State: connection.Active,
+			TokenPair: connection.TokenPair{Token: connection.Secret("of " + k.String())}}); err != nil {
 			f.Fatal(err)
 		}
 	}
@@ -68,7 +73,8 @@ func FuzzWhose(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.AppID != k.AppID || c.TeamID != "" && !named(c.TeamID) || c.TeamID == "" && !named(c.EnterpriseID) || c.Token != connection.Secret("of "+c.Key.String()) {
+		if c.AppID != k.AppID || c.TeamID != "" && !named(c.TeamID) || c.TeamID == "" && !named(c.EnterpriseID) ||
+			c.Token != connection.Secret("of "+c.Key.String()) {
 			t.Fatalf("%q, key %s, opened %s", body, k, c.Key)
 		}
 	})

@@ -1,8 +1,8 @@
 package bot
 
-// Whose connection a delivery is for: one row for each shape of payload that Slack's SDKs have a fixture or a rule for. The bodies are
-// written afresh after those, with made-up ids. T1 (of E1, where there is one) is the workspace that installed the app, T2 (of E2)
-// another company's.
+// Whose connection a delivery is for: one row for each shape of payload that Slack's SDKs have a fixture or a rule for.
+// The bodies are written afresh after those, with made-up ids. T1 (of E1, where there is one) is the workspace that
+// installed the app, T2 (of E2) another company's.
 
 import (
 	"context"
@@ -53,7 +53,8 @@ func press(rest string) string {
 }
 
 func submit(rest, view string) string {
-	return `{"type":"view_submission","token":"x","api_app_id":"A0PARROT01","trigger_id":"1.2.3",` + rest + `,"view":{"id":"V1","type":"modal","callback_id":"form",` + view + `}}`
+	return `{"type":"view_submission","token":"x","api_app_id":"A0PARROT01","trigger_id":"1.2.3",` + rest +
+		`,"view":{"id":"V1","type":"modal","callback_id":"form",` + view + `}}`
 }
 
 const (
@@ -64,84 +65,160 @@ const (
 var shapes = []shape{
 	// Rule 1: the first authorization decides.
 	{name: "event, one workspace", source: boltPy, kind: transport.KindEvents, key: "-/T1", team: "T1", userTeam: "T1",
-		body: event(`"team_id":"T1","enterprise_id":null,"authorizations":[{"enterprise_id":null,"team_id":"T1","user_id":"UBOT","is_bot":true,"is_enterprise_install":false}]`, mention+`,"team":"T1"`)},
+		body: event(
+			`"team_id":"T1","enterprise_id":null,"authorizations":[{"enterprise_id":null,"team_id":"T1","user_id":"UBOT","is_bot":true,"is_enterprise_install":false}]`, mention+`,"team":"T1"`)},
 	{name: "event, workspace in an organisation", source: boltPy, kind: transport.KindEvents, key: "E1/T1", team: "T1",
-		body: event(`"team_id":"T1","enterprise_id":"E1","authorizations":[{"enterprise_id":"E1","team_id":"T1","user_id":"UBOT","is_bot":true,"is_enterprise_install":false}]`, mention)},
-	{name: "event, organisation-wide: no team, the outer one is where", source: boltPyOrg, kind: transport.KindEvents, key: "E1/-", team: "T1",
-		body: event(`"team_id":"T1","enterprise_id":"E1","authorizations":[{"enterprise_id":"E1","team_id":null,"user_id":"WBOT","is_bot":true,"is_enterprise_install":true}]`, mention)},
-	{name: "event, organisation-wide that names a team all the same", source: "python-slack-sdk#1640", kind: transport.KindEvents, key: "E1/-", team: "T1",
-		body: event(`"team_id":"T1","authorizations":[{"enterprise_id":"E1","team_id":"T1","is_bot":true,"is_enterprise_install":true}]`, mention)},
-	{name: "event, organisation-wide that calls the organisation a team", source: "java-slack-sdk AuthTestResponse.java", kind: transport.KindEvents, key: "E1/-", team: "T1",
-		body: event(`"team_id":"T1","authorizations":[{"enterprise_id":"E1","team_id":"E1","is_bot":true,"is_enterprise_install":true}]`, mention)},
-	{name: "event, authorization without a team or a flag", source: boltPy, kind: transport.KindEvents, key: "E1/T1", team: "T1",
-		body: event(`"team_id":"T1","enterprise_id":"E1","authorizations":[{"enterprise_id":"E1","team_id":null,"is_bot":true}]`, mention)},
-	{name: "message in a shared channel: the outer ids are the author's", source: javaSeen, kind: transport.KindEvents, key: "-/T1", team: "T1", userTeam: "T2",
-		body: event(`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":null,"is_ext_shared_channel":true,"authorizations":[{"enterprise_id":null,"team_id":"T1","is_bot":true,"is_enterprise_install":false}]`, written+`,"user_team":"T2","source_team":"T2"`)},
-	{name: "message in a shared channel, author's organisation as their team", source: javaSeen, kind: transport.KindEvents, key: "E1/T1", team: "T1", userTeam: "E2",
-		body: event(`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":"E1","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":"E1","team_id":"T1","is_bot":true,"is_enterprise_install":false}]`, written+`,"source_team":"E2"`)},
-	{name: "message in a shared channel, organisation-wide: where is in the context", source: javaNotes, kind: transport.KindEvents, key: "E1/-", team: "T1",
-		body: event(`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":"E1","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":"E1","team_id":null,"is_bot":true,"is_enterprise_install":true}]`, written)},
-	{name: "message in a shared channel, organisation-wide without a context: not the author's", source: javaNotes, kind: transport.KindEvents, key: "E1/-", team: "",
-		body: event(`"team_id":"T2","enterprise_id":"E2","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":"E1","team_id":null,"is_bot":true,"is_enterprise_install":true}]`, written)},
-	{name: "mention in a shared channel: the outer ids are ours", source: javaSeen, kind: transport.KindEvents, key: "-/T1", team: "T1", userTeam: "T2",
-		body: event(`"team_id":"T1","context_team_id":"T1","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":null,"team_id":"T1","is_bot":true,"is_enterprise_install":false}]`, mention+`,"user_team":"T2","team":"T2"`)},
+		body: event(
+			`"team_id":"T1","enterprise_id":"E1","authorizations":[{"enterprise_id":"E1","team_id":"T1","user_id":"UBOT","is_bot":true,"is_enterprise_install":false}]`, mention)},
+	{name: "event, organisation-wide: no team, the outer one is where", source: boltPyOrg, kind: transport.KindEvents,
+		key: "E1/-", team: "T1",
+		body: event(
+			`"team_id":"T1","enterprise_id":"E1","authorizations":[{"enterprise_id":"E1","team_id":null,"user_id":"WBOT","is_bot":true,"is_enterprise_install":true}]`, mention)},
+	{name: "event, organisation-wide that names a team all the same", source: "python-slack-sdk#1640",
+		kind: transport.KindEvents, key: "E1/-", team: "T1",
+		body: event(
+			`"team_id":"T1","authorizations":[{"enterprise_id":"E1","team_id":"T1","is_bot":true,"is_enterprise_install":true}]`,
+			mention)},
+	{name: "event, organisation-wide that calls the organisation a team", source: "java-slack-sdk AuthTestResponse.java",
+		kind: transport.KindEvents, key: "E1/-", team: "T1",
+		body: event(
+			`"team_id":"T1","authorizations":[{"enterprise_id":"E1","team_id":"E1","is_bot":true,"is_enterprise_install":true}]`,
+			mention)},
+	{name: "event, authorization without a team or a flag", source: boltPy, kind: transport.KindEvents, key: "E1/T1",
+		team: "T1",
+		body: event(
+			`"team_id":"T1","enterprise_id":"E1","authorizations":[{"enterprise_id":"E1","team_id":null,"is_bot":true}]`,
+			mention)},
+	{name: "message in a shared channel: the outer ids are the author's", source: javaSeen, kind: transport.KindEvents,
+		key: "-/T1", team: "T1", userTeam: "T2",
+		body: event(
+			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":null,"is_ext_shared_channel":true,"authorizations":[{"enterprise_id":null,"team_id":"T1","is_bot":true,"is_enterprise_install":false}]`, written+`,"user_team":"T2","source_team":"T2"`)},
+	{name: "message in a shared channel, author's organisation as their team", source: javaSeen,
+		kind: transport.KindEvents, key: "E1/T1", team: "T1", userTeam: "E2",
+		body: event(
+			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":"E1","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":"E1","team_id":"T1","is_bot":true,"is_enterprise_install":false}]`, written+`,"source_team":"E2"`)},
+	{name: "message in a shared channel, organisation-wide: where is in the context", source: javaNotes,
+		kind: transport.KindEvents, key: "E1/-", team: "T1",
+		body: event(
+			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":"E1","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":"E1","team_id":null,"is_bot":true,"is_enterprise_install":true}]`, written)},
+	{name: "message in a shared channel, organisation-wide without a context: not the author's", source: javaNotes,
+		kind: transport.KindEvents, key: "E1/-", team: "",
+		body: event(
+			`"team_id":"T2","enterprise_id":"E2","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":"E1","team_id":null,"is_bot":true,"is_enterprise_install":true}]`, written)},
+	{name: "mention in a shared channel: the outer ids are ours", source: javaSeen, kind: transport.KindEvents,
+		key: "-/T1", team: "T1", userTeam: "T2",
+		body: event(
+			`"team_id":"T1","context_team_id":"T1","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":null,"team_id":"T1","is_bot":true,"is_enterprise_install":false}]`, mention+`,"user_team":"T2","team":"T2"`)},
 	{name: "reaction in a shared channel", source: javaSeen, kind: transport.KindEvents, key: "-/T1", team: "T1",
-		body: event(`"team_id":"T1","context_team_id":"T1","is_ext_shared_channel":true,"authorizations":[{"team_id":"T1","is_bot":true}]`, `"type":"reaction_added","user":"U2","reaction":"eyes","item":{"type":"message","channel":"C1","ts":"1.1"}`)},
+		body: event(
+			`"team_id":"T1","context_team_id":"T1","is_ext_shared_channel":true,"authorizations":[{"team_id":"T1","is_bot":true}]`, `"type":"reaction_added","user":"U2","reaction":"eyes","item":{"type":"message","channel":"C1","ts":"1.1"}`)},
 	// Without authorizations: the outer ids, at last the context's.
-	{name: "no authorizations, in an organisation", source: boltPy, kind: transport.KindEvents, key: "E1/T1", team: "T1", body: event(`"team_id":"T1","enterprise_id":"E1"`, mention)},
-	{name: "no authorizations, organisation-wide", source: boltPy, kind: transport.KindEvents, key: "E1/-", team: "T1", body: event(`"team_id":"T1","enterprise_id":"E1","is_enterprise_install":true`, mention)},
-	{name: "empty authorizations", source: boltPy, kind: transport.KindEvents, key: "-/T1", team: "T1", body: event(`"team_id":"T1","authorizations":[]`, mention)},
-	{name: "empty authorizations in a shared channel: the context is ours", source: javaNotes, kind: transport.KindEvents, key: "E1/T1", team: "T1",
-		body: event(`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":"E1","is_ext_shared_channel":true,"authorizations":[]`, written)},
-	{name: "the context alone", source: boltPy, kind: transport.KindEvents, key: "E1/T1", team: "T1", body: event(`"context_team_id":"T1","context_enterprise_id":"E1"`, mention)},
-	{name: "the context's organisation is not put to another's workspace", source: javaNotes, kind: transport.KindEvents, key: "-/T2", team: "T2",
-		body: event(`"team_id":"T2","context_team_id":"T1","context_enterprise_id":"E1"`, mention)},
+	{name: "no authorizations, in an organisation", source: boltPy, kind: transport.KindEvents, key: "E1/T1", team: "T1",
+		body: event(`"team_id":"T1","enterprise_id":"E1"`, mention)},
+	{name: "no authorizations, organisation-wide", source: boltPy, kind: transport.KindEvents, key: "E1/-", team: "T1",
+		body: event(`"team_id":"T1","enterprise_id":"E1","is_enterprise_install":true`, mention)},
+	{name: "empty authorizations", source: boltPy, kind: transport.KindEvents, key: "-/T1", team: "T1",
+		body: event(`"team_id":"T1","authorizations":[]`, mention)},
+	{name: "empty authorizations in a shared channel: the context is ours", source: javaNotes, kind: transport.KindEvents,
+		key: "E1/T1", team: "T1",
+		body: event(
+			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":"E1","is_ext_shared_channel":true,"authorizations":[]`, written)},
+	{name: "the context alone", source: boltPy, kind: transport.KindEvents, key: "E1/T1", team: "T1",
+		body: event(`"context_team_id":"T1","context_enterprise_id":"E1"`, mention)},
+	{name: "the context's organisation is not put to another's workspace", source: javaNotes, kind: transport.KindEvents,
+		key: "-/T2", team: "T2", body: event(`"team_id":"T2","context_team_id":"T1","context_enterprise_id":"E1"`, mention)},
 	// The uninstall family.
-	{name: "uninstalled", source: javaGone, kind: transport.KindEvents, key: "-/T1", team: "T1", body: event(`"team_id":"T1"`, `"type":"app_uninstalled"`)},
-	{name: "uninstalled, in an organisation", source: javaGone, kind: transport.KindEvents, key: "E1/T1", team: "T1", body: event(`"team_id":"T1","enterprise_id":"E1"`, `"type":"app_uninstalled"`)},
-	{name: "uninstalled, one workspace of an organisation-wide install", source: "lobu#1819", kind: transport.KindEvents, key: "E1/T1", team: "T1",
+	{name: "uninstalled", source: javaGone, kind: transport.KindEvents, key: "-/T1", team: "T1",
+		body: event(`"team_id":"T1"`, `"type":"app_uninstalled"`)},
+	{name: "uninstalled, in an organisation", source: javaGone, kind: transport.KindEvents, key: "E1/T1", team: "T1",
+		body: event(`"team_id":"T1","enterprise_id":"E1"`, `"type":"app_uninstalled"`)},
+	{name: "uninstalled, one workspace of an organisation-wide install", source: "lobu#1819", kind: transport.KindEvents,
+		key: "E1/T1", team: "T1",
 		body: event(`"team_id":"T1","enterprise_id":"E1","is_enterprise_install":true`, `"type":"app_uninstalled"`)},
-	{name: "uninstalled, the organisation", source: boltPyEnd, kind: transport.KindEvents, key: "E1/-", team: "", body: event(`"enterprise_id":"E1"`, `"type":"app_uninstalled"`)},
-	{name: "tokens revoked", source: boltPyEnd, kind: transport.KindEvents, key: "E1/T1", team: "T1", body: event(`"team_id":"T1","enterprise_id":"E1"`, `"type":"tokens_revoked","tokens":{"oauth":["U1"],"bot":["UBOT"]}`)},
-	{name: "tokens revoked, with authorizations of the organisation", source: boltPyEnd, kind: transport.KindEvents, key: "E1/T1", team: "T1",
-		body: event(`"team_id":"T1","enterprise_id":"E1","authorizations":[{"enterprise_id":"E1","team_id":null,"is_enterprise_install":true}]`, `"type":"tokens_revoked","tokens":{"bot":["UBOT"]}`)},
+	{name: "uninstalled, the organisation", source: boltPyEnd, kind: transport.KindEvents, key: "E1/-", team: "",
+		body: event(`"enterprise_id":"E1"`, `"type":"app_uninstalled"`)},
+	{name: "tokens revoked", source: boltPyEnd, kind: transport.KindEvents, key: "E1/T1", team: "T1",
+		body: event(`"team_id":"T1","enterprise_id":"E1"`,
+			`"type":"tokens_revoked","tokens":{"oauth":["U1"],"bot":["UBOT"]}`)},
+	{name: "tokens revoked, with authorizations of the organisation", source: boltPyEnd, kind: transport.KindEvents,
+		key: "E1/T1", team: "T1",
+		body: event(
+			`"team_id":"T1","enterprise_id":"E1","authorizations":[{"enterprise_id":"E1","team_id":null,"is_enterprise_install":true}]`, `"type":"tokens_revoked","tokens":{"bot":["UBOT"]}`)},
 	// Organisations.
 	{name: "workspaces added", source: boltPyOrg, kind: transport.KindEvents, key: "E1/-", team: "",
-		body: event(`"enterprise_id":"E1","authorizations":[{"enterprise_id":"E1","team_id":null,"user_id":"WBOT","is_bot":true,"is_enterprise_install":true}]`, `"type":"team_access_granted","team_ids":["T1"],"event_ts":"1.1"`)},
-	{name: "workspaces added, flagged wrongly", source: "docs.slack.dev/reference/events/team_access_granted", kind: transport.KindEvents, key: "E1/-", team: "T1",
-		body: event(`"team_id":"T1","enterprise_id":"E1","authorizations":[{"enterprise_id":"E1","team_id":"T1","is_enterprise_install":false}]`, `"type":"team_access_granted","team_ids":["T1"]`)},
-	{name: "a workspace joined an organisation", source: gridDocs, kind: transport.KindEvents, key: "-/T1", team: "T1", body: event(`"team_id":"T1"`, `"type":"grid_migration_finished","enterprise_id":"E1"`)},
+		body: event(
+			`"enterprise_id":"E1","authorizations":[{"enterprise_id":"E1","team_id":null,"user_id":"WBOT","is_bot":true,"is_enterprise_install":true}]`, `"type":"team_access_granted","team_ids":["T1"],"event_ts":"1.1"`)},
+	{name: "workspaces added, flagged wrongly", source: "docs.slack.dev/reference/events/team_access_granted",
+		kind: transport.KindEvents, key: "E1/-", team: "T1",
+		body: event(
+			`"team_id":"T1","enterprise_id":"E1","authorizations":[{"enterprise_id":"E1","team_id":"T1","is_enterprise_install":false}]`, `"type":"team_access_granted","team_ids":["T1"]`)},
+	{name: "a workspace joined an organisation", source: gridDocs, kind: transport.KindEvents, key: "-/T1", team: "T1",
+		body: event(`"team_id":"T1"`, `"type":"grid_migration_finished","enterprise_id":"E1"`)},
 	// Rule 2: commands.
-	{name: "command", source: javaLogs, kind: transport.KindCommands, key: "-/T1", team: "T1", userTeam: "T1", body: "command=%2Fgo&team_id=T1&user_id=U1&is_enterprise_install=false"},
-	{name: "command, the flag missing", source: "slack-go slash.go", kind: transport.KindCommands, key: "E1/T1", team: "T1", userTeam: "T1", body: "command=%2Fgo&team_id=T1&enterprise_id=E1&user_id=U1"},
-	{name: "command, organisation-wide", source: boltPyOrg, kind: transport.KindCommands, key: "E1/-", team: "T1", userTeam: "T1", body: "command=%2Fgo&team_id=T1&enterprise_id=E1&user_id=U1&is_enterprise_install=true"},
-	{name: "command, organisation-wide, JSON boolean", source: "slack-go slash.go", kind: transport.KindCommands, key: "E1/-", team: "T1", userTeam: "T1", body: "command=%2Fgo&team_id=T1&enterprise_id=E1&user_id=U1&is_enterprise_install=true",
+	{name: "command", source: javaLogs, kind: transport.KindCommands, key: "-/T1", team: "T1", userTeam: "T1",
+		body: "command=%2Fgo&team_id=T1&user_id=U1&is_enterprise_install=false"},
+	{name: "command, the flag missing", source: "slack-go slash.go", kind: transport.KindCommands, key: "E1/T1",
+		team: "T1", userTeam: "T1", body: "command=%2Fgo&team_id=T1&enterprise_id=E1&user_id=U1"},
+	{name: "command, organisation-wide", source: boltPyOrg, kind: transport.KindCommands, key: "E1/-", team: "T1",
+		userTeam: "T1", body: "command=%2Fgo&team_id=T1&enterprise_id=E1&user_id=U1&is_enterprise_install=true"},
+	{name: "command, organisation-wide, JSON boolean", source: "slack-go slash.go", kind: transport.KindCommands,
+		key: "E1/-", team: "T1", userTeam: "T1",
+		body:   "command=%2Fgo&team_id=T1&enterprise_id=E1&user_id=U1&is_enterprise_install=true",
 		socket: func(a *slacksim.App) { a.SocketBooleans = true }},
-	{name: "command, JSON boolean false", source: "slack-go slash.go", kind: transport.KindCommands, key: "E1/T1", team: "T1", userTeam: "T1", body: "command=%2Fgo&team_id=T1&enterprise_id=E1&user_id=U1&is_enterprise_install=false",
+	{name: "command, JSON boolean false", source: "slack-go slash.go", kind: transport.KindCommands, key: "E1/T1",
+		team: "T1", userTeam: "T1", body: "command=%2Fgo&team_id=T1&enterprise_id=E1&user_id=U1&is_enterprise_install=false",
 		socket: func(a *slacksim.App) { a.SocketBooleans = true }},
-	{name: "command flagged for an organisation that is not named", source: boltJS, kind: transport.KindCommands, key: "-/T1", team: "T1", userTeam: "T1", body: "command=%2Fgo&team_id=T1&user_id=U1&is_enterprise_install=true"},
+	{name: "command flagged for an organisation that is not named", source: boltJS, kind: transport.KindCommands,
+		key: "-/T1", team: "T1", userTeam: "T1", body: "command=%2Fgo&team_id=T1&user_id=U1&is_enterprise_install=true"},
 	// Rule 3: interactions.
-	{name: "press", source: javaLogs, kind: transport.KindInteractive, key: "-/T1", team: "T1", userTeam: "T1", body: press(`"team":{"id":"T1","domain":"one"},"enterprise":null,"is_enterprise_install":false,"user":{"id":"U1","team_id":"T1"}`)},
-	{name: "press, in an organisation", source: boltPy, kind: transport.KindInteractive, key: "E1/T1", team: "T1", userTeam: "T1", body: press(`"team":{"id":"T1","enterprise_id":"E1"},"enterprise":{"id":"E1"},"user":{"id":"U1","team_id":"T1"}`)},
-	{name: "press, the organisation named by the team alone", source: boltJS, kind: transport.KindInteractive, key: "E1/T1", team: "T1", userTeam: "T1", body: press(`"team":{"id":"T1","enterprise_id":"E1"},"user":{"id":"U1","team_id":"T1"}`)},
-	{name: "press, organisation-wide: no team", source: boltPyOrg, kind: transport.KindInteractive, key: "E1/-", team: "T1", userTeam: "T1", body: press(`"team":null,"enterprise":{"id":"E1"},"is_enterprise_install":true,"user":{"id":"U1","team_id":"T1"}`)},
-	{name: "press, the user's team is the organisation", source: boltPy, kind: transport.KindInteractive, key: "E1/T1", team: "T1", userTeam: "E1", body: press(`"team":{"id":"T1"},"enterprise":{"id":"E1"},"is_enterprise_install":false,"user":{"id":"W1","team_id":"E1"}`)},
-	{name: "press, organisation-wide, the user's team is the organisation", source: boltPy, kind: transport.KindInteractive, key: "E1/-", team: "", userTeam: "E1", body: press(`"team":null,"enterprise":{"id":"E1"},"is_enterprise_install":true,"user":{"id":"W1","team_id":"E1"}`)},
-	{name: "press by an outsider: the team is ours", source: connect, kind: transport.KindInteractive, key: "-/T1", team: "T1", userTeam: "T2", body: press(`"team":{"id":"T1"},"user":{"id":"U2","team_id":"T2"}`)},
-	{name: "press by an outsider: the team is theirs", source: connect, kind: transport.KindInteractive, key: "E2/T2", team: "T2", userTeam: "T2", body: press(`"team":{"id":"T2","enterprise_id":"E2"},"user":{"id":"U2","team_id":"T2"}`)},
+	{name: "press", source: javaLogs, kind: transport.KindInteractive, key: "-/T1", team: "T1", userTeam: "T1",
+		body: press(
+			`"team":{"id":"T1","domain":"one"},"enterprise":null,"is_enterprise_install":false,"user":{"id":"U1","team_id":"T1"}`)},
+	{name: "press, in an organisation", source: boltPy, kind: transport.KindInteractive, key: "E1/T1", team: "T1",
+		userTeam: "T1",
+		body: press(
+			`"team":{"id":"T1","enterprise_id":"E1"},"enterprise":{"id":"E1"},"user":{"id":"U1","team_id":"T1"}`)},
+	{name: "press, the organisation named by the team alone", source: boltJS, kind: transport.KindInteractive,
+		key: "E1/T1", team: "T1", userTeam: "T1",
+		body: press(`"team":{"id":"T1","enterprise_id":"E1"},"user":{"id":"U1","team_id":"T1"}`)},
+	{name: "press, organisation-wide: no team", source: boltPyOrg, kind: transport.KindInteractive, key: "E1/-",
+		team: "T1", userTeam: "T1", body: press(
+			`"team":null,"enterprise":{"id":"E1"},"is_enterprise_install":true,"user":{"id":"U1","team_id":"T1"}`)},
+	{name: "press, the user's team is the organisation", source: boltPy, kind: transport.KindInteractive, key: "E1/T1",
+		team: "T1", userTeam: "E1", body: press(
+			`"team":{"id":"T1"},"enterprise":{"id":"E1"},"is_enterprise_install":false,"user":{"id":"W1","team_id":"E1"}`)},
+	{name: "press, organisation-wide, the user's team is the organisation", source: boltPy,
+		kind: transport.KindInteractive, key: "E1/-", team: "", userTeam: "E1",
+		body: press(`"team":null,"enterprise":{"id":"E1"},"is_enterprise_install":true,"user":{"id":"W1","team_id":"E1"}`)},
+	{name: "press by an outsider: the team is ours", source: connect, kind: transport.KindInteractive, key: "-/T1",
+		team: "T1", userTeam: "T2", body: press(`"team":{"id":"T1"},"user":{"id":"U2","team_id":"T2"}`)},
+	{name: "press by an outsider: the team is theirs", source: connect, kind: transport.KindInteractive, key: "E2/T2",
+		team: "T2", userTeam: "T2", body: press(`"team":{"id":"T2","enterprise_id":"E2"},"user":{"id":"U2","team_id":"T2"}`)},
 	// Rule 4: views.
-	{name: "form", source: javaLogs, kind: transport.KindInteractive, key: "-/T1", team: "T1", userTeam: "T1", body: submit(`"team":{"id":"T1"},"user":{"id":"U1","team_id":"T1"}`, `"team_id":"T1","app_installed_team_id":"T1"`)},
-	{name: "form across companies: installed where it says", source: boltPy, kind: transport.KindInteractive, key: "-/T1", team: "T1", userTeam: "T2",
-		body: submit(`"team":{"id":"T2","enterprise_id":"E2"},"enterprise":{"id":"E2"},"user":{"id":"U2","team_id":"T2"}`, `"team_id":"T2","app_installed_team_id":"T1"`)},
-	{name: "form across companies, only the person is named", source: boltPy, kind: transport.KindInteractive, key: "-/T1", team: "T1", userTeam: "T2",
-		body: submit(`"team":null,"enterprise":{"id":"E2"},"user":{"id":"U2","team_id":"T2"}`, `"team_id":"T2","app_installed_team_id":"T1"`)},
-	{name: "form, in an organisation", source: boltPy, kind: transport.KindInteractive, key: "E1/T1", team: "T1", userTeam: "T1",
-		body: submit(`"team":{"id":"T1","enterprise_id":"E1"},"enterprise":{"id":"E1"},"user":{"id":"U1","team_id":"T1"}`, `"team_id":"T1","app_installed_team_id":"T1"`)},
-	{name: "form, installed by the organisation", source: boltJS, kind: transport.KindInteractive, key: "E1/-", team: "T1", userTeam: "T1",
-		body: submit(`"team":{"id":"T1","enterprise_id":"E1"},"enterprise":{"id":"E1"},"user":{"id":"U1","team_id":"T1"}`, `"team_id":"T1","app_installed_team_id":"E1"`)},
-	{name: "form of an organisation, sent in by an outsider", source: connect, kind: transport.KindInteractive, key: "E1/-", team: "T2", userTeam: "T2",
-		body: submit(`"team":{"id":"T2","enterprise_id":"E2"},"enterprise":{"id":"E2"},"user":{"id":"U2","team_id":"T2"}`, `"team_id":"T2","app_installed_team_id":"E1"`)},
-	{name: "form, the view's team where the payload has none", source: boltPy, kind: transport.KindInteractive, key: "E1/T1", team: "T1", userTeam: "E1",
+	{name: "form", source: javaLogs, kind: transport.KindInteractive, key: "-/T1", team: "T1", userTeam: "T1",
+		body: submit(`"team":{"id":"T1"},"user":{"id":"U1","team_id":"T1"}`, `"team_id":"T1","app_installed_team_id":"T1"`)},
+	{name: "form across companies: installed where it says", source: boltPy, kind: transport.KindInteractive, key: "-/T1",
+		team: "T1", userTeam: "T2",
+		body: submit(`"team":{"id":"T2","enterprise_id":"E2"},"enterprise":{"id":"E2"},"user":{"id":"U2","team_id":"T2"}`,
+			`"team_id":"T2","app_installed_team_id":"T1"`)},
+	{name: "form across companies, only the person is named", source: boltPy, kind: transport.KindInteractive, key: "-/T1",
+		team: "T1", userTeam: "T2",
+		body: submit(`"team":null,"enterprise":{"id":"E2"},"user":{"id":"U2","team_id":"T2"}`,
+			`"team_id":"T2","app_installed_team_id":"T1"`)},
+	{name: "form, in an organisation", source: boltPy, kind: transport.KindInteractive, key: "E1/T1", team: "T1",
+		userTeam: "T1",
+		body: submit(`"team":{"id":"T1","enterprise_id":"E1"},"enterprise":{"id":"E1"},"user":{"id":"U1","team_id":"T1"}`,
+			`"team_id":"T1","app_installed_team_id":"T1"`)},
+	{name: "form, installed by the organisation", source: boltJS, kind: transport.KindInteractive, key: "E1/-", team: "T1",
+		userTeam: "T1",
+		body: submit(`"team":{"id":"T1","enterprise_id":"E1"},"enterprise":{"id":"E1"},"user":{"id":"U1","team_id":"T1"}`,
+			`"team_id":"T1","app_installed_team_id":"E1"`)},
+	{name: "form of an organisation, sent in by an outsider", source: connect, kind: transport.KindInteractive,
+		key: "E1/-", team: "T2", userTeam: "T2",
+		body: submit(`"team":{"id":"T2","enterprise_id":"E2"},"enterprise":{"id":"E2"},"user":{"id":"U2","team_id":"T2"}`,
+			`"team_id":"T2","app_installed_team_id":"E1"`)},
+	{name: "form, the view's team where the payload has none", source: boltPy, kind: transport.KindInteractive,
+		key: "E1/T1", team: "T1", userTeam: "E1",
 		body: submit(`"team":null,"enterprise":{"id":"E1"},"user":{"id":"W1","team_id":"E1"}`, `"team_id":"T1"`)},
 }
 
@@ -159,13 +236,16 @@ func witnesses(saw func(whom)) []Handler {
 		return Reply{}, nil
 	}
 	return []Handler{
-		heard("app_mention", "app_mentions:read"), heard("reaction_added", "reactions:read"), heard("app_uninstalled"), heard("tokens_revoked"),
-		heard("team_access_granted"), heard("grid_migration_finished"),
+		heard("app_mention", "app_mentions:read"), heard("reaction_added", "reactions:read"), heard("app_uninstalled"),
+		heard("tokens_revoked"), heard("team_access_granted"), heard("grid_migration_finished"),
 		OnMessage(`.*`, func(_ context.Context, t *Turn, _ *slackevents.MessageEvent) (Reply, error) {
 			note(t)
 			return Reply{}, nil
 		}, "channels:history").Always(),
-		OnCommand("/go", func(_ context.Context, t *Turn, _ *slack.SlashCommand) (Reply, error) { note(t); return Reply{}, nil }).Always().Describe("goes", ""),
+		OnCommand("/go", func(_ context.Context, t *Turn, _ *slack.SlashCommand) (Reply, error) {
+			note(t)
+			return Reply{}, nil
+		}).Always().Describe("goes", ""),
 		OnAction("go", pressed).Always(), OnView("form", pressed).Always(),
 	}
 }
@@ -189,7 +269,8 @@ func TestWhose(t *testing.T) {
 					continue
 				}
 				status := 0
-				kind := map[string]string{transport.KindEvents: "event", transport.KindCommands: "command", transport.KindInteractive: "interaction"}[s.kind]
+				kind := map[string]string{transport.KindEvents: "event", transport.KindCommands: "command",
+					transport.KindInteractive: "interaction"}[s.kind]
 				if s.kind == transport.KindInteractive {
 					body = []byte(url.Values{"payload": {s.body}}.Encode())
 				}

@@ -1,7 +1,7 @@
 package bot_test
 
-// Work behind the acknowledgement: it survives failures, is said once, keeps its order where that was asked for, and leaves
-// room for others.
+// Work behind the acknowledgement: it survives failures, is said once, keeps its order where that was asked for, and
+// leaves room for others.
 
 import (
 	"context"
@@ -33,7 +33,8 @@ func say(t *testing.T, sim *slacksim.Sim, user, channel, text string) {
 	}
 }
 
-// A handler that fails after it spoke runs again, and people read each of its messages once: also the one whose answer was lost.
+// A handler that fails after it spoke runs again, and people read each of its messages once: also the one whose answer
+// was lost.
 func TestSaidOnce(t *testing.T) {
 	t.Parallel()
 	for _, history := range []bool{true, false} {
@@ -118,7 +119,8 @@ func TestSlowCommand(t *testing.T) {
 	}
 }
 
-// A slow handler answers more often than Slack's response_url takes: the rest comes as messages that only that person sees.
+// A slow handler answers more often than Slack's response_url takes: the rest comes as messages that only that person
+// sees.
 func TestSlowCommandSaysMore(t *testing.T) {
 	t.Parallel()
 	h := bot.OnCommand("/count", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
@@ -151,7 +153,9 @@ func TestSlowCommandOpensAModal(t *testing.T) {
 		}
 		_, err := t.Slack.UpdateViewContext(ctx, modal("It is filled in."), "", "", t.ViewID)
 		return bot.Reply{}, err
-	}, "chat:write").Describe("opens a form", "").Slow().Opens(func(*bot.Turn) slack.ModalViewRequest { return modal("One moment.") })
+	}, "chat:write").Describe("opens a form", "").Slow().Opens(func(*bot.Turn) slack.ModalViewRequest {
+		return modal("One moment.")
+	})
 	sim, _ := stage(t, h)
 	if _, err := sim.Command(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/form"); err != nil {
 		t.Fatal(err)
@@ -170,11 +174,12 @@ func TestSlowCommandOpensAModal(t *testing.T) {
 
 func modal(text string) slack.ModalViewRequest {
 	return slack.ModalViewRequest{Type: slack.VTModal, Title: slack.NewTextBlockObject("plain_text", "Form", false, false),
-		Blocks: slack.Blocks{BlockSet: []slack.Block{slack.NewSectionBlock(slack.NewTextBlockObject("plain_text", text, false, false), nil, nil)}}}
+		Blocks: slack.Blocks{BlockSet: []slack.Block{slack.NewSectionBlock(slack.NewTextBlockObject("plain_text", text, false,
+			false), nil, nil)}}}
 }
 
-// Messages of a conversation are handled in their order when a handler asks for it, though the first one fails at first; other
-// conversations go on meanwhile.
+// Messages of a conversation are handled in their order when a handler asks for it, though the first one fails at
+// first; other conversations go on meanwhile.
 func TestInOrder(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

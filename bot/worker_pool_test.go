@@ -110,7 +110,8 @@ func TestHandedItsOwnEvent(t *testing.T) {
 	})
 }
 
-// The database is away from this replica for good: its handlers end with their leases, because others are handed their events.
+// The database is away from this replica for good: its handlers end with their leases, because others are handed their
+// events.
 func TestHandlerEndsWithItsLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -250,7 +251,8 @@ func TestSuspectRunsAlone(t *testing.T) {
 		keep("Ev2")
 		time.Sleep(time.Minute)
 		if !inbox.begun.Load() || inbox.withMore.Load() || finished.Load() != 1 {
-			t.Errorf("begun %v; another one was begun beside it %v; %d others worked", inbox.begun.Load(), inbox.withMore.Load(), finished.Load())
+			t.Errorf("begun %v; another one was begun beside it %v; %d others worked", inbox.begun.Load(), inbox.withMore.Load(),
+				finished.Load())
 		}
 		close(suspect)
 		time.Sleep(time.Second)

@@ -40,8 +40,8 @@ func Catalogue() []connection.Scope {
 			Why: "To list the public channels it is in.",
 		},
 		{
-			Name: "groups:read", Label: "See private channels it is in", Feature: "list the private channels it is in", Optional: true,
-			Why: "To list the private channels it is in.",
+			Name: "groups:read", Label: "See private channels it is in", Feature: "list the private channels it is in",
+			Optional: true, Why: "To list the private channels it is in.",
 		},
 	}
 }

@@ -52,6 +52,7 @@ var wave = bot.OnCommand("/wave", func(_ context.Context, t *bot.Turn, _ *slack.
 	}}, nil
 }).Describe("Waves at everybody in the channel; the demo has it, the app has not.", "")
 
-var waveBack = bot.OnAction(actionWave, func(_ context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+var waveBack = bot.OnAction(actionWave, func(_ context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply,
+	error) {
 	return bot.Reply{InChannel: true, Text: "<@" + t.UserID + "> waves back."}, nil
 })

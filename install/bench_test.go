@@ -23,14 +23,16 @@ import (
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
-// fleet connects n workspaces to an app with rotation on, past the browser, and returns what renews them. With direct, Slack
-// is called without a network.
-func fleet(b *testing.B, database string, n int, direct bool) (*install.Installer, *storage.DB, *slacksim.Sim, *slacksim.ManualClock) {
+// fleet connects n workspaces to an app with rotation on, past the browser, and returns what renews them. With direct,
+// Slack is called without a network.
+func fleet(b *testing.B, database string, n int,
+	direct bool) (*install.Installer, *storage.DB, *slacksim.Sim, *slacksim.ManualClock) {
 	b.Helper()
 	ctx := context.Background()
 	clock := slacksim.NewManualClock(time.Now().Truncate(time.Second))
-	sim := slacksim.New(slacksim.Config{Clock: clock, App: slacksim.App{ID: "A0RENEWAL1", ClientID: "1.2", ClientSecret: "s", SigningSecret: "s",
-		RedirectURLs: []string{stage.Redirect}, TokenRotation: true, StrictRefresh: true}})
+	sim := slacksim.New(slacksim.Config{Clock: clock,
+		App: slacksim.App{ID: "A0RENEWAL1", ClientID: "1.2", ClientSecret: "s", SigningSecret: "s",
+			RedirectURLs: []string{stage.Redirect}, TokenRotation: true, StrictRefresh: true}})
 	if err := sim.Start("127.0.0.1:0"); err != nil {
 		b.Fatal(err)
 	}
@@ -56,7 +58,8 @@ func fleet(b *testing.B, database string, n int, direct bool) (*install.Installe
 			return w.Result(), nil
 		})
 	}
-	in, err := install.New(install.Config{ClientID: "1.2", ClientSecret: "s", SlackURL: sim.URL(), PublicURL: stage.Redirect, Store: db, Now: clock.Now, HTTP: client})
+	in, err := install.New(install.Config{ClientID: "1.2", ClientSecret: "s", SlackURL: sim.URL(),
+		PublicURL: stage.Redirect, Store: db, Now: clock.Now, HTTP: client})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -105,15 +108,17 @@ func grant(sim *slacksim.Sim, clock *slacksim.ManualClock, team string) (connect
 	if err != nil {
 		return connection.Connection{}, err
 	}
-	c := connection.Connection{Key: connection.Key{AppID: "A0RENEWAL1", TeamID: team}, TeamName: team, State: connection.Active, InstalledAt: clock.Now(), AuthorizedAt: clock.Now()}
+	c := connection.Connection{Key: connection.Key{AppID: "A0RENEWAL1", TeamID: team}, TeamName: team,
+		State: connection.Active, InstalledAt: clock.Now(), AuthorizedAt: clock.Now()}
 	c.TokenPair = connection.Started(granted.Token, granted.Refresh, granted.Life, clock.Now())
 	return c, nil
 }
 
-// renewals/s/core is what one core of this machine renews, slacksim and the database's client included; PostgreSQL's own
-// work is on top. The limit on calls is lifted.
+// renewals/s/core is what one core of this machine renews, slacksim and the database's client included; PostgreSQL's
+// own work is on top. The limit on calls is lifted.
 func BenchmarkRenewals(b *testing.B) {
-	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite,
+		"postgres": storagetest.Postgres} {
 		b.Run(name, func(b *testing.B) {
 			defer install.Unlimited()()
 			const n = 200
@@ -147,9 +152,10 @@ func processTime() time.Duration {
 	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
 
-// 100,000 connections (500 with -short) fall due within one hour, and are renewed second by simulated second, with the limit
-// as it is in life. Reported are the most calls that Slack got in any 60 s, how long it took, and how much life a token had
-// left at worst; one that ended, or more than Slack's 600 calls in a minute, fails. It takes some ten minutes of real time.
+// 100,000 connections (500 with -short) fall due within one hour, and are renewed second by simulated second, with the
+// limit as it is in life. Reported are the most calls that Slack got in any 60 s, how long it took, and how much life a
+// token had left at worst; one that ended, or more than Slack's 600 calls in a minute, fails. It takes some ten minutes
+// of real time.
 func BenchmarkHundredThousandDue(b *testing.B) {
 	n := 100_000
 	if testing.Short() {

@@ -1,6 +1,7 @@
 package install_test
 
-// A machine's clock was wrong for a while, and what it wrote is still there: nobody whose clock is right waits for that time.
+// A machine's clock was wrong for a while, and what it wrote is still there: nobody whose clock is right waits for that
+// time.
 
 import (
 	"testing"

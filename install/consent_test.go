@@ -1,7 +1,7 @@
 package install_test
 
-// A code is spent and tokens live once Slack has answered: nothing in the answer may throw them away, and nothing may keep them
-// from being renewed.
+// A code is spent and tokens live once Slack has answered: nothing in the answer may throw them away, and nothing may
+// keep them from being renewed.
 
 import (
 	"bytes"
@@ -53,12 +53,14 @@ var odd = map[string]func(a map[string]any){
 	"a webhook that is a number":   func(a map[string]any) { a["incoming_webhook"] = 7 },
 	"an app id that is null":       func(a map[string]any) { a["app_id"] = nil },
 	"a bot that is an object":      func(a map[string]any) { a["bot_user_id"] = map[string]any{} },
-	"fields nobody knows":          func(a map[string]any) { a["team_ids"], a["error"], a["needed"] = []int{1}, nil, []string{} },
-	"no life":                      func(a map[string]any) { delete(a, "expires_in") },
-	"a life of nothing":            func(a map[string]any) { a["expires_in"] = 0 },
-	"a life below nothing":         func(a map[string]any) { a["expires_in"] = -1 },
-	"a life without an end":        func(a map[string]any) { a["expires_in"] = 1e300 },
-	"a life that is no number":     func(a map[string]any) { a["expires_in"] = "soon" },
+	"fields nobody knows": func(a map[string]any) {
+		a["team_ids"], a["error"], a["needed"] = []int{1}, nil, []string{}
+	},
+	"no life":                  func(a map[string]any) { delete(a, "expires_in") },
+	"a life of nothing":        func(a map[string]any) { a["expires_in"] = 0 },
+	"a life below nothing":     func(a map[string]any) { a["expires_in"] = -1 },
+	"a life without an end":    func(a map[string]any) { a["expires_in"] = 1e300 },
+	"a life that is no number": func(a map[string]any) { a["expires_in"] = "soon" },
 }
 
 func TestOddConsentIsKept(t *testing.T) {
@@ -182,7 +184,8 @@ func TestTokenOfAnotherWorkspaceIsRefused(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, storagetest.SQLite(t))
 	in := r.replica(answering("auth.test", func(a map[string]any) { a["team_id"] = slacksim.Birch }))
-	r.visitor(in).installs(start, slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "another workspace", http.StatusInternalServerError, "unexpected")
+	r.visitor(in).installs(start, slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "another workspace",
+		http.StatusInternalServerError, "unexpected")
 	if all, err := in.db.List(r.Ctx); err != nil || len(all) != 0 {
 		t.Errorf("%d connections, %v", len(all), err)
 	}

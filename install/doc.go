@@ -12,6 +12,6 @@
 //	channels, _, err := in.Client(c).GetConversationsContext(ctx, &slack.GetConversationsParameters{})
 //	h := in.Check(ctx, key)               // how it is, in the same words everywhere
 //
-// It tells nothing to people by itself: the pages show Config.App, and the messages are Config.Messages. What it keeps it
-// keeps in a Store, which package storage is.
+// It tells nothing to people by itself: the pages show Config.App, and the messages are Config.Messages. What it keeps
+// it keeps in a Store, which package storage is.
 package install

@@ -22,7 +22,8 @@ func (r *rig) letter(in replica, k connection.Key, id string) (readable func() i
 	}
 	inbox.Start()
 	defer inbox.Close()
-	e := bot.Event{ID: id, Kind: "events_api", Type: "message", Key: k, Received: r.Clock.Now(), Body: []byte("between us")}
+	e := bot.Event{ID: id, Kind: "events_api", Type: "message", Key: k, Received: r.Clock.Now(),
+		Body: []byte("between us")}
 	if _, err := inbox.Add(r.Ctx, &e, true); err != nil {
 		r.T.Fatal(err)
 	}
@@ -53,7 +54,8 @@ func TestMessagesGoWithTheirConnection(t *testing.T) {
 				if err := r.Slack.Admins.Uninstall(r.Ctx, k.TeamID, slacksim.NoUninstallEvents); err != nil {
 					return err
 				}
-				return in.Lifecycle().HandleRemoval(r.Ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.Clock.Now()})
+				return in.Lifecycle().HandleRemoval(r.Ctx, k,
+					connection.Removal{Reason: connection.ReasonUninstalled, At: r.Clock.Now()})
 			},
 			"somebody disconnects it": func(k connection.Key) error {
 				_, err := in.Leaving().Disconnect(r.Ctx, k, ours)
@@ -63,7 +65,8 @@ func TestMessagesGoWithTheirConnection(t *testing.T) {
 		} {
 			c := r.connect(in, slacksim.AcmeAdmin)
 			readable := r.letter(in, c.Key, name)
-			if err := in.Lifecycle().HandleRemoval(r.Ctx, c.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: c.AuthorizedAt.Add(-time.Minute)}); err != nil {
+			if err := in.Lifecycle().HandleRemoval(r.Ctx, c.Key,
+				connection.Removal{Reason: connection.ReasonUninstalled, At: c.AuthorizedAt.Add(-time.Minute)}); err != nil {
 				t.Fatal(err)
 			}
 			if n := readable(); n != 1 {

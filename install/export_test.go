@@ -45,8 +45,11 @@ func ExchangeCode(slack interface{ URL() string }, back, redirect, secret string
 		return connection.Grant{}, err
 	}
 	api := &slackapi.API{Address: slack.URL(), HTTP: http.DefaultClient}
-	got, err := api.OAuth(context.Background(), "oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {secret}, "code": {u.Query().Get("code")}, "redirect_uri": {redirect}})
-	return connection.Grant{Token: connection.Secret(got.AccessToken), Refresh: connection.Secret(got.RefreshToken), Life: time.Duration(got.ExpiresIn)}, err
+	got, err := api.OAuth(context.Background(), "oauth.v2.access",
+		url.Values{"client_id": {"1.2"}, "client_secret": {secret}, "code": {u.Query().Get("code")},
+			"redirect_uri": {redirect}})
+	return connection.Grant{Token: connection.Secret(got.AccessToken), Refresh: connection.Secret(got.RefreshToken),
+		Life: time.Duration(got.ExpiresIn)}, err
 }
 
 // Renewals and Installs are the budgets of oauth.v2.access.

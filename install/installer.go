@@ -34,9 +34,9 @@ type (
 // RecheckEvery is how often people may have Slack asked about one connection.
 const RecheckEvery = watch.RecheckEvery
 
-// Store keeps connections and install attempts. Its methods may be called from any number of goroutines and processes at
-// once; each blocks until the database answered or ctx ended. Errors other than those named are the database's trouble.
-// What each room needs of it stands there.
+// Store keeps connections and install attempts. Its methods may be called from any number of goroutines and processes
+// at once; each blocks until the database answered or ctx ended. Errors other than those named are the database's
+// trouble. What each room needs of it stands there.
 type Store interface {
 	tokens.Store
 	watch.Store

@@ -1,8 +1,8 @@
 package install_test
 
-// Each test here is an order of events that once ended badly: two callers in one moment, clocks that differ, a process that
-// dies between two steps, an answer about a token that is no longer the one in force, work that stands in the way of other
-// work. Single steps were right in all of them.
+// Each test here is an order of events that once ended badly: two callers in one moment, clocks that differ, a process
+// that dies between two steps, an answer about a token that is no longer the one in force, work that stands in the way
+// of other work. Single steps were right in all of them.
 
 import (
 	"context"
@@ -86,8 +86,8 @@ func link(in replica, c connection.Connection) string {
 	return strings.TrimPrefix(in.Links().GrantURL(c), stage.Redirect)
 }
 
-// killed is a process that dies while somebody consents: Slack has handed out the tokens, the journal has them, and nobody
-// else. Then the callback's time is over.
+// killed is a process that dies while somebody consents: Slack has handed out the tokens, the journal has them, and
+// nobody else. Then the callback's time is over.
 func (r *rig) killed(userID string, change func(*install.Config)) {
 	r.T.Helper()
 	in := r.replica(func(cfg *install.Config) {
@@ -100,7 +100,8 @@ func (r *rig) killed(userID string, change func(*install.Config)) {
 		}
 	})
 	req := r.consent(in, "/slack/install", userID)
-	// Clocks half a minute apart have budgets wait for each other. In a program all go by the database's, and here that is not the point.
+	// Clocks half a minute apart have budgets wait for each other. In a program all go by the database's, and here that is
+	// not the point.
 	if _, err := r.Raw().Exec("DELETE FROM budgets"); err != nil {
 		r.T.Fatal(err)
 	}
@@ -205,11 +206,14 @@ func TestDeadChainStaysDead(t *testing.T) {
 		r.renewDue(in)
 		r.tellAll(in)
 		now := r.Is(in.db, c.Key, connection.ReconnectRequired, connection.ReasonRefreshRejected)
-		if !now.StateSince.Equal(was.StateSince) || now.Notice != was.Notice || x.Resolved > 0 || !slices.Equal(x.To, []string{slacksim.AcmeAdmin}) {
-			t.Errorf("after %s: since %v, told %v, resolved %d times, notice %+v", after, now.StateSince, x.To, x.Resolved, now.Notice)
+		if !now.StateSince.Equal(was.StateSince) || now.Notice != was.Notice || x.Resolved > 0 ||
+			!slices.Equal(x.To, []string{slacksim.AcmeAdmin}) {
+			t.Errorf("after %s: since %v, told %v, resolved %d times, notice %+v", after, now.StateSince, x.To, x.Resolved,
+				now.Notice)
 		}
 	}
-	for _, answer := range []string{"", "invalid_auth", "invalid_auth", "", "token_revoked", "", "ekm_access_denied", "token_expired", ""} {
+	for _, answer := range []string{"", "invalid_auth", "invalid_auth", "", "token_revoked", "", "ekm_access_denied",
+		"token_expired", ""} {
 		clear := func() {}
 		if answer != "" {
 			clear = r.Slack.Inject(slacksim.Fault{Method: "auth.test", Error: answer})
@@ -221,8 +225,11 @@ func TestDeadChainStaysDead(t *testing.T) {
 		still(answer)
 	}
 	// As an older release left it; and an ordinary call is good.
-	r.Update(in.db, c.Key, func(c *connection.Connection) { c.SetState(connection.Retrying, "invalid_auth", r.Clock.Now()) })
-	if _, _, err := in.Client(r.Row(in.db, c.Key)).PostMessageContext(r.Ctx, slacksim.AcmeAdmin, slack.MsgOptionText("hello", false)); err != nil {
+	r.Update(in.db, c.Key, func(c *connection.Connection) {
+		c.SetState(connection.Retrying, "invalid_auth", r.Clock.Now())
+	})
+	if _, _, err := in.Client(r.Row(in.db, c.Key)).PostMessageContext(r.Ctx, slacksim.AcmeAdmin,
+		slack.MsgOptionText("hello", false)); err != nil {
 		t.Fatal(err)
 	}
 	in.Settle()
@@ -248,7 +255,8 @@ func TestWordsOfRejection(t *testing.T) {
 	r := sqliteRig(t)
 	var x stage.Told
 	in := r.replica(telling(&x))
-	for i, code := range []string{"invalid_refresh_token", "invalid_grant", "invalid_token", "token_revoked", "token_expired", "account_inactive", "authorization_not_found"} {
+	for i, code := range []string{"invalid_refresh_token", "invalid_grant", "invalid_token", "token_revoked",
+		"token_expired", "account_inactive", "authorization_not_found"} {
 		c := r.connect(in, slacksim.AcmeAdmin)
 		r.tellAll(in)
 		r.Due()
@@ -277,7 +285,8 @@ func TestWordsOfRejection(t *testing.T) {
 			r.Clock.Advance(20 * time.Minute)
 		}
 		clear()
-		if now := r.Is(in.db, c.Key, connection.Retrying, connection.ReasonRenewalFailing); now.RefreshToken != c.RefreshToken || len(x.To) != was {
+		if now := r.Is(in.db, c.Key, connection.Retrying,
+			connection.ReasonRenewalFailing); now.RefreshToken != c.RefreshToken || len(x.To) != was {
 			t.Errorf("after %s: told %v", code, x.To[was:])
 		}
 	}
@@ -287,14 +296,16 @@ func TestWordsOfRejection(t *testing.T) {
 	r.Works(r.Is(in.db, c.Key, connection.Active, ""))
 }
 
-// The budget's row is locked for longer than a lease. Whoever waited for it does not spend what another process has by then.
+// The budget's row is locked for longer than a lease. Whoever waited for it does not spend what another process has by
+// then.
 func TestLockedBudget(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, storagetest.Postgres(t))
 	a, b := r.replica(nil), r.replica(nil)
 	c := r.connect(a, slacksim.AcmeAdmin)
 	r.Slack.SetApp(func(x *slacksim.App) { x.StrictRefresh, x.RefreshGrace = false, time.Minute })
-	if _, err := a.db.Take(r.Ctx, slackapi.Budget{Name: "oauth.v2.access", Interval: time.Second, Burst: 80}, 1, r.Clock.Now()); err != nil {
+	if _, err := a.db.Take(r.Ctx, slackapi.Budget{Name: "oauth.v2.access", Interval: time.Second, Burst: 80}, 1,
+		r.Clock.Now()); err != nil {
 		t.Fatal(err)
 	}
 	pg := r.Raw()
@@ -377,20 +388,24 @@ func TestRowsInTheWay(t *testing.T) {
 	old := r.Clock.Now().Add(-time.Hour)
 	put := func(db *storage.DB, app, kind string, i int, state connection.State, chain connection.TokenPair) {
 		t.Helper()
-		if _, _, err := db.Put(r.Ctx, connection.Connection{Key: connection.Key{AppID: app, TeamID: fmt.Sprintf("T%s%03d", kind, i)}, TokenPair: chain,
+		if _, _, err := db.Put(r.Ctx, connection.Connection{Key: connection.Key{AppID: app,
+			TeamID: fmt.Sprintf("T%s%03d", kind, i)}, TokenPair: chain,
 			State: state, StateSince: old, InstalledAt: old, AuthorizedAt: old}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range 100 {
 		refresh := connection.Secret(fmt.Sprint("xoxe-1-", i))
-		put(plain.db, "A0OTHERAPP", "BROKEN", i, connection.ReconnectRequired, connection.Started("xoxe.xoxb-1-x", refresh, stage.Life, old))
+		put(plain.db, "A0OTHERAPP", "BROKEN", i, connection.ReconnectRequired,
+			connection.Started("xoxe.xoxb-1-x", refresh, stage.Life, old))
 		if i < 64 {
-			put(unreadable, "A0RENEWAL1", "LOST", i, connection.Active, connection.Started("xoxe.xoxb-1-x", refresh, stage.Life, old))
+			put(unreadable, "A0RENEWAL1", "LOST", i, connection.Active,
+				connection.Started("xoxe.xoxb-1-x", refresh, stage.Life, old))
 			put(plain.db, "A0OTHERAPP", "LONG", i, connection.Active, connection.Started("xoxb-1", "", 0, old))
 		}
 	}
-	if _, err := r.Raw().Exec("UPDATE connections SET id = 'con_0' || id WHERE app_id = 'A0OTHERAPP'"); err != nil { // first in any order
+	if _, err := r.Raw().Exec("UPDATE connections SET id = 'con_0' || id WHERE app_id = 'A0OTHERAPP'"); err != nil {
+		// first in any order
 		t.Fatal(err)
 	}
 	in := r.replica(func(cfg *install.Config) {
@@ -421,7 +436,8 @@ func TestRowsInTheWay(t *testing.T) {
 	if len(x.To) != 1 {
 		t.Errorf("told %v", x.To)
 	}
-	if now, err := plain.db.Lookup(r.Ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: "TLOST007"}); err != nil || now.Reason != connection.ReasonUnreadable {
+	if now, err := plain.db.Lookup(r.Ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: "TLOST007"}); err != nil ||
+		now.Reason != connection.ReasonUnreadable {
 		t.Errorf("what cannot be read is %s (%s) (%v)", now.State, now.Reason, err)
 	}
 }
@@ -431,8 +447,10 @@ func TestRowsInTheWay(t *testing.T) {
 func TestRowsOfOthers(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*install.Config){
-		"another app":      func(cfg *install.Config) { cfg.AppID = "A0OTHERAPP" },
-		"single workspace": func(cfg *install.Config) { cfg.ClientID, cfg.ClientSecret, cfg.BotToken = "", "", "xoxb-whatever" },
+		"another app": func(cfg *install.Config) { cfg.AppID = "A0OTHERAPP" },
+		"single workspace": func(cfg *install.Config) {
+			cfg.ClientID, cfg.ClientSecret, cfg.BotToken = "", "", "xoxb-whatever"
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := sqliteRig(t)
@@ -462,14 +480,16 @@ func TestRowsOfOthers(t *testing.T) {
 			if n := len(r.Slack.Calls()) - calls; n > 0 || len(x.To) > 0 {
 				t.Errorf("%d calls to Slack, told %v", n, x.To)
 			}
-			if after := []connection.Connection{r.Row(in.db, dead.Key), r.Row(in.db, due.Key)}; !reflect.DeepEqual(before, after) {
+			if after := []connection.Connection{r.Row(in.db, dead.Key), r.Row(in.db, due.Key)}; !reflect.DeepEqual(before,
+				after) {
 				t.Errorf("changed: %+v", after)
 			}
 		})
 	}
 }
 
-// At Slack a consent ends the refresh token before it, so a callback that ends badly must not cost a connection that worked.
+// At Slack a consent ends the refresh token before it, so a callback that ends badly must not cost a connection that
+// worked.
 func TestConsentThatEndsBadly(t *testing.T) {
 	t.Parallel()
 	t.Run("Slack has trouble", func(t *testing.T) {
@@ -487,7 +507,8 @@ func TestConsentThatEndsBadly(t *testing.T) {
 		r.EmptyJournal()
 		now := r.Is(in.db, c.Key, connection.Active, "")
 		r.Works(now)
-		if now.BotID != c.BotID || now.TeamURL != c.TeamURL || now.Installs != 2 || now.CheckAt.Sub(r.Clock.Now()) > 10*time.Minute {
+		if now.BotID != c.BotID || now.TeamURL != c.TeamURL || now.Installs != 2 ||
+			now.CheckAt.Sub(r.Clock.Now()) > 10*time.Minute {
 			t.Errorf("%+v", now)
 		}
 		r.Due()
@@ -500,7 +521,8 @@ func TestConsentThatEndsBadly(t *testing.T) {
 		r.Slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500, Body: "x", Times: 1})
 		w = httptest.NewRecorder()
 		in.Handler().ServeHTTP(w, callback)
-		if _, err := in.db.Lookup(r.Ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); w.Code == http.StatusOK || !errors.Is(err, connection.ErrNotFound) {
+		if _, err := in.db.Lookup(r.Ctx, connection.Key{AppID: "A0RENEWAL1",
+			TeamID: slacksim.Birch}); w.Code == http.StatusOK || !errors.Is(err, connection.ErrNotFound) {
 			t.Errorf("callback: %d, then %v", w.Code, err)
 		}
 		r.EmptyJournal()
@@ -537,8 +559,8 @@ func TestConsentThatEndsBadly(t *testing.T) {
 	})
 }
 
-// A consent waits in the journal of a process that died. Whatever ends the connection meanwhile, here or on another machine,
-// ends that consent too.
+// A consent waits in the journal of a process that died. Whatever ends the connection meanwhile, here or on another
+// machine, ends that consent too.
 func TestReplayResurrectsNothing(t *testing.T) {
 	t.Parallel()
 	by := connection.Actor{Kind: connection.ByOperator}
@@ -551,7 +573,8 @@ func TestReplayResurrectsNothing(t *testing.T) {
 	for name, end := range map[string]func(r *rig, in replica, k connection.Key) error{
 		"removed in Slack": func(r *rig, in replica, k connection.Key) error {
 			uninstall(r)
-			return in.Lifecycle().HandleRemoval(r.Ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.Clock.Now()})
+			return in.Lifecycle().HandleRemoval(r.Ctx, k,
+				connection.Removal{Reason: connection.ReasonUninstalled, At: r.Clock.Now()})
 		},
 		"found removed": func(r *rig, in replica, k connection.Key) error {
 			uninstall(r)
@@ -616,7 +639,8 @@ func TestReplayResurrectsNothing(t *testing.T) {
 		if now := r.Row(in.db, c.Key); now.Token != c.Token || now.Installs != 1 {
 			t.Errorf("a dead consent was stored: %+v", now)
 		}
-		if _, err := in.db.Lookup(r.Ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, connection.ErrNotFound) {
+		if _, err := in.db.Lookup(r.Ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err,
+			connection.ErrNotFound) {
 			t.Errorf("a dead first install was stored (%v)", err)
 		}
 	})
@@ -666,8 +690,8 @@ func TestGrantedAnewMeanwhile(t *testing.T) {
 	})
 }
 
-// Slack says that the app is gone, and while we ask, a renewal puts in another token than the one we asked about. That is no
-// sign that the app is back.
+// Slack says that the app is gone, and while we ask, a renewal puts in another token than the one we asked about. That
+// is no sign that the app is back.
 func TestRemovalDuringRenewal(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
@@ -694,9 +718,11 @@ func TestRemovalDuringRenewal(t *testing.T) {
 		if now := r.Row(in.db, c.Key); now.State != connection.Active || now.PendingRemoval.Reason != said.Reason {
 			t.Fatalf("%s, in doubt: %+v", now.State, now.PendingRemoval)
 		}
-		r.Update(in.db, c.Key, func(c *connection.Connection) { c.CheckAt = r.Clock.Now().Add(time.Hour) }) // or that might find out first
+		// or that might find out first
+		r.Update(in.db, c.Key, func(c *connection.Connection) { c.CheckAt = r.Clock.Now().Add(time.Hour) })
 		r.runUntil(renewing, func() bool { return r.Row(renewing.db, c.Key).State == connection.Removed })
-		if now := r.Is(in.db, c.Key, connection.Removed, connection.ReasonUninstalled); now.Token != "" || now.PendingRemoval != (connection.Removal{}) {
+		if now := r.Is(in.db, c.Key, connection.Removed, connection.ReasonUninstalled); now.Token != "" ||
+			now.PendingRemoval != (connection.Removal{}) {
 			t.Errorf("%+v", now)
 		}
 	})
@@ -710,12 +736,16 @@ func TestToldLater(t *testing.T) {
 		gone        bool          // whoever installed it
 		quiet, late time.Duration // nothing is sent before, all is sent by then
 	}{
-		"people unknown":  {slacksim.Fault{Method: "users.info", Status: 503}, false, 50 * time.Second, 70 * time.Second},
-		"admins unknown":  {slacksim.Fault{Method: "users.list", Status: 503}, true, 50 * time.Second, 70 * time.Second},
-		"Slack's trouble": {slacksim.Fault{Method: "chat.postMessage", Error: "internal_error"}, false, 50 * time.Second, 70 * time.Second},
-		"a short limit":   {slacksim.Fault{Method: "chat.postMessage", RetryAfter: 11}, false, 50 * time.Second, 70 * time.Second},
-		"a limit":         {slacksim.Fault{Method: "chat.postMessage", RetryAfter: 300}, false, 290 * time.Second, 310 * time.Second},
-		"a mad limit":     {slacksim.Fault{Method: "chat.postMessage", RetryAfter: 30 * 86400}, false, 14 * time.Minute, 16 * time.Minute},
+		"people unknown": {slacksim.Fault{Method: "users.info", Status: 503}, false, 50 * time.Second, 70 * time.Second},
+		"admins unknown": {slacksim.Fault{Method: "users.list", Status: 503}, true, 50 * time.Second, 70 * time.Second},
+		"Slack's trouble": {slacksim.Fault{Method: "chat.postMessage", Error: "internal_error"}, false, 50 * time.Second,
+			70 * time.Second},
+		"a short limit": {slacksim.Fault{Method: "chat.postMessage", RetryAfter: 11}, false, 50 * time.Second,
+			70 * time.Second},
+		"a limit": {slacksim.Fault{Method: "chat.postMessage", RetryAfter: 300}, false, 290 * time.Second,
+			310 * time.Second},
+		"a mad limit": {slacksim.Fault{Method: "chat.postMessage", RetryAfter: 30 * 86400}, false, 14 * time.Minute,
+			16 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := sqliteRig(t)
@@ -724,7 +754,8 @@ func TestToldLater(t *testing.T) {
 			c := r.connect(in, slacksim.AcmeMember)
 			want := slacksim.AcmeMember
 			if test.gone {
-				want, x.Refuse = slacksim.AcmeAdmin, map[string]error{slacksim.AcmeMember: slack.SlackErrorResponse{Err: "user_disabled"}}
+				want, x.Refuse = slacksim.AcmeAdmin, map[string]error{
+					slacksim.AcmeMember: slack.SlackErrorResponse{Err: "user_disabled"}}
 			}
 			r.broken(in, c)
 			test.fault.Body = "x"
@@ -748,7 +779,8 @@ func TestToldLater(t *testing.T) {
 			tell(5 * time.Minute)
 			lines, err := in.History(r.Ctx, c, 50)
 			lines = slices.DeleteFunc(lines, func(l connection.Change) bool { return l.What != connection.DidTell })
-			if now := r.Row(in.db, c.Key); err != nil || len(x.To) != 1 || now.Notice.To != want || now.Notice.TS == "" || len(lines) != 1 || lines[0].Outcome != connection.OutcomeDone {
+			if now := r.Row(in.db, c.Key); err != nil || len(x.To) != 1 || now.Notice.To != want || now.Notice.TS == "" ||
+				len(lines) != 1 || lines[0].Outcome != connection.OutcomeDone {
 				t.Errorf("told %v; notice %+v; history %+v (%v)", x.To, now.Notice, lines, err)
 			}
 		})
@@ -794,10 +826,12 @@ func TestRevokedWhileExpired(t *testing.T) {
 			c := r.connect(in, slacksim.AcmeAdmin)
 			r.Clock.Advance(stage.Life + time.Minute)
 			clear := r.Slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Status: 500, Body: "x"})
-			if err := in.Lifecycle().HandleRemoval(r.Ctx, c.Key, connection.Removal{Reason: connection.ReasonTokenRevoked, At: r.Clock.Now()}); err != nil {
+			if err := in.Lifecycle().HandleRemoval(r.Ctx, c.Key,
+				connection.Removal{Reason: connection.ReasonTokenRevoked, At: r.Clock.Now()}); err != nil {
 				t.Fatal(err)
 			}
-			if now := r.Row(in.db, c.Key); now.RefreshToken != c.RefreshToken || now.PendingRemoval.Reason != connection.ReasonTokenRevoked {
+			if now := r.Row(in.db, c.Key); now.RefreshToken != c.RefreshToken ||
+				now.PendingRemoval.Reason != connection.ReasonTokenRevoked {
 				t.Fatalf("decided: %s (%s), in doubt: %+v", now.State, now.Reason, now.PendingRemoval)
 			}
 			clear()
@@ -854,8 +888,8 @@ func TestPersonsTokenStandsAlone(t *testing.T) {
 	}
 }
 
-// A consent waits in the journal of one machine. The person did not wait and consented again on another: that one works,
-// whatever the dates say, and whatever Slack says of it for a moment.
+// A consent waits in the journal of one machine. The person did not wait and consented again on another: that one
+// works, whatever the dates say, and whatever Slack says of it for a moment.
 func TestConsentComesBackLate(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -975,13 +1009,14 @@ func (r *rig) takeBack(other replica) {
 
 func (r *rig) nobodyLeft(in replica) {
 	r.T.Helper()
-	if us, err := in.db.Users(r.Ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}); err != nil || len(us) != 0 {
+	if us, err := in.db.Users(r.Ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}); err != nil ||
+		len(us) != 0 {
 		r.T.Errorf("%d people's tokens are back (%v)", len(us), err)
 	}
 }
 
-// Two consents within minutes, one of them from the journal: whichever Slack gave last ended the other, whatever the clocks of
-// two machines say. Where they can't tell, a renewal does.
+// Two consents within minutes, one of them from the journal: whichever Slack gave last ended the other, whatever the
+// clocks of two machines say. Where they can't tell, a renewal does.
 func TestWhichConsentIsLater(t *testing.T) {
 	t.Parallel()
 	k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}

@@ -66,7 +66,8 @@ func (r *rig) lost(in replica, was connection.Connection, otherwise string) stri
 	r.Due()
 	r.renewDue(in)
 	now = r.Row(in.db, was.Key)
-	if at, _ := r.Slack.Installed(was.TeamID); at.BotToken != now.Token.Reveal() || at.RefreshToken != now.RefreshToken.Reveal() {
+	if at, _ := r.Slack.Installed(was.TeamID); at.BotToken != now.Token.Reveal() ||
+		at.RefreshToken != now.RefreshToken.Reveal() {
 		return "its tokens are not the ones that Slack handed out last"
 	}
 	return lostNothing
@@ -334,7 +335,9 @@ func docsTable(t *testing.T) map[string]string {
 		if len(cells) != 4 || strings.Contains(cells[1], "---") {
 			continue
 		}
-		if what := strings.TrimSpace(cells[1]); slices.ContainsFunc(failovers, func(f failover) bool { return f.situation == what }) {
+		if what := strings.TrimSpace(cells[1]); slices.ContainsFunc(failovers, func(f failover) bool {
+			return f.situation == what
+		}) {
 			table[what] = strings.TrimSpace(cells[2])
 		}
 	}
@@ -351,12 +354,15 @@ func TestErasedOnEveryReplica(t *testing.T) {
 			_, err := in.Leaving().Disconnect(r.Ctx, k, by)
 			return err
 		},
-		"erased without asking Slack": func(r *rig, in replica, k connection.Key) error { return in.Leaving().EraseAnyway(r.Ctx, k, by) },
+		"erased without asking Slack": func(r *rig, in replica, k connection.Key) error {
+			return in.Leaving().EraseAnyway(r.Ctx, k, by)
+		},
 		"removed in Slack": func(r *rig, in replica, k connection.Key) error {
 			if err := r.Slack.Admins.Uninstall(r.Ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 				return err
 			}
-			return in.Lifecycle().HandleRemoval(r.Ctx, k, connection.Removal{Reason: connection.ReasonUninstalled, At: r.Clock.Now()})
+			return in.Lifecycle().HandleRemoval(r.Ctx, k,
+				connection.Removal{Reason: connection.ReasonUninstalled, At: r.Clock.Now()})
 		},
 		"found removed": func(r *rig, in replica, k connection.Key) error {
 			err := r.Slack.Admins.Uninstall(r.Ctx, slacksim.Acme, slacksim.NoUninstallEvents)
@@ -410,7 +416,8 @@ func TestErasedOnEveryReplica(t *testing.T) {
 					t.Errorf("%d pairs are left on the disk", len(kept))
 				}
 				r.rounds(holds)
-				if now := r.Row(holds.db, c.Key); name != "a person's alone" && (now.State != connection.Removed || now.Token != "") {
+				if now := r.Row(holds.db, c.Key); name != "a person's alone" &&
+					(now.State != connection.Removed || now.Token != "") {
 					t.Errorf("%s is back", now.State)
 				}
 				r.nobodyLeft(holds)
@@ -489,7 +496,8 @@ func TestCompetingConsents(t *testing.T) {
 				now := r.Row(in.db, k)
 				for _, p := range kept {
 					if p.UserID == "" && (p.Token != now.Token || p.Standing != connection.Kept) {
-						t.Errorf("a pair of generation %d, standing %d, is kept beside that of the row, %d", p.Generation, p.Standing, now.Generation)
+						t.Errorf("a pair of generation %d, standing %d, is kept beside that of the row, %d", p.Generation, p.Standing,
+							now.Generation)
 					}
 				}
 				if err != nil {
@@ -546,7 +554,8 @@ func TestOlderReleaseBeside(t *testing.T) {
 	r.connect(other, slacksim.AcmeAdmin)
 	fresh := r.Row(in.db, c.Key)
 	// As that release writes it: the columns that it doesn't know stay as they were.
-	if _, err := r.Raw().ExecContext(r.Ctx, "UPDATE connections SET generation = ?, grant_id = ?", c.Generation, c.GrantID); err != nil {
+	if _, err := r.Raw().ExecContext(r.Ctx, "UPDATE connections SET generation = ?, grant_id = ?", c.Generation,
+		c.GrantID); err != nil {
 		t.Fatal(err)
 	}
 	again := r.replica(nil)
@@ -564,12 +573,15 @@ func TestOlderReleaseBeside(t *testing.T) {
 // until the renewal of the other one is refused, however long nothing runs in between.
 func TestLosersOwnPairIsPutAside(t *testing.T) {
 	t.Parallel()
-	for name, pause := range map[string]time.Duration{"renewed after a minute": 0, "nothing runs for hours": 3 * time.Hour} {
+	for name, pause := range map[string]time.Duration{"renewed after a minute": 0,
+		"nothing runs for hours": 3 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, storagetest.SQLite(t))
 			r.Breaches = true // the refresh token that the later consent ended is tried
-			ahead := r.elsewhere(func(c *install.Config) { c.Now = func() time.Time { return r.Clock.Now().Add(30 * time.Second) } })
+			ahead := r.elsewhere(func(c *install.Config) {
+				c.Now = func() time.Time { return r.Clock.Now().Add(30 * time.Second) }
+			})
 			r.connect(ahead, slacksim.AcmeAdmin)
 			r.Clock.Advance(time.Hour)
 			right := r.replica(exchanging(func(req *http.Request, _ string, next http.RoundTripper) (*http.Response, error) {
@@ -580,7 +592,8 @@ func TestLosersOwnPairIsPutAside(t *testing.T) {
 			right.Handler().ServeHTTP(w, r.consent(right, "/slack/install", slacksim.AcmeAdmin))
 			k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
 			lost := r.Row(right.db, k)
-			if at, _ := r.Slack.Installed(slacksim.Acme); w.Code != http.StatusOK || at.RefreshToken == lost.RefreshToken.Reveal() {
+			if at, _ := r.Slack.Installed(slacksim.Acme); w.Code != http.StatusOK ||
+				at.RefreshToken == lost.RefreshToken.Reveal() {
 				t.Fatalf("callback: %d; the clocks did not have the later one lose", w.Code)
 			}
 
@@ -789,7 +802,8 @@ func TestRemovalMeetsAConsent(t *testing.T) {
 	if err := r.Slack.Admins.Uninstall(r.Ctx, slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.Lifecycle().HandleRemoval(r.Ctx, c.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: r.Clock.Now()}); err != nil {
+	if err := in.Lifecycle().HandleRemoval(r.Ctx, c.Key,
+		connection.Removal{Reason: connection.ReasonUninstalled, At: r.Clock.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	if now := r.Is(plain.db, c.Key, connection.Active, ""); now.Token != c.Token {

@@ -1,7 +1,8 @@
 package install_test
 
-// What a link promises: it works for one workspace, once, for as long as it says, and asks for what it says. What an install may
-// not keep is given back. What was just installed can be taken back. All against slacksim over HTTP and both databases.
+// What a link promises: it works for one workspace, once, for as long as it says, and asks for what it says. What an
+// install may not keep is given back. What was just installed can be taken back. All against slacksim over HTTP and
+// both databases.
 
 import (
 	"bytes"
@@ -79,7 +80,8 @@ func (v *visitor) get(address string) seen {
 
 func (v *visitor) undo(signed string) seen {
 	v.r.T.Helper()
-	req := httptest.NewRequest(http.MethodPost, stage.Redirect+"/slack/undo", strings.NewReader(url.Values{"undo": {signed}}.Encode()))
+	req := httptest.NewRequest(http.MethodPost, stage.Redirect+"/slack/undo",
+		strings.NewReader(url.Values{"undo": {signed}}.Encode()))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return v.send(req)
 }
@@ -126,7 +128,8 @@ func (p seen) is(t *testing.T, what string, status int, reason string) seen {
 
 // wide is an app of three permissions, one of which can be left out.
 func wide(cfg *install.Config) {
-	cfg.Scopes = []connection.Scope{{Name: "chat:write", Label: "Send messages"}, {Name: "users:read", Label: "See who is who"},
+	cfg.Scopes = []connection.Scope{{Name: "chat:write", Label: "Send messages"},
+		{Name: "users:read", Label: "See who is who"},
 		{Name: "files:write", Label: "Send files", Feature: "send files", Optional: true}}
 }
 
@@ -137,7 +140,8 @@ func TestLinks(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in, other := r.replica(wide), r.replica(wide)
 		dana, ivy := slacksim.AcmeAdmin, slacksim.BirchAdmin
-		r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"files:write"}}).is(t, "first", 200, "connected_limited")
+		r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"files:write"}}).is(t, "first", 200,
+			"connected_limited")
 		c := r.Row(in.db, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
 		signed := func(link string) string { return strings.SplitAfter(link, "link=")[1] }
 
@@ -164,7 +168,8 @@ func TestLinks(t *testing.T) {
 			r.visitor(in).get(start+"?link="+s).is(t, "a changed link", status, want)
 		}
 		r.visitor(in).get(start+"?connection="+c.ID).is(t, "a link as they were once", 404, "link_unknown")
-		r.visitor(in).get(in.Links().Grant(connection.Connection{ID: "con_gone"}, links.GrantRequest{})).is(t, "a connection that is gone", 404, "link_unknown")
+		r.visitor(in).get(in.Links().Grant(connection.Connection{ID: "con_gone"}, links.GrantRequest{})).is(t,
+			"a connection that is gone", 404, "link_unknown")
 
 		// It asks for what it says, comes back to where it was made, and adds to what there was.
 		v := r.visitor(other) // any replica's link works on every other
@@ -173,10 +178,13 @@ func TestLinks(t *testing.T) {
 			t.Errorf("asked for %q", authorize)
 		}
 		p := v.get(v.allows(authorize, dana, slacksim.Choice{})).is(t, "granted", 200, "permissions_updated")
-		if !slices.Contains(p.Facts, "Now allowed: send files.") || !strings.HasSuffix(p.Next.URL, "/app_redirect?channel="+slacksim.AcmeGeneral+"&team="+slacksim.Acme) || p.Undo != "" {
+		if !slices.Contains(p.Facts, "Now allowed: send files.") ||
+			!strings.HasSuffix(p.Next.URL, "/app_redirect?channel="+slacksim.AcmeGeneral+"&team="+slacksim.Acme) ||
+			p.Undo != "" {
 			t.Errorf("after a grant: %+v", p)
 		}
-		if now := r.Is(in.db, c.Key, connection.Active, ""); !slices.Equal(now.Scopes, []string{"chat:write", "files:write", "users:read"}) || now.ID != c.ID {
+		if now := r.Is(in.db, c.Key, connection.Active, ""); !slices.Equal(now.Scopes,
+			[]string{"chat:write", "files:write", "users:read"}) || now.ID != c.ID {
 			t.Errorf("granted: %v", now.Scopes)
 		}
 		// Then it is used up, on each replica.
@@ -232,21 +240,24 @@ func TestLinks(t *testing.T) {
 		if _, there := r.Slack.Installed(slacksim.Birch); there {
 			t.Error("the app stays in the workspace that was chosen by mistake")
 		}
-		if _, err := in.db.Lookup(r.Ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err, connection.ErrNotFound) {
+		if _, err := in.db.Lookup(r.Ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch}); !errors.Is(err,
+			connection.ErrNotFound) {
 			t.Errorf("a row: %v", err)
 		}
 		if strings.Contains(p.Other.URL, "link=") {
 			t.Errorf("the other workspace is connected by %s", p.Other.URL)
 		}
 		authorize, scopes = v.asks(p.Next.URL)
-		if p = v.get(v.allows(authorize, dana, slacksim.Choice{})).is(t, "then the right one", 200, "already_connected"); scopes != "users:read" || !strings.Contains(p.Next.URL, "channel="+slacksim.AcmeGeneral) {
+		if p = v.get(v.allows(authorize, dana, slacksim.Choice{})).is(t, "then the right one", 200,
+			"already_connected"); scopes != "users:read" || !strings.Contains(p.Next.URL, "channel="+slacksim.AcmeGeneral) {
 			t.Errorf("the fresh link asks for %q and leads to %+v", scopes, p.Next)
 		}
 
 		// What was not carried through did not use it up, for whoever else has it.
 		r.Slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Error: "internal_error", Times: 1})
 		r.visitor(in).installs(mistaken, dana, slacksim.Choice{}).is(t, "Slack has trouble", 502, "slack_down")
-		r.visitor(in).installs(mistaken, dana, slacksim.Choice{}).is(t, "by somebody who chooses right", 200, "already_connected")
+		r.visitor(in).installs(mistaken, dana, slacksim.Choice{}).is(t, "by somebody who chooses right", 200,
+			"already_connected")
 		r.visitor(in).get(mistaken).is(t, "and then", 409, "link_used")
 
 		// An hour; a week for what is read later.
@@ -266,14 +277,16 @@ func TestLinks(t *testing.T) {
 		// Nothing in the database is worth a link.
 		for _, what := range []string{"link_hash", "wish_scopes"} {
 			var n int
-			if err := r.Raw().QueryRow("SELECT count(*) FROM install_attempts WHERE length(" + what + ") > 0").Scan(&n); err != nil || n == 0 {
+			if err := r.Raw().QueryRow("SELECT count(*) FROM install_attempts WHERE length(" + what + ") > 0").
+				Scan(&n); err != nil || n == 0 {
 				t.Errorf("%s is not kept with any attempt (%v)", what, err)
 			}
 		}
 	})
 }
 
-// Slack may answer a consent with what was asked for alone. What was granted before stays, and what the token really has counts.
+// Slack may answer a consent with what was asked for alone. What was granted before stays, and what the token really
+// has counts.
 func TestScopesAreAdded(t *testing.T) {
 	r := sqliteRig(t)
 	short := false
@@ -298,7 +311,8 @@ func TestScopesAreAdded(t *testing.T) {
 	all := []string{"chat:write", "files:write", "users:read"}
 
 	short = true
-	r.visitor(in).installs(link(), dana, slacksim.Choice{}).is(t, "Slack names the new one alone", 200, "permissions_updated")
+	r.visitor(in).installs(link(), dana, slacksim.Choice{}).is(t, "Slack names the new one alone", 200,
+		"permissions_updated")
 	if now := r.Row(in.db, c.Key); !slices.Equal(now.Scopes, all) {
 		t.Errorf("stored: %v", now.Scopes)
 	}
@@ -308,7 +322,8 @@ func TestScopesAreAdded(t *testing.T) {
 		wide(cfg)
 		cfg.Scopes[2].Label = ""
 	})
-	if p := r.visitor(mute).installs(link(), dana, slacksim.Choice{}).is(t, "no words", 200, "permissions_updated"); !slices.Contains(p.Facts, "Now allowed: files:write.") {
+	if p := r.visitor(mute).installs(link(), dana, slacksim.Choice{}).is(t, "no words", 200,
+		"permissions_updated"); !slices.Contains(p.Facts, "Now allowed: files:write.") {
 		t.Errorf("no words: %q", p.Facts)
 	}
 	r.Update(in.db, c.Key, func(c *connection.Connection) { c.Scopes = []string{"chat:write", "users:read"} })
@@ -326,14 +341,16 @@ func TestElsewhereLosesNothing(t *testing.T) {
 		wide(cfg)
 		cfg.HTTP = stage.Between("oauth.v2.access", func(resp *http.Response) {
 			body, _ := io.ReadAll(resp.Body)
-			body = bytes.Replace(body, []byte("chat:write,users:read,files:write"), []byte("files:write"), 1) // the new one alone
+			// the new one alone
+			body = bytes.Replace(body, []byte("chat:write,users:read,files:write"), []byte("files:write"), 1)
 			resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		})
 	})
 	some := slacksim.Choice{Untick: []string{"files:write"}}
 	r.visitor(in).installs(start, slacksim.AcmeAdmin, some)
 	r.visitor(in).installs(start, slacksim.BirchAdmin, some)
-	link := in.Links().Grant(r.Row(in.db, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), links.GrantRequest{Scopes: []string{"files:write"}})
+	link := in.Links().Grant(r.Row(in.db, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}),
+		links.GrantRequest{Scopes: []string{"files:write"}})
 	r.visitor(in).installs(link, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "another workspace", 409, "wrong_workspace")
 	birch := r.Row(in.db, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Birch})
 	if !slices.Equal(birch.Scopes, []string{"chat:write", "files:write", "users:read"}) {
@@ -344,7 +361,8 @@ func TestElsewhereLosesNothing(t *testing.T) {
 		c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.Clock.Now())
 	})
 	link = in.Links().Grant(r.Row(in.db, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}), links.GrantRequest{})
-	r.visitor(in).installs(link, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "one that needs reconnecting", 409, "wrong_workspace")
+	r.visitor(in).installs(link, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "one that needs reconnecting", 409,
+		"wrong_workspace")
 	r.Is(in.db, birch.Key, connection.ReconnectRequired, connection.ReasonTokenRevoked)
 	if _, there := r.Slack.Installed(slacksim.Birch); !there {
 		t.Error("the app was removed from a workspace that was chosen by mistake")
@@ -360,7 +378,8 @@ func TestRequiredPermissions(t *testing.T) {
 		k := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
 		refused := func(what string) {
 			t.Helper()
-			p := r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"users:read", "files:write"}}).is(t, what, 403, "permission_required")
+			p := r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"users:read", "files:write"}}).is(t, what,
+				403, "permission_required")
 			if !strings.HasSuffix(p.Title, "can't work without “See who is who”") || p.Unchanged != "Nothing was saved." ||
 				len(p.Facts) != 1 || p.Facts[0] != "What you allowed was given back." {
 				t.Errorf("%s: %+v", what, p)
@@ -376,15 +395,18 @@ func TestRequiredPermissions(t *testing.T) {
 		}
 		// Slack doesn't take it back: the person is told what to do.
 		r.Slack.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "internal_error", Times: 1})
-		p := r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"users:read"}}).is(t, "not taken back", 403, "permission_required")
+		p := r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"users:read"}}).is(t, "not taken back", 403,
+			"permission_required")
 		if len(p.Facts) != 1 || !strings.Contains(p.Facts[0], "Remove App") {
 			t.Errorf("not taken back: %q", p.Facts)
 		}
 		_ = r.Slack.Admins.Uninstall(r.Ctx, slacksim.Acme, slacksim.NoUninstallEvents)
 
 		// Without optional ones it says what it can't do.
-		p = r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"files:write"}}).is(t, "an optional one", 200, "connected_limited")
-		if !strings.Contains(strings.Join(p.Facts, " "), "It can't send files: it doesn't have permission to send files. Everything else works.") || p.Next.Label != "Allow the rest" {
+		p = r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"files:write"}}).is(t, "an optional one",
+			200, "connected_limited")
+		if !strings.Contains(strings.Join(p.Facts, " "), "It can't send files: it doesn't have permission to send files. "+
+			"Everything else works.") || p.Next.Label != "Allow the rest" {
 			t.Errorf("limited: %+v", p)
 		}
 		if _, scopes := r.visitor(in).asks(p.Next.URL); scopes != "files:write" {
@@ -395,7 +417,8 @@ func TestRequiredPermissions(t *testing.T) {
 			wide(cfg)
 			cfg.Scopes = append(cfg.Scopes, connection.Scope{Name: "team:read", Label: "See the workspace's name"})
 		})
-		r.visitor(more).installs(start, dana, slacksim.Choice{Untick: []string{"team:read"}}).is(t, "a new required one is refused", 200, "permissions_updated_limited").
+		r.visitor(more).installs(start, dana, slacksim.Choice{Untick: []string{"team:read"}}).is(t,
+			"a new required one is refused", 200, "permissions_updated_limited").
 			says(t, "can't work in Acme Corp without “See the workspace's name”")
 		r.Works(r.Is(in.db, k, connection.Active, ""))
 		// Removed, it is a first install again.
@@ -412,15 +435,19 @@ func TestSuccessPromisesWhatIsAllowed(t *testing.T) {
 	in := r.replica(func(cfg *install.Config) {
 		wide(cfg)
 		cfg.App.Commands.Status = "/standup status"
-		cfg.Scopes = append(cfg.Scopes, connection.Scope{Name: "im:history", Label: "Read direct messages to it", Feature: "answer direct messages", Optional: true},
-			connection.Scope{Name: "app_mentions:read", Label: "See messages that mention it", Feature: "answer mentions", Optional: true})
+		cfg.Scopes = append(cfg.Scopes, connection.Scope{Name: "im:history", Label: "Read direct messages to it",
+			Feature: "answer direct messages", Optional: true},
+			connection.Scope{Name: "app_mentions:read", Label: "See messages that mention it", Feature: "answer mentions",
+				Optional: true})
 	})
 	none := slacksim.Choice{Untick: []string{"im:history", "app_mentions:read"}}
 	p := r.visitor(in).installs(start, slacksim.AcmeAdmin, none).is(t, "limited", 200, "connected_limited")
-	if first := strings.Join(p.First, " "); strings.Contains(first, "direct message") || strings.Contains(first, "/invite") || !strings.Contains(first, "/standup status") {
+	if first := strings.Join(p.First, " "); strings.Contains(first, "direct message") ||
+		strings.Contains(first, "/invite") || !strings.Contains(first, "/standup status") {
 		t.Errorf("limited: %s", first)
 	}
-	if facts := strings.Join(p.Facts, " "); !strings.Contains(facts, "It can't answer direct messages or answer mentions: it doesn't have permission to read direct messages to it or see messages that mention it.") {
+	if facts := strings.Join(p.Facts, " "); !strings.Contains(facts, "It can't answer direct messages or answer "+
+		"mentions: it doesn't have permission to read direct messages to it or see messages that mention it.") {
 		t.Errorf("limited: %s", facts)
 	}
 	p = r.visitor(in).installs(start, slacksim.AcmeAdmin, none).is(t, "once more", 200, "already_connected_limited")
@@ -428,12 +455,14 @@ func TestSuccessPromisesWhatIsAllowed(t *testing.T) {
 		t.Errorf("once more: %s", p.Message)
 	}
 	p = r.visitor(in).installs(start, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "all allowed", 200, "connected")
-	if first := strings.Join(p.First, " "); !strings.Contains(first, "direct message") || !strings.Contains(first, "/invite") {
+	if first := strings.Join(p.First, " "); !strings.Contains(first, "direct message") ||
+		!strings.Contains(first, "/invite") {
 		t.Errorf("all allowed: %s", first)
 	}
 }
 
-// A workspace that moved into an organisation since it was connected is the same workspace: what it relies on is not given back.
+// A workspace that moved into an organisation since it was connected is the same workspace: what it relies on is not
+// given back.
 func TestNothingReliedOnIsGivenBack(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
@@ -441,23 +470,27 @@ func TestNothingReliedOnIsGivenBack(t *testing.T) {
 		row := func(k connection.Key) {
 			t.Helper()
 			now := r.Clock.Now()
-			c := connection.Connection{Key: k, TeamName: "was here", State: connection.Active, TokenPair: connection.TokenPair{Token: "xoxb-of-before"}, InstalledAt: now, AuthorizedAt: now}
+			c := connection.Connection{Key: k, TeamName: "was here", State: connection.Active,
+				TokenPair: connection.TokenPair{Token: "xoxb-of-before"}, InstalledAt: now, AuthorizedAt: now}
 			if _, _, err := in.db.Put(r.Ctx, c); err != nil {
 				t.Fatal(err)
 			}
 		}
 		row(connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
-		r.Slack.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", EnterpriseID: "E0GRID0001", EnterpriseName: "Grid Inc"})
+		r.Slack.AddWorkspace(slacksim.Workspace{ID: slacksim.Acme, Name: "Acme Corp", EnterpriseID: "E0GRID0001",
+			EnterpriseName: "Grid Inc"})
 		r.visitor(closed).installs(start, slacksim.AcmeAdmin, slacksim.Choice{Untick: []string{"users:read"}})
 		if at, there := r.Slack.Installed(slacksim.Acme); !there || at.EnterpriseID != "E0GRID0001" {
 			t.Error("the app was removed from a workspace that relied on it")
 		}
 		// Neither is what the organisation's install gives its workspaces.
 		r.Slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
-		r.Slack.AddWorkspace(slacksim.Workspace{ID: "T0GRID0002", Name: "Grid Two", EnterpriseID: "E0GRID0002", EnterpriseName: "Grid Two Inc"})
+		r.Slack.AddWorkspace(slacksim.Workspace{ID: "T0GRID0002", Name: "Grid Two", EnterpriseID: "E0GRID0002",
+			EnterpriseName: "Grid Two Inc"})
 		r.Slack.AddUser(slacksim.User{ID: "U0GRIDADM2", TeamID: "T0GRID0002", Name: "gio", Admin: true})
 		row(connection.Key{AppID: "A0RENEWAL1", EnterpriseID: "E0GRID0002"})
-		r.visitor(closed).installs(start, "U0GRIDADM2", slacksim.Choice{}).is(t, "a workspace of an organisation that is connected", 403, "closed")
+		r.visitor(closed).installs(start, "U0GRIDADM2", slacksim.Choice{}).is(t,
+			"a workspace of an organisation that is connected", 403, "closed")
 		if _, there := r.Slack.Installed("T0GRID0002"); !there {
 			t.Error("the app was removed where an organisation relies on it")
 		}
@@ -465,7 +498,8 @@ func TestNothingReliedOnIsGivenBack(t *testing.T) {
 	})
 }
 
-// A process that dies after Slack's answer leaves a consent in the journal. What would have been refused is refused then, too.
+// A process that dies after Slack's answer leaves a consent in the journal. What would have been refused is refused
+// then, too.
 func TestReplayRefusesToo(t *testing.T) {
 	r := sqliteRig(t)
 	closed := func(cfg *install.Config) { cfg.Closed = true }
@@ -475,7 +509,8 @@ func TestReplayRefusesToo(t *testing.T) {
 		t.Errorf("%d left, %v", left, err)
 	}
 	r.EmptyJournal()
-	if _, err := in.db.Lookup(r.Ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}); !errors.Is(err, connection.ErrNotFound) {
+	if _, err := in.db.Lookup(r.Ctx, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}); !errors.Is(err,
+		connection.ErrNotFound) {
 		t.Errorf("a row: %v", err)
 	}
 	if _, there := r.Slack.Installed(slacksim.Acme); there {
@@ -483,7 +518,8 @@ func TestReplayRefusesToo(t *testing.T) {
 	}
 }
 
-// Closed to new workspaces: those who are connected reconnect, those who are named connect, the others leave nothing behind.
+// Closed to new workspaces: those who are connected reconnect, those who are named connect, the others leave nothing
+// behind.
 func TestClosedInstalls(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
@@ -491,12 +527,14 @@ func TestClosedInstalls(t *testing.T) {
 		r.visitor(open).installs(start, slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "open", 200, "connected")
 		closed := r.replica(func(cfg *install.Config) { cfg.Closed = true })
 		named := r.replica(func(cfg *install.Config) { cfg.Closed, cfg.Admit = true, []string{"T0OTHER001", slacksim.Birch} })
-		r.visitor(closed).installs(start, slacksim.AcmeMember, slacksim.Choice{}).is(t, "reconnects", 200, "connected_by_other")
+		r.visitor(closed).installs(start, slacksim.AcmeMember, slacksim.Choice{}).is(t, "reconnects", 200,
+			"connected_by_other")
 		acme := connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
 		r.Update(open.db, acme, func(c *connection.Connection) {
 			c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.Clock.Now())
 		})
-		r.visitor(closed).installs(closed.Links().GrantURL(r.Row(open.db, acme)), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "reconnects without any access", 200, "reconnected")
+		r.visitor(closed).installs(closed.Links().GrantURL(r.Row(open.db, acme)), slacksim.AcmeAdmin, slacksim.Choice{}).is(t,
+			"reconnects without any access", 200, "reconnected")
 		r.Works(r.Is(open.db, acme, connection.Active, ""))
 		p := r.visitor(closed).installs(start, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "new", 403, "closed")
 		if p.Unchanged != "Nothing was saved." {
@@ -508,18 +546,22 @@ func TestClosedInstalls(t *testing.T) {
 		r.EmptyJournal()
 		r.visitor(named).installs(start, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "named", 200, "connected")
 		r.Slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
-		r.Slack.AddWorkspace(slacksim.Workspace{ID: "T0GRID0001", Name: "Grid One", EnterpriseID: "E0GRID0001", EnterpriseName: "Grid Inc"})
+		r.Slack.AddWorkspace(slacksim.Workspace{ID: "T0GRID0001", Name: "Grid One", EnterpriseID: "E0GRID0001",
+			EnterpriseName: "Grid Inc"})
 		r.Slack.AddUser(slacksim.User{ID: "U0GRIDADM1", TeamID: "T0GRID0001", Name: "gia", Admin: true})
 		r.visitor(named).installs(start, "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "an organisation", 403, "closed")
 		byOrg := r.replica(func(cfg *install.Config) { cfg.Closed, cfg.Admit = true, []string{"E0GRID0001"} })
-		org := r.visitor(byOrg).installs(start, "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "an organisation that is named", 200, "connected_org")
+		org := r.visitor(byOrg).installs(start, "U0GRIDADM1", slacksim.Choice{Org: true}).is(t,
+			"an organisation that is named", 200, "connected_org")
 		if !org.Org || !strings.HasPrefix(strings.Join(org.First, " "), "Add it to workspaces") {
 			t.Errorf("an organisation: %+v", org)
 		}
 		// A link of an organisation's connection is bound to the organisation.
 		row := r.Row(open.db, connection.Key{AppID: "A0RENEWAL1", EnterpriseID: "E0GRID0001"})
-		r.visitor(open).installs(open.Links().GrantURL(row), "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "its link", 200, "already_connected")
-		r.visitor(open).installs(open.Links().GrantURL(row), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "its link, for a workspace", 409, "wrong_workspace")
+		r.visitor(open).installs(open.Links().GrantURL(row), "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "its link", 200,
+			"already_connected")
+		r.visitor(open).installs(open.Links().GrantURL(row), slacksim.AcmeAdmin, slacksim.Choice{}).is(t,
+			"its link, for a workspace", 409, "wrong_workspace")
 	})
 }
 
@@ -542,7 +584,8 @@ func TestBegunAtAnotherAddress(t *testing.T) {
 	v.header = http.Header{"X-Forwarded-Proto": {"https"}}
 	authorize, _ := v.asks(start)
 	v.cookie = ""
-	v.get(v.allows(authorize, slacksim.AcmeAdmin, slacksim.Choice{})).is(t, "the right address without the cookie", 400, "other_browser")
+	v.get(v.allows(authorize, slacksim.AcmeAdmin, slacksim.Choice{})).is(t, "the right address without the cookie", 400,
+		"other_browser")
 }
 
 func TestUndo(t *testing.T) {
@@ -603,7 +646,8 @@ func TestUndo(t *testing.T) {
 			t.Error("it is not gone")
 		}
 		lines, err := in.History(r.Ctx, c, 5)
-		if err != nil || len(lines) == 0 || lines[0].What != connection.DidDisconnect || lines[0].By != connection.Person(dana) || lines[0].Outcome != connection.OutcomeDone {
+		if err != nil || len(lines) == 0 || lines[0].What != connection.DidDisconnect ||
+			lines[0].By != connection.Person(dana) || lines[0].Outcome != connection.OutcomeDone {
 			t.Errorf("history: %+v (%v)", lines, err)
 		}
 

@@ -40,7 +40,8 @@ func TestCountersAreThereAtZero(t *testing.T) {
 		"switchboard_install_attempts_total none started_again", "switchboard_journal_restored_total",
 	}
 
-	outcomes := map[string]string{"": "none", "OutcomeRefused": "refused", "OutcomeFailed": "failed", "undoneOutcome": "undone"}
+	outcomes := map[string]string{"": "none", "OutcomeRefused": "refused", "OutcomeFailed": "failed",
+		"undoneOutcome": "undone"}
 	for _, m := range found(t, "oauth/outcomes.go", `reason: "(\w+)", status: http\.\w+,(?: outcome: (\w+),)?`) {
 		want = append(want, "switchboard_install_attempts_total "+outcomes[m[2]]+" "+m[1])
 	}

@@ -1,7 +1,7 @@
 package install_test
 
-// What strangers can't do to those who install: every start is free, every state works once and for whoever began, and nobody waits
-// for somebody else's code. Against slacksim over HTTP, on both databases where the database decides.
+// What strangers can't do to those who install: every start is free, every state works once and for whoever began, and
+// nobody waits for somebody else's code. Against slacksim over HTTP, on both databases where the database decides.
 
 import (
 	"bytes"
@@ -79,7 +79,8 @@ func (r *rig) codes() (n int) {
 }
 
 // exchanging is a client whose calls of oauth.v2.access with a code pass through do.
-func exchanging(do func(req *http.Request, code string, next http.RoundTripper) (*http.Response, error)) func(*install.Config) {
+func exchanging(do func(req *http.Request, code string, next http.RoundTripper) (*http.Response,
+	error)) func(*install.Config) {
 	client := slackapi.NewHTTPClient()
 	next := client.Transport
 	client.Transport = stage.RoundTripper(func(req *http.Request) (*http.Response, error) {
@@ -103,9 +104,11 @@ func TestStartsLeaveNothing(t *testing.T) {
 		good := in.Links().GrantURL(c)
 		attempts, budgets, calls := r.rows("install_attempts"), r.rows("budgets"), len(r.Slack.Calls())
 		for i := range 20 {
-			for _, address := range []string{start, start + "?team=T0123", good, start + "?link=abc", start + "?connection=" + c.ID,
-				in.Links().Grant(connection.Connection{ID: "con_gone"}, links.GrantRequest{}), "/slack/oauth_redirect?code=1.2&state=" + strings.Repeat("A", 43),
-				fmt.Sprintf("/slack/oauth_redirect?code=1.2&state=%d", i), "/slack/oauth_redirect?error=access_denied", "/slack/oauth_redirect?code=1.2"} {
+			for _, address := range []string{start, start + "?team=T0123", good, start + "?link=abc",
+				start + "?connection=" + c.ID, in.Links().Grant(connection.Connection{ID: "con_gone"}, links.GrantRequest{}),
+				"/slack/oauth_redirect?code=1.2&state=" + strings.Repeat("A", 43),
+				fmt.Sprintf("/slack/oauth_redirect?code=1.2&state=%d", i), "/slack/oauth_redirect?error=access_denied",
+				"/slack/oauth_redirect?code=1.2"} {
 				r.visitor(in).get(address)
 			}
 		}
@@ -141,7 +144,8 @@ func TestStateWorksOnce(t *testing.T) {
 		}
 		r.visitor(rotated).get(back).is(t, "its address elsewhere", 409, "state_used")
 
-		// With no key for signing the client secret signs; that is for a program that has no other, and no replica with keys takes it.
+		// With no key for signing the client secret signs; that is for a program that has no other, and no replica with keys
+		// takes it.
 		bare := r.replica(func(cfg *install.Config) { cfg.SigningKeys = nil })
 		w := r.visitor(bare)
 		back = w.back(start, slacksim.AcmeAdmin)
@@ -161,7 +165,8 @@ func TestStateWorksOnce(t *testing.T) {
 	})
 }
 
-// Eight tabs of one browser bring one state at the same moment, to two replicas: one code is spent, and all say the same.
+// Eight tabs of one browser bring one state at the same moment, to two replicas: one code is spent, and all say the
+// same.
 func TestDoubleClicksAreOne(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		replicas := []replica{r.replica(nil), r.replica(nil)}
@@ -183,7 +188,8 @@ func TestDoubleClicksAreOne(t *testing.T) {
 	})
 }
 
-// A reload while the first request is under way waits for it, and writes nothing: the database's only writer is somebody else's then.
+// A reload while the first request is under way waits for it, and writes nothing: the database's only writer is
+// somebody else's then.
 func TestReloadWaits(t *testing.T) {
 	r := newRig(t, storagetest.SQLite(t))
 	asked, answer := make(chan struct{}), make(chan struct{})
@@ -217,7 +223,8 @@ func TestReloadWaits(t *testing.T) {
 	all.Wait()
 }
 
-// A state of the release before: a row from the start on. It finishes here, once, for its own browser and in its ten minutes.
+// A state of the release before: a row from the start on. It finishes here, once, for its own browser and in its ten
+// minutes.
 func TestStateOfTheReleaseBefore(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
@@ -260,7 +267,8 @@ func TestLinkOfTheReleaseBefore(t *testing.T) {
 	r := newRig(t, storagetest.SQLite(t))
 	in, before := r.replica(nil), r.replica(func(cfg *install.Config) { cfg.SigningKeys = nil })
 	c := r.connect(in, slacksim.AcmeAdmin)
-	r.visitor(in).installs(before.Links().GrantURL(c), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "a link", 200, "already_connected")
+	r.visitor(in).installs(before.Links().GrantURL(c), slacksim.AcmeAdmin, slacksim.Choice{}).is(t, "a link", 200,
+		"already_connected")
 }
 
 // What ended without a question to Slack has used nothing up: a reload does it, with the same state, code and link.
@@ -289,9 +297,12 @@ func TestStateIsGivenBack(t *testing.T) {
 			}
 			return func() { r.Clock.Advance(2 * time.Second) }
 		}},
-		"the attempts are away":  {503, "records_unavailable", broken("ALTER TABLE install_attempts RENAME TO away", "ALTER TABLE away RENAME TO install_attempts")},
-		"the budgets are away":   {503, "records_unavailable", broken("ALTER TABLE budgets RENAME TO away", "ALTER TABLE away RENAME TO budgets")},
-		"the connection is away": {503, "records_unavailable", broken("ALTER TABLE connections RENAME TO away", "ALTER TABLE away RENAME TO connections")},
+		"the attempts are away": {503, "records_unavailable",
+			broken("ALTER TABLE install_attempts RENAME TO away", "ALTER TABLE away RENAME TO install_attempts")},
+		"the budgets are away": {503, "records_unavailable",
+			broken("ALTER TABLE budgets RENAME TO away", "ALTER TABLE away RENAME TO budgets")},
+		"the connection is away": {503, "records_unavailable",
+			broken("ALTER TABLE connections RENAME TO away", "ALTER TABLE away RENAME TO connections")},
 		"Slack can't be reached": {502, "slack_down", func(*rig, replica) func() { return func() {} }},
 		"Slack asks to wait": {503, "slack_rate_limited", func(r *rig, _ replica) func() {
 			r.Slack.Inject(slacksim.Fault{Method: "oauth.v2.access", RetryAfter: 7, Times: 1})
@@ -339,8 +350,9 @@ func TestCodesThatCannotBe(t *testing.T) {
 	})
 	v := r.visitor(in)
 	back := v.back(start, slacksim.AcmeAdmin)
-	for _, code := range []string{strings.Repeat("7", 513), strings.Repeat("7", 60_000), "secret code", "secret\ncode", "secret\x00code", "sécret", "secret/code",
-		"secret+code", "secret%20code", "secret&client_id=1", "secret=code", "<secret>", "secret,code", "secret:code", "secret\r"} {
+	for _, code := range []string{strings.Repeat("7", 513), strings.Repeat("7", 60_000), "secret code", "secret\ncode",
+		"secret\x00code", "sécret", "secret/code", "secret+code", "secret%20code", "secret&client_id=1", "secret=code",
+		"<secret>", "secret,code", "secret:code", "secret\r"} {
 		v.get(withCode(back, code)).is(t, fmt.Sprintf("%.20q", code), 400, "code_malformed")
 	}
 	if n := r.codes(); n != 0 || r.rows("install_attempts") != 0 {
@@ -424,7 +436,8 @@ func TestInstallsShareTheBudget(t *testing.T) {
 	r.visitor(in).installs(start, slacksim.BirchAdmin, slacksim.Choice{}).is(t, "an install", 200, "connected")
 }
 
-// Whoever brings codes that Slack does not know shares a part with others like them, and what is left is everybody else's.
+// Whoever brings codes that Slack does not know shares a part with others like them, and what is left is everybody
+// else's.
 func TestFalseCodesHaveASmallerPart(t *testing.T) {
 	r := newRig(t, storagetest.SQLite(t))
 	r.Breaches = true
@@ -450,7 +463,8 @@ func TestFalseCodesHaveASmallerPart(t *testing.T) {
 	liar(1000).is(t, "a minute later", 400, "code_spent")
 }
 
-// So many callbacks at once, and no more of one caller than leaves room for others. Whoever is turned away has lost nothing.
+// So many callbacks at once, and no more of one caller than leaves room for others. Whoever is turned away has lost
+// nothing.
 func TestCallbacksAreBounded(t *testing.T) {
 	r := newRig(t, storagetest.SQLite(t))
 	const each, all = 32, 128
@@ -518,7 +532,8 @@ func TestTryAgainEndsWithTheLink(t *testing.T) {
 	c := r.connect(in, slacksim.AcmeAdmin)
 	link := in.Links().GrantURL(c)
 	for minutes := 0; minutes < 60; minutes += 9 {
-		p := r.visitor(in).installs(link, slacksim.AcmeAdmin, slacksim.Choice{Deny: true}).is(t, "cancelled", 200, "cancelled")
+		p := r.visitor(in).installs(link, slacksim.AcmeAdmin, slacksim.Choice{Deny: true}).is(t, "cancelled", 200,
+			"cancelled")
 		if link = p.Next.URL; !strings.Contains(link, "link=") {
 			t.Fatalf("after %d minutes: %s", minutes, link)
 		}
@@ -538,7 +553,8 @@ func TestTryAgainEndsWithTheLink(t *testing.T) {
 	}
 }
 
-// The page of an expired state has a fresh link for the browser that began, and for no other that got hold of the address.
+// The page of an expired state has a fresh link for the browser that began, and for no other that got hold of the
+// address.
 func TestFreshLinkIsForWhoBegan(t *testing.T) {
 	r := newRig(t, storagetest.SQLite(t))
 	in := r.replica(nil)
@@ -559,7 +575,8 @@ func TestFreshLinkIsForWhoBegan(t *testing.T) {
 	}
 }
 
-// Endings that cost no call to Slack are recorded as often as people bring them about, and not as often as a program can.
+// Endings that cost no call to Slack are recorded as often as people bring them about, and not as often as a program
+// can.
 func TestFreeEndingsAreNotRecordedForEver(t *testing.T) {
 	r := newRig(t, storagetest.SQLite(t))
 	in := r.replica(nil)

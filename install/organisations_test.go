@@ -1,6 +1,7 @@
 package install_test
 
-// Organisations: a workspace that joins one while its token is being renewed, workspaces that were not added, and people to write to.
+// Organisations: a workspace that joins one while its token is being renewed, workspaces that were not added, and
+// people to write to.
 
 import (
 	"encoding/json"
@@ -20,8 +21,9 @@ import (
 // exchange spends the refresh token of c, as a process does that dies before it has stored what Slack gave.
 func (r *rig) exchange(c connection.Connection) connection.Grant {
 	r.T.Helper()
-	resp, err := http.PostForm(r.Slack.URL()+"/api/oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {"client-secret"},
-		"grant_type": {"refresh_token"}, "refresh_token": {c.RefreshToken.Reveal()}})
+	resp, err := http.PostForm(r.Slack.URL()+"/api/oauth.v2.access",
+		url.Values{"client_id": {"1.2"}, "client_secret": {"client-secret"},
+			"grant_type": {"refresh_token"}, "refresh_token": {c.RefreshToken.Reveal()}})
 	if err != nil {
 		r.T.Fatal(err)
 	}
@@ -33,7 +35,9 @@ func (r *rig) exchange(c connection.Connection) connection.Grant {
 	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || got.Refresh == "" {
 		r.T.Fatal(err, got.Refresh)
 	}
-	return connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key}, Origin: connection.Renewal{Spent: c.RefreshToken}, Token: connection.Secret(got.Token), Refresh: connection.Secret(got.Refresh), Life: stage.Life, At: r.Clock.Now()}
+	return connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key},
+		Origin: connection.Renewal{Spent: c.RefreshToken}, Token: connection.Secret(got.Token),
+		Refresh: connection.Secret(got.Refresh), Life: stage.Life, At: r.Clock.Now()}
 }
 
 // The pair that Slack hands out while the row changes its key is stored in that row.
@@ -57,7 +61,8 @@ func TestJoinDuringRenewal(t *testing.T) {
 		close(goOn)
 		renewal.Wait()
 		now := r.Row(in.db, c.Key)
-		if failed != nil || now.Key != h.Connection.Key || now.ID != c.ID || now.Token == c.Token || !now.LeaseUntil.IsZero() {
+		if failed != nil || now.Key != h.Connection.Key || now.ID != c.ID || now.Token == c.Token ||
+			!now.LeaseUntil.IsZero() {
 			t.Errorf("%v: %+v", failed, now)
 		}
 		r.Works(now)
@@ -117,7 +122,8 @@ func TestReinstallAfterJoining(t *testing.T) {
 				r.Join(slacksim.Birch)
 				now := r.connect(in, slacksim.BirchAdmin)
 				all, err := in.db.List(r.Ctx)
-				if err != nil || len(all) != 1 || now.ID != was.ID || now.EnterpriseID != stage.Grid || now.Installs != 2 || now.State != connection.Active {
+				if err != nil || len(all) != 1 || now.ID != was.ID || now.EnterpriseID != stage.Grid || now.Installs != 2 ||
+					now.State != connection.Active {
 					t.Errorf("%d rows, %+v (%v)", len(all), now, err)
 				}
 				r.Works(now)

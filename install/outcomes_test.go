@@ -1,7 +1,7 @@
 package install_test
 
-// What the pages say is so: of a workspace that is connected they don't say that it isn't, of an install that was taken back
-// not that it stands, and they tell people to type only what the app has.
+// What the pages say is so: of a workspace that is connected they don't say that it isn't, of an install that was taken
+// back not that it stands, and they tell people to type only what the app has.
 
 import (
 	"context"
@@ -65,14 +65,19 @@ func TestConnectedIsSaid(t *testing.T) {
 		late, _ := v.asks(used)
 		v.installs(used, dana, slacksim.Choice{})
 		v.get(used).is(t, "a used link", 409, "link_used").says(t, "You're already connected")
-		v.get(v.allows(late, dana, slacksim.Choice{})).is(t, "a link that was used meanwhile", 409, "link_used").says(t, "You're already connected")
-		v.installs(link(), dana, slacksim.Choice{Deny: true}).is(t, "Cancel", 200, "cancelled").says(t, "You pressed Cancel", "Nothing was changed. Acme Corp stays connected.")
-		v.installs(link(), dana, slacksim.Choice{DenyWithoutDescription: true}).is(t, "denied", 403, "access_denied").says(t, "Acme Corp stays connected.")
+		v.get(v.allows(late, dana, slacksim.Choice{})).is(t, "a link that was used meanwhile", 409, "link_used").says(t,
+			"You're already connected")
+		v.installs(link(), dana, slacksim.Choice{Deny: true}).is(t, "Cancel", 200, "cancelled").says(t, "You pressed Cancel",
+			"Nothing was changed. Acme Corp stays connected.")
+		v.installs(link(), dana, slacksim.Choice{DenyWithoutDescription: true}).is(t, "denied", 403, "access_denied").says(t,
+			"Acme Corp stays connected.")
 		v.installs(link(), slacksim.BirchAdmin, slacksim.Choice{}).is(t, "another workspace", 409, "wrong_workspace").
-			says(t, "You chose Birch & Co, this link is for Acme Corp", "Acme Corp is as it was.", "What you allowed was given back.")
+			says(t, "You chose Birch & Co, this link is for Acme Corp", "Acme Corp is as it was.",
+				"What you allowed was given back.")
 		expired, _ := v.asks(link())
 		r.Clock.Advance(11 * time.Minute)
-		v.get(v.allows(expired, dana, slacksim.Choice{})).is(t, "expired", 400, "state_expired").says(t, "Acme Corp stays connected.")
+		v.get(v.allows(expired, dana, slacksim.Choice{})).is(t, "expired", 400, "state_expired").says(t,
+			"Acme Corp stays connected.")
 		old := link()
 		r.Clock.Advance(2 * time.Hour)
 		v.get(old).is(t, "an old link", 400, "link_expired").says(t, "This link has expired")
@@ -117,14 +122,16 @@ func TestWhatBecameOfAnInstall(t *testing.T) {
 
 		v, back, p := connect()
 		v.undo(p.Undo).is(t, "undo", 200, "undone").says(t, "Its access and its messages are erased.")
-		v.get(back).is(t, "back after the undo", 409, "undone_since").says(t, "You undid this install", "Slack removed Renewal from Acme Corp.", "Install again")
+		v.get(back).is(t, "back after the undo", 409, "undone_since").says(t, "You undid this install",
+			"Slack removed Renewal from Acme Corp.", "Install again")
 		r.visitor(in).get(back).is(t, "in another browser", 409, "state_used").says(t, "This link was already used")
 
 		r.Clock.Advance(time.Second) // another consent, and not the one that was undone
 		v, back, _ = connect()
 		v.get(back).is(t, "a reload", 200, "already_finished").says(t, "This install finished earlier.")
 		remove()
-		v.get(back).is(t, "removed in Slack", 409, "removed_since").says(t, "Renewal was removed from Acme Corp", "Install again")
+		v.get(back).is(t, "removed in Slack", 409, "removed_since").says(t, "Renewal was removed from Acme Corp",
+			"Install again")
 
 		v, back, _ = connect()
 		r.Update(in.db, k, func(c *connection.Connection) { c.SetState(connection.Paused, "", r.Clock.Now()) })
@@ -136,8 +143,8 @@ func TestWhatBecameOfAnInstall(t *testing.T) {
 	})
 }
 
-// What Slack's answer leaves open is not told as a refusal; an undo that Slack carried out and we could not write down is told
-// as what it is.
+// What Slack's answer leaves open is not told as a refusal; an undo that Slack carried out and we could not write down
+// is told as what it is.
 func TestUndoSaysWhatIsKnown(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
@@ -145,7 +152,8 @@ func TestUndoSaysWhatIsKnown(t *testing.T) {
 		in := r.replica(func(cfg *install.Config) { named("Renewal")(cfg); slow.Store = cfg.Store; cfg.Store = slow })
 		v := r.visitor(in)
 		p := v.get(v.back(start, slacksim.AcmeAdmin))
-		for _, fault := range []slacksim.Fault{{Error: "internal_error"}, {Error: "fatal_error"}, {Status: http.StatusBadGateway}, {DropAnswer: true}} {
+		for _, fault := range []slacksim.Fault{{Error: "internal_error"}, {Error: "fatal_error"},
+			{Status: http.StatusBadGateway}, {DropAnswer: true}} {
 			fault.Method, fault.Times = "apps.uninstall", 1
 			r.Slack.Inject(fault)
 			p = v.undo(p.Undo).is(t, fault.Error, 502, "undo_unclear")
@@ -155,7 +163,8 @@ func TestUndoSaysWhatIsKnown(t *testing.T) {
 			}
 		}
 		slow.fails = true
-		v.undo(p.Undo).is(t, "the records are away", 200, "undone").says(t, "We couldn't erase its access from our records yet")
+		v.undo(p.Undo).is(t, "the records are away", 200, "undone").says(t,
+			"We couldn't erase its access from our records yet")
 		r.Breaches = true // the token of an app that is gone
 	})
 }
@@ -166,7 +175,8 @@ type noErase struct {
 	fails bool
 }
 
-func (s *noErase) Update(ctx context.Context, k connection.Key, change func(*connection.Connection) error) (connection.Connection, error) {
+func (s *noErase) Update(ctx context.Context, k connection.Key,
+	change func(*connection.Connection) error) (connection.Connection, error) {
 	if s.fails {
 		return connection.Connection{}, errors.New("read only")
 	}
@@ -176,7 +186,8 @@ func (s *noErase) Update(ctx context.Context, k connection.Key, change func(*con
 // The pages of an app speak of its own commands, and of none where it has none.
 func TestPagesNameTheAppsOwnCommands(t *testing.T) {
 	t.Parallel()
-	for _, commands := range []install.Commands{{}, {Status: "/standup how", Reconnect: "/standup again", Disconnect: "/standup bye"}, {Status: "/standup how"}} {
+	for _, commands := range []install.Commands{{},
+		{Status: "/standup how", Reconnect: "/standup again", Disconnect: "/standup bye"}, {Status: "/standup how"}} {
 		r := newRig(t, storagetest.SQLite(t))
 		change := func(cfg *install.Config) { named("Standup")(cfg); cfg.App.Commands = commands }
 		in := r.replica(change)
@@ -190,7 +201,8 @@ func TestPagesNameTheAppsOwnCommands(t *testing.T) {
 		expired := in.Links().GrantURL(c)
 
 		stranger := r.visitor(in)
-		said := v.html("/") + r.visitor(closed).html("/") + v.html(back) + strings.Join(p.First, "\n") + v.html(start+"?link=abc") + v.html(used)
+		said := v.html("/") + r.visitor(closed).html("/") + v.html(back) + strings.Join(p.First, "\n") +
+			v.html(start+"?link=abc") + v.html(used)
 		r.Update(in.db, c.Key, func(c *connection.Connection) {
 			c.SetState(connection.ReconnectRequired, connection.ReasonTokenRevoked, r.Clock.Now())
 		})
@@ -198,12 +210,14 @@ func TestPagesNameTheAppsOwnCommands(t *testing.T) {
 		r.Clock.Advance(2 * time.Hour)
 		said += v.html(expired) + v.undo(p.Undo).Message
 
-		for name, want := range map[string]string{"status": commands.Status, "reconnect": commands.Reconnect, "disconnect": commands.Disconnect} {
+		for name, want := range map[string]string{"status": commands.Status, "reconnect": commands.Reconnect,
+			"disconnect": commands.Disconnect} {
 			if want != "" && !strings.Contains(said, want) {
 				t.Errorf("%+v: nothing tells people to type the command for %s", commands, name)
 			}
 		}
-		for _, wrong := range []string{"/connection", "Switchboard", "{status}", "{reconnect}", "{disconnect}", "{app}", "type in", "type ."} {
+		for _, wrong := range []string{"/connection", "Switchboard", "{status}", "{reconnect}", "{disconnect}", "{app}",
+			"type in", "type ."} {
 			if strings.Contains(said, wrong) {
 				t.Errorf("%+v: the pages say %q", commands, wrong)
 			}
@@ -221,9 +235,12 @@ func TestKeptForIsSaid(t *testing.T) {
 	for want, keep := range map[string]time.Duration{"90 days": 0, "7 days": 7 * 24 * time.Hour, "1 day": 24 * time.Hour} {
 		r := newRig(t, storagetest.SQLite(t))
 		in := r.replica(func(cfg *install.Config) { cfg.Keep, cfg.App.DataKept = keep, "The name." })
-		text := "Data kept: The name. What people send to the app is kept, encrypted, until it is handled; what couldn't be handled, for up to " + want +
-			". When the app is removed, its access and these messages are erased immediately, everything else after " + want + "."
-		if page := r.visitor(in).html("/"); !strings.Contains(strings.ReplaceAll(page, "&#39;", "'"), text) || in.KeptFor() != want {
+		text := "Data kept: The name. What people send to the app is kept, encrypted, until it is handled; what couldn't " +
+			"be handled, for up to " + want +
+			". When the app is removed, its access and these messages are erased immediately, everything else after " + want +
+			"."
+		if page := r.visitor(in).html("/"); !strings.Contains(strings.ReplaceAll(page, "&#39;", "'"), text) ||
+			in.KeptFor() != want {
 			t.Errorf("%v: no %q in %s", keep, text, page)
 		}
 	}

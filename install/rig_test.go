@@ -42,7 +42,8 @@ type replica struct {
 func (r *rig) replica(change func(*install.Config)) replica {
 	r.T.Helper()
 	db := r.Open()
-	cfg := install.Config{ClientID: "1.2", ClientSecret: "client-secret", SlackURL: r.Slack.URL(), PublicURL: stage.Redirect, Store: db, Now: r.Clock.Now, SigningKeys: db.SigningKeys(),
+	cfg := install.Config{ClientID: "1.2", ClientSecret: "client-secret", SlackURL: r.Slack.URL(),
+		PublicURL: stage.Redirect, Store: db, Now: r.Clock.Now, SigningKeys: db.SigningKeys(),
 		Scopes: []connection.Scope{{Name: "chat:write"}, {Name: "users:read"}}}
 	if os.Getenv("SHOW_LOGS") != "" {
 		cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))

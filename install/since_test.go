@@ -10,8 +10,9 @@ import (
 	"github.com/switchboard-go/switchboard/slacksim"
 )
 
-// Since when is when it began: of what follows from permissions, of trouble that changes its reason, and of what was reconnected
-// while it worked. What nobody saw begin has no beginning. Slack's answer, our records and another replica say the same.
+// Since when is when it began: of what follows from permissions, of trouble that changes its reason, and of what was
+// reconnected while it worked. What nobody saw begin has no beginning. Slack's answer, our records and another replica
+// say the same.
 func TestSinceWhen(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
@@ -26,8 +27,8 @@ func TestSinceWhen(t *testing.T) {
 		is := func(what string, label string, since time.Time) {
 			t.Helper()
 			stored := r.Row(in.db, c.Key)
-			for who, h := range map[string]install.Health{"Slack": in.Check(r.Ctx, c.Key), "our records": other.Assess(r.Row(other.db, c.Key), nil),
-				"the records before": other.Assess(stored, nil)} {
+			for who, h := range map[string]install.Health{"Slack": in.Check(r.Ctx, c.Key),
+				"our records": other.Assess(r.Row(other.db, c.Key), nil), "the records before": other.Assess(stored, nil)} {
 				if who == "the records before" && h.Label != label {
 					continue // Slack told of it just now
 				}
@@ -49,13 +50,15 @@ func TestSinceWhen(t *testing.T) {
 		}
 
 		installed := later()
-		r.visitor(in).installs(start, slacksim.AcmeAdmin, slacksim.Choice{Untick: []string{"team:read"}}).is(t, "limited", 200, "connected_limited")
+		r.visitor(in).installs(start, slacksim.AcmeAdmin, slacksim.Choice{Untick: []string{"team:read"}}).is(t, "limited",
+			200, "connected_limited")
 		c = r.Row(in.db, connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme})
 		is("left out", limited, installed)
 		later()
 		permit("", "users:read")
 		is("one more taken", limited, installed)
-		if c = r.Row(in.db, c.Key); !c.TakenAway("users:read") || c.TakenAway("team:read") || !c.MissingSince("team:read").Equal(installed) {
+		if c = r.Row(in.db, c.Key); !c.TakenAway("users:read") || c.TakenAway("team:read") ||
+			!c.MissingSince("team:read").Equal(installed) {
 			t.Errorf("taken away or left out: %+v", c.Beginnings)
 		}
 		gone := later()
@@ -88,7 +91,9 @@ func TestSinceWhen(t *testing.T) {
 		is("reconnected", working, mended)
 
 		trouble := later()
-		r.Update(in.db, c.Key, func(c *connection.Connection) { c.SetState(connection.Retrying, connection.ReasonInvalidAuth, trouble) })
+		r.Update(in.db, c.Key, func(c *connection.Connection) {
+			c.SetState(connection.Retrying, connection.ReasonInvalidAuth, trouble)
+		})
 		for _, reason := range []string{"org_login_required", connection.ReasonInvalidAuth, connection.ReasonRenewalFailing} {
 			now := later()
 			r.Update(in.db, c.Key, func(c *connection.Connection) { c.SetState(connection.Retrying, reason, now) })

@@ -29,19 +29,21 @@ func TestDisconnectedTwiceAtOnce(t *testing.T) {
 				}
 			})
 		})
-		if said, err := first.Leaving().Disconnect(r.Ctx, c.Key, connection.Person(slacksim.AcmeAdmin)); said != "ok" || err != nil {
+		if said, err := first.Leaving().Disconnect(r.Ctx, c.Key, connection.Person(slacksim.AcmeAdmin)); said != "ok" ||
+			err != nil {
 			t.Errorf("the first: %q %v", said, err)
 		}
 
 		lines, err := in.History(r.Ctx, c, 5)
-		if err != nil || len(lines) != 2 || lines[0].What != connection.DidDisconnect || lines[1].What != connection.DidInstall {
+		if err != nil || len(lines) != 2 || lines[0].What != connection.DidDisconnect ||
+			lines[1].What != connection.DidInstall {
 			t.Errorf("history: %+v (%v)", lines, err)
 		}
 	})
 }
 
-// The answer to an exchange is lost on the way. Within Slack's grace the old refresh token buys another pair; after that the
-// connection needs a person, and what is left of its access works to its end.
+// The answer to an exchange is lost on the way. Within Slack's grace the old refresh token buys another pair; after
+// that the connection needs a person, and what is left of its access works to its end.
 func TestLostAnswer(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
@@ -55,7 +57,8 @@ func TestLostAnswer(t *testing.T) {
 		}
 		clear()
 		now := r.Row(in.db, c.Key)
-		if now.State != connection.Retrying || now.Reason != connection.ReasonRenewalFailing || now.RenewAt.Sub(r.Clock.Now()) > 5*time.Second {
+		if now.State != connection.Retrying || now.Reason != connection.ReasonRenewalFailing ||
+			now.RenewAt.Sub(r.Clock.Now()) > 5*time.Second {
 			t.Fatalf("after a lost answer: %s %s, again in %v", now.State, now.Reason, now.RenewAt.Sub(r.Clock.Now()))
 		}
 		r.Clock.Advance(5 * time.Second)
@@ -125,7 +128,8 @@ func TestExpiredInTrouble(t *testing.T) {
 		if asked, _ := r.Exchanges(); asked != 21 {
 			t.Errorf("%d calls, one for each two minutes and the first are 21", asked)
 		}
-		if h := in.Assess(in.Open(r.Ctx, c.Key)); h.State != connection.Retrying || h.Reason != connection.ReasonRenewalFailing {
+		if h := in.Assess(in.Open(r.Ctx, c.Key)); h.State != connection.Retrying ||
+			h.Reason != connection.ReasonRenewalFailing {
 			t.Errorf("shown as %s %s", h.State, h.Reason)
 		}
 		clear()

@@ -61,7 +61,10 @@ func TestFatesAreSeparate(t *testing.T) {
 		c := r.connect(in, slacksim.AcmeAdmin)
 		h := connection.TokenOwner{Key: c.Key, UserID: slacksim.AcmeAdmin}
 		spoil := func(chain *connection.TokenPair) { chain.RefreshToken += "-gone" }
-		if _, err := in.db.UpdateUser(r.Ctx, h, func(u *connection.UserToken) error { spoil(&u.TokenPair); return nil }); err != nil {
+		if _, err := in.db.UpdateUser(r.Ctx, h, func(u *connection.UserToken) error {
+			spoil(&u.TokenPair)
+			return nil
+		}); err != nil {
 			t.Fatal(err)
 		}
 		renew := func() {
@@ -85,7 +88,10 @@ func TestFatesAreSeparate(t *testing.T) {
 		r.Works(now)
 
 		r.connect(in, slacksim.AcmeAdmin) // both are new
-		if _, err := in.db.Update(r.Ctx, c.Key, func(c *connection.Connection) error { spoil(&c.TokenPair); return nil }); err != nil {
+		if _, err := in.db.Update(r.Ctx, c.Key, func(c *connection.Connection) error {
+			spoil(&c.TokenPair)
+			return nil
+		}); err != nil {
 			t.Fatal(err)
 		}
 		before, err := in.db.GetUser(r.Ctx, h)
@@ -93,7 +99,8 @@ func TestFatesAreSeparate(t *testing.T) {
 			t.Fatalf("granted anew: %q %v", before.Reason, err)
 		}
 		renew()
-		if now := r.Row(in.db, c.Key); now.State != connection.ReconnectRequired || now.Reason != connection.ReasonRefreshRejected {
+		if now := r.Row(in.db, c.Key); now.State != connection.ReconnectRequired ||
+			now.Reason != connection.ReasonRefreshRejected {
 			t.Errorf("the bot's: %s %s", now.State, now.Reason)
 		}
 		if u, err := in.db.GetUser(r.Ctx, h); err != nil || u.Reason != "" || u.Token == before.Token {

@@ -379,7 +379,8 @@ func TestViewUpdateAndPush(t *testing.T) {
 	}
 	w.WantError("views.update", tok, "not_found", "view_id", "V0", "view", modal("B", button))
 	for range 2 {
-		if _, err := w.Sim.Forms.PressInView(w.Ctx, slacksim.AcmeAdmin, w.Sim.OpenViews(slacksim.AcmeAdmin)[0].ID, slacksim.Form{ActionID: "more"}); err != nil {
+		if _, err := w.Sim.Forms.PressInView(w.Ctx, slacksim.AcmeAdmin, w.Sim.OpenViews(slacksim.AcmeAdmin)[0].ID,
+			slacksim.Form{ActionID: "more"}); err != nil {
 			t.Fatal(err)
 		}
 		if c := w.Call("views.push", tok, "trigger_id", w.Bot.Last(t).Outer["trigger_id"].(string),

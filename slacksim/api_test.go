@@ -77,7 +77,8 @@ func TestTokensAndScopes(t *testing.T) {
 	if b := w.json("auth.test", "", `{"token":"`+tok+`"}`); b.Str("error") != "not_authed" {
 		t.Errorf("a token inside JSON: %v", b)
 	}
-	if b := w.json("chat.postMessage", tok, `{"channel":"`+slacksim.AcmeAdmin+`","text":"hi","blocks":[{"type":"divider"}]}`); b["ok"] != true {
+	if b := w.json("chat.postMessage", tok, `{"channel":"`+slacksim.AcmeAdmin+
+		`","text":"hi","blocks":[{"type":"divider"}]}`); b["ok"] != true {
 		t.Errorf("JSON: %v", b)
 	}
 	w.WantBreaches()
@@ -157,22 +158,26 @@ func TestBlockLimits(t *testing.T) {
 	repeat := func(s string, n int) string { return strings.TrimSuffix(strings.Repeat(s+",", n), ",") }
 	text := `{"type":"mrkdwn","text":"t"}`
 	for name, blocks := range map[string]string{
-		"unknown block":      `[{"type":"sparkle"}]`,
-		"51 blocks":          `[` + repeat(`{"type":"divider"}`, 51) + `]`,
-		"header too long":    `[{"type":"header","text":{"type":"plain_text","text":"` + long[:151] + `"}}]`,
-		"header in mrkdwn":   `[{"type":"header","text":` + text + `}]`,
-		"section too long":   `[{"type":"section","text":{"type":"mrkdwn","text":"` + long + `"}}]`,
-		"section empty":      `[{"type":"section"}]`,
-		"empty text":         `[{"type":"section","text":{"type":"mrkdwn","text":""}}]`,
-		"11 fields":          `[{"type":"section","fields":[` + repeat(text, 11) + `]}]`,
-		"field too long":     `[{"type":"section","fields":[{"type":"mrkdwn","text":"` + long[:2001] + `"}]}]`,
-		"26 elements":        `[{"type":"actions","elements":[` + strings.Join(buttons, ",") + `]}]`,
-		"no elements":        `[{"type":"actions","elements":[]}]`,
-		"11 in context":      `[{"type":"context","elements":[` + repeat(text, 11) + `]}]`,
-		"button too long":    `[{"type":"actions","elements":[{"type":"button","text":{"type":"plain_text","text":"` + long[:76] + `"}}]}]`,
-		"value too long":     `[{"type":"actions","elements":[{"type":"button","value":"` + long[:2001] + `","text":{"type":"plain_text","text":"B"}}]}]`,
-		"url too long":       `[{"type":"actions","elements":[{"type":"button","url":"` + long + `","text":{"type":"plain_text","text":"B"}}]}]`,
-		"action_id too long": `[{"type":"actions","elements":[{"type":"button","action_id":"` + long[:256] + `","text":{"type":"plain_text","text":"B"}}]}]`,
+		"unknown block":    `[{"type":"sparkle"}]`,
+		"51 blocks":        `[` + repeat(`{"type":"divider"}`, 51) + `]`,
+		"header too long":  `[{"type":"header","text":{"type":"plain_text","text":"` + long[:151] + `"}}]`,
+		"header in mrkdwn": `[{"type":"header","text":` + text + `}]`,
+		"section too long": `[{"type":"section","text":{"type":"mrkdwn","text":"` + long + `"}}]`,
+		"section empty":    `[{"type":"section"}]`,
+		"empty text":       `[{"type":"section","text":{"type":"mrkdwn","text":""}}]`,
+		"11 fields":        `[{"type":"section","fields":[` + repeat(text, 11) + `]}]`,
+		"field too long":   `[{"type":"section","fields":[{"type":"mrkdwn","text":"` + long[:2001] + `"}]}]`,
+		"26 elements":      `[{"type":"actions","elements":[` + strings.Join(buttons, ",") + `]}]`,
+		"no elements":      `[{"type":"actions","elements":[]}]`,
+		"11 in context":    `[{"type":"context","elements":[` + repeat(text, 11) + `]}]`,
+		"button too long": `[{"type":"actions","elements":[{"type":"button","text":{"type":"plain_text","text":"` +
+			long[:76] + `"}}]}]`,
+		"value too long": `[{"type":"actions","elements":[{"type":"button","value":"` + long[:2001] +
+			`","text":{"type":"plain_text","text":"B"}}]}]`,
+		"url too long": `[{"type":"actions","elements":[{"type":"button","url":"` + long +
+			`","text":{"type":"plain_text","text":"B"}}]}]`,
+		"action_id too long": `[{"type":"actions","elements":[{"type":"button","action_id":"` + long[:256] +
+			`","text":{"type":"plain_text","text":"B"}}]}]`,
 		"action_id twice": `[{"type":"actions","elements":[` +
 			fmt.Sprintf(button, 1) + `,` + fmt.Sprintf(button, 1) + `]}]`,
 		"bad style":      `[{"type":"actions","elements":[{"type":"button","style":"huge","text":{"type":"plain_text","text":"B"}}]}]`,

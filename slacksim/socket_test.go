@@ -200,7 +200,8 @@ func TestSocketModeDelivers(t *testing.T) {
 	}
 	for text, payload := range map[string]any{"just text": "just text", "": map[string]any{}} {
 		p.with(payload)
-		if r, err := w.Sim.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil || r.Text != text || r.Shown != "" {
+		if r, err := w.Sim.Command(w.Ctx, slacksim.AcmeAdmin, dm, "/connection"); err != nil || r.Text != text ||
+			r.Shown != "" {
 			t.Errorf("payload %v: %+v %v", payload, r, err)
 		}
 		p.next("slash_commands")
@@ -228,7 +229,8 @@ func TestSocketModeDelivers(t *testing.T) {
 		`{"type":"modal","title":{"type":"plain_text","text":"T"},"submit":{"type":"plain_text","text":"S"},"blocks":[{"type":"input","block_id":"n","label":{"type":"plain_text","text":"L"},"element":{"type":"plain_text_input","action_id":"a"}}]}`)
 	p.with(map[string]any{"response_action": "errors", "errors": map[string]any{"n": "No."}})
 	view := w.Sim.OpenViews(slacksim.AcmeAdmin)[0].ID
-	if _, err := w.Sim.SubmitView(w.Ctx, slacksim.AcmeAdmin, view, map[string]map[string]string{"n": {"a": "x"}}); err != nil {
+	if _, err := w.Sim.SubmitView(w.Ctx, slacksim.AcmeAdmin, view,
+		map[string]map[string]string{"n": {"a": "x"}}); err != nil {
 		t.Fatal(err)
 	}
 	if i := p.next("interactive"); !i.Accepts {

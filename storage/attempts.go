@@ -49,7 +49,8 @@ func (s attempts) BeginAttempt(ctx context.Context, a oauth.Attempt) error {
 
 // GetAttempt is install.Store's.
 func (s attempts) GetAttempt(ctx context.Context, stateHash []byte) (oauth.Attempt, error) {
-	row, err := db.One[attemptRow](s.pool.Read.WithContext(ctx).Where("state_hash = ?", append([]byte{}, stateHash...)).Limit(1))
+	row, err := db.One[attemptRow](s.pool.Read.WithContext(ctx).Where("state_hash = ?", append([]byte{}, stateHash...)).
+		Limit(1))
 	if err != nil {
 		return oauth.Attempt{}, db.Fault(ctx, "find attempt", err, connection.ErrNotFound)
 	}
@@ -62,7 +63,8 @@ func (s attempts) EndAttempt(ctx context.Context, a oauth.Attempt) error {
 	row := attemptRowOf(a)
 	err := s.pool.Transact(ctx, func(tx *gorm.DB) error {
 		end := tx.Model(&attemptRow{}).Where("state_hash = ?", row.StateHash).
-			Select("returned_at", "answer_hash", "ended_at", "outcome", "reason", "connection_id", "team_id", "user_id").Updates(&row)
+			Select("returned_at", "answer_hash", "ended_at", "outcome", "reason", "connection_id", "team_id", "user_id").
+			Updates(&row)
 		found = end.RowsAffected
 		return end.Error
 	})

@@ -75,7 +75,8 @@ func TestBackupWhileItIsWritten(t *testing.T) {
 		t.Errorf("%d of 100 events that were acknowledged before", n)
 	}
 	var verdict string
-	if err := restored.Raw.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || !strings.EqualFold(verdict, "ok") {
+	if err := restored.Raw.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil ||
+		!strings.EqualFold(verdict, "ok") {
 		t.Errorf("integrity: %s, %v", verdict, err)
 	}
 }

@@ -58,7 +58,8 @@ func (s budgets) reset(ctx context.Context, b slackapi.Budget, now time.Time) (d
 	reset, err := s.pool.Change(ctx, resetStatement,
 		map[string]any{"name": columns.Text(b.Name), "seen": row.FreeAt, "full": columns.Micros(now) + whole(b)})
 	if done = err == nil && reset == 1; done { // of several who see it one
-		s.pool.Log().WarnContext(ctx, "a budget was spent by a clock that was wrong: that is not believed", "budget", b.Name, "empty_until", columns.Moment(row.FreeAt))
+		s.pool.Log().WarnContext(ctx, "a budget was spent by a clock that was wrong: that is not believed", "budget", b.Name,
+			"empty_until", columns.Moment(row.FreeAt))
 	}
 	return done, err
 }
@@ -68,7 +69,8 @@ type budgetRow struct{ FreeAt, ClosedUntil int64 }
 
 // budget reads b; nothing was spent of one that has no row.
 func (s budgets) budget(ctx context.Context, b slackapi.Budget) (row budgetRow, err error) {
-	err = s.pool.Read.WithContext(ctx).Raw("SELECT free_at, closed_until FROM budgets WHERE name = ?", columns.Text(b.Name)).Scan(&row).Error
+	err = s.pool.Read.WithContext(ctx).Raw("SELECT free_at, closed_until FROM budgets WHERE name = ?",
+		columns.Text(b.Name)).Scan(&row).Error
 	return row, err
 }
 
@@ -108,8 +110,9 @@ func (s budgets) Available(ctx context.Context, b slackapi.Budget, now time.Time
 // ClosedUntil is install.Store's. The budget is empty at that time, not full, for all that share its name.
 func (s budgets) ClosedUntil(ctx context.Context, b slackapi.Budget, until time.Time) error {
 	full := columns.Micros(until) + whole(b)
-	_, err := s.pool.Change(ctx, closeStatement, map[string]any{"name": columns.Text(b.Name), "until": columns.Micros(until), "full": full,
-		"most": full + connection.LongestClosure.Microseconds()})
+	_, err := s.pool.Change(ctx, closeStatement,
+		map[string]any{"name": columns.Text(b.Name), "until": columns.Micros(until), "full": full,
+			"most": full + connection.LongestClosure.Microseconds()})
 	return db.Fault(ctx, "close budget", err)
 }
 

@@ -33,7 +33,8 @@ func (d *DB) writeHistory(tx *gorm.DB, connectionID string, lines []connection.C
 
 // unexplained is the line for a change that came without one.
 func unexplained(reason string) connection.Change {
-	return connection.Change{By: connection.Actor{Kind: connection.BySwitchboard}, What: connection.DidChange, Outcome: connection.OutcomeDone, Reason: reason}
+	return connection.Change{By: connection.Actor{Kind: connection.BySwitchboard}, What: connection.DidChange,
+		Outcome: connection.OutcomeDone, Reason: reason}
 }
 
 // History is install.Store's.
@@ -59,7 +60,8 @@ const (
 	// The condition stands here twice: a connection that came back while the statement waited for its row is not removed
 	// any more. The database deletes what hangs on the row.
 	sweepConnections = "DELETE FROM connections WHERE id IN (SELECT id FROM connections " +
-		"WHERE state = 'removed' AND state_since < @before ORDER BY state_since LIMIT @n) AND state = 'removed' AND state_since < @before"
+		"WHERE state = 'removed' AND state_since < @before ORDER BY state_since LIMIT @n) AND state = 'removed' AND " +
+		"state_since < @before"
 )
 
 // Sweep is install.Store's. It works in batches; with an error it says how many connections were deleted until then.

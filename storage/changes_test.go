@@ -71,24 +71,28 @@ func testHistoryOfPut(t *testing.T, f storetest.Fixture) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, c := range map[string]connection.Connection{"first": first, "late": late, "again": again, "before": *before} {
+	for what, c := range map[string]connection.Connection{"first": first, "late": late, "again": again,
+		"before": *before} {
 		if c.Changes != nil {
 			t.Errorf("%s: %d lines came back", what, len(c.Changes))
 		}
 	}
 	update(t, f, first.Key, func(c *connection.Connection) {
 		c.Erase(connection.Removed, connection.ReasonUninstalled, storetest.T0.Add(time.Hour))
-		c.Note(connection.Change{At: storetest.T0.Add(time.Hour), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidRemove, Outcome: connection.OutcomeDone, Reason: connection.ReasonUninstalled})
+		c.Note(connection.Change{At: storetest.T0.Add(time.Hour), By: connection.Actor{Kind: connection.BySlack},
+			What: connection.DidRemove, Outcome: connection.OutcomeDone, Reason: connection.ReasonUninstalled})
 	})
 	storetest.Put(t, f, consent("U3", 2*time.Hour))
-	tells(t, "installs", f, first.ID, "install done by personU1 ", "reconnect done by personU2 ", "reconnect done by operator ",
-		"remove done by slack app_uninstalled", "reinstall done by personU3 ")
+	tells(t, "installs", f, first.ID, "install done by personU1 ", "reconnect done by personU2 ",
+		"reconnect done by operator ", "remove done by slack app_uninstalled", "reinstall done by personU3 ")
 	tells(t, "another connection", f, other.ID, "install done by personU1 ")
 
 	lines, err := f.History(t.Context(), first.ID, 2)
 	want := []connection.Change{
-		{ConnectionID: first.ID, At: storetest.T0.Add(2 * time.Hour), By: connection.Person("U3"), What: connection.DidReinstall, Outcome: connection.OutcomeDone},
-		{ConnectionID: first.ID, At: storetest.T0.Add(time.Hour), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidRemove, Outcome: connection.OutcomeDone, Reason: connection.ReasonUninstalled},
+		{ConnectionID: first.ID, At: storetest.T0.Add(2 * time.Hour), By: connection.Person("U3"),
+			What: connection.DidReinstall, Outcome: connection.OutcomeDone},
+		{ConnectionID: first.ID, At: storetest.T0.Add(time.Hour), By: connection.Actor{Kind: connection.BySlack},
+			What: connection.DidRemove, Outcome: connection.OutcomeDone, Reason: connection.ReasonUninstalled},
 	}
 	if diff := cmp.Diff(want, lines); diff != "" || err != nil {
 		t.Errorf("the newest two, error %v (-want +got):\n%s", err, diff)
@@ -125,7 +129,8 @@ func testHistoryTogether(t *testing.T, f storetest.Fixture) {
 		whats[line.What]++
 		people[line.By.ID]++
 	}
-	if len(lines) != storetest.Callers || lines[0].What != connection.DidInstall || whats[connection.DidInstall] != 1 || len(people) != storetest.Callers {
+	if len(lines) != storetest.Callers || lines[0].What != connection.DidInstall || whats[connection.DidInstall] != 1 ||
+		len(people) != storetest.Callers {
 		t.Errorf("%d lines by %d people: %v", len(lines), len(people), whats)
 	}
 }
@@ -133,7 +138,8 @@ func testHistoryTogether(t *testing.T, f storetest.Fixture) {
 func testHistoryOfUpdate(t *testing.T, f storetest.Fixture) {
 	c := storetest.Put(t, f, storetest.Full(storetest.Key("A-noted", "", "T1")))
 	line := func(what string) connection.Change {
-		return connection.Change{At: storetest.T0, By: connection.Actor{Kind: connection.ByOperator}, What: what, Outcome: connection.OutcomeDone}
+		return connection.Change{At: storetest.T0, By: connection.Actor{Kind: connection.ByOperator}, What: what,
+			Outcome: connection.OutcomeDone}
 	}
 	want := []string{"install done by personU1 "}
 
@@ -164,7 +170,8 @@ func testHistoryOfUpdate(t *testing.T, f storetest.Fixture) {
 		tells(t, name, f, c.ID, want...)
 	}
 	update(t, f, c.Key, func(c *connection.Connection) {
-		c.LastEventAt, c.CheckAt, c.LeaseUntil = storetest.T0.Add(time.Hour), storetest.T0.Add(time.Hour), storetest.T0.Add(time.Hour)
+		c.LastEventAt, c.CheckAt, c.LeaseUntil = storetest.T0.Add(time.Hour), storetest.T0.Add(time.Hour),
+			storetest.T0.Add(time.Hour)
 	})
 	update(t, f, c.Key, func(c *connection.Connection) { c.State = connection.Active; c.Note(line("noted")) })
 	want = append(want, "noted done by operator ")
@@ -172,7 +179,9 @@ func testHistoryOfUpdate(t *testing.T, f storetest.Fixture) {
 
 	// A line without a time is of now.
 	before := f.Now().Truncate(time.Microsecond)
-	update(t, f, c.Key, func(c *connection.Connection) { c.Note(connection.Change{What: "now", ConnectionID: "con_another"}) })
+	update(t, f, c.Key, func(c *connection.Connection) {
+		c.Note(connection.Change{What: "now", ConnectionID: "con_another"})
+	})
 	want = append(want, "now  by  ")
 	tells(t, "without a time", f, c.ID, want...)
 	lines := history(t, f, c.ID)
@@ -185,12 +194,19 @@ func testHistoryOfUpdate(t *testing.T, f storetest.Fixture) {
 		"an error":    func(c *connection.Connection) error { return errors.New("no, thanks") },
 		"another key": func(c *connection.Connection) error { c.TeamID = "T2"; return nil },
 	} {
-		if _, err := f.Update(t.Context(), c.Key, func(c *connection.Connection) error { c.Note(line("never")); return fn(c) }); err == nil {
+		if _, err := f.Update(t.Context(), c.Key, func(c *connection.Connection) error {
+			c.Note(line("never"))
+			return fn(c)
+		}); err == nil {
 			t.Errorf("%s was taken", name)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := f.Update(ctx, c.Key, func(c *connection.Connection) error { c.Note(line("never")); cancel(); return nil }); err == nil {
+	if _, err := f.Update(ctx, c.Key, func(c *connection.Connection) error {
+		c.Note(line("never"))
+		cancel()
+		return nil
+	}); err == nil {
 		t.Error("an ended update ended well")
 	}
 	tells(t, "nothing happened", f, c.ID, want...)
@@ -239,7 +255,10 @@ func TestHistoryIsInTheTransaction(t *testing.T) {
 		if erased, err := f.EraseUser(t.Context(), u, line); err == nil || erased {
 			t.Errorf("a token was erased without a line: %v, error %v", erased, err)
 		}
-		if _, err := f.UpdateUser(t.Context(), u.TokenOwner, func(u *connection.UserToken) error { u.Reason = "gone"; return nil }); err == nil {
+		if _, err := f.UpdateUser(t.Context(), u.TokenOwner, func(u *connection.UserToken) error {
+			u.Reason = "gone"
+			return nil
+		}); err == nil {
 			t.Error("a person's token was changed without a line")
 		}
 		never := person(c.Key, "U2")
@@ -271,7 +290,9 @@ func TestHistoryOfUnreadableRows(t *testing.T) {
 		grant(t, f, person(c.Key, "U1"))
 		stranger := storetest.OpenWith(t, f.URL, storetest.Ring(t, seal.NewKey()))
 		update(t, stranger, c.Key, func(c *connection.Connection) { c.LastEventAt = storetest.T0.Add(time.Hour) })
-		updateUser(t, stranger, connection.TokenOwner{Key: c.Key, UserID: "U1"}, func(u *connection.UserToken) { u.LeaseUntil = storetest.T0 })
+		updateUser(t, stranger, connection.TokenOwner{Key: c.Key, UserID: "U1"}, func(u *connection.UserToken) {
+			u.LeaseUntil = storetest.T0
+		})
 		tells(t, "nothing that matters", f, c.ID, "install done by personU1 ")
 		update(t, stranger, c.Key, func(c *connection.Connection) {
 			c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, storetest.T0)
@@ -292,7 +313,8 @@ func TestSweep(t *testing.T) {
 			grant(t, f, person(c.Key, "U2"))
 		}
 		kept := map[string]connection.Connection{}
-		for name, state := range map[string]connection.State{"works": connection.Active, "broken": connection.ReconnectRequired, "paused": connection.Paused, "removed since": connection.Removed} {
+		for name, state := range map[string]connection.State{"works": connection.Active,
+			"broken": connection.ReconnectRequired, "paused": connection.Paused, "removed since": connection.Removed} {
 			c := storetest.Full(storetest.Key("A2", "", name))
 			c.State, c.StateSince = state, storetest.T0
 			if state == connection.Removed {
@@ -301,7 +323,8 @@ func TestSweep(t *testing.T) {
 			kept[name] = storetest.Put(t, f, c)
 		}
 		grant(t, f, person(kept["works"].Key, "U1"))
-		storetest.Exec(t, f, "UPDATE connections SET state = 'removed' WHERE app_id = 'A1'") // as a release that knows no people does
+		// as a release that knows no people does
+		storetest.Exec(t, f, "UPDATE connections SET state = 'removed' WHERE app_id = 'A1'")
 		line := func(what, outcome string, at time.Time) connection.Change {
 			return connection.Change{At: at, What: what, Outcome: outcome}
 		}
@@ -332,7 +355,8 @@ func TestSweep(t *testing.T) {
 		if n := f.CountOf(t, "SELECT count(*) FROM connection_history"); n != len(kept)+3 {
 			t.Errorf("%d lines are left", n)
 		}
-		tells(t, "routine", f, kept["works"].ID, "install done by personU1 ", "renew failed by  ", "exchange done by  ", "renew done by  ")
+		tells(t, "routine", f, kept["works"].ID, "install done by personU1 ", "renew failed by  ", "exchange done by  ",
+			"renew done by  ")
 		if n, err := f.Sweep(ctx, before); n != 0 || err != nil {
 			t.Errorf("swept %d once more, error %v", n, err)
 		}
@@ -372,7 +396,8 @@ func TestSweepMeetsAReinstall(t *testing.T) {
 		}()
 		// On PostgreSQL the statement has chosen its rows when it waits for ours. SQLite does not even let it begin.
 		for waiting := 0; f.Dialect() == "postgres" && waiting == 0; {
-			if err := other.QueryRowContext(ctx, "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))").Scan(&waiting); err != nil {
+			if err := other.QueryRowContext(ctx, "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = "+
+				"ANY(pg_blocking_pids(pid))").Scan(&waiting); err != nil {
 				t.Fatal(err)
 			}
 		}

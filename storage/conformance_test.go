@@ -118,7 +118,9 @@ func testPutAndReadBack(t *testing.T, f storetest.Fixture) {
 
 func testPutAgain(t *testing.T, f storetest.Fixture) {
 	first := storetest.Put(t, f, storetest.Full(storetest.Key("A-again", "E1", "T1")))
-	again := connection.Connection{Key: first.Key, TeamName: "Acme 2", TokenPair: connection.TokenPair{Token: "xoxb-2"}, InstalledBy: "U2", InstalledAt: storetest.T0.Add(time.Minute), AuthorizedBy: "U2", AuthorizedAt: storetest.T0.Add(time.Minute), State: connection.Active}
+	again := connection.Connection{Key: first.Key, TeamName: "Acme 2", TokenPair: connection.TokenPair{Token: "xoxb-2"},
+		InstalledBy: "U2", InstalledAt: storetest.T0.Add(time.Minute), AuthorizedBy: "U2",
+		AuthorizedAt: storetest.T0.Add(time.Minute), State: connection.Active}
 	now, before, err := f.Put(t.Context(), again)
 	if err != nil || before == nil {
 		t.Fatalf("Put: before %v, error %v", before, err)
@@ -144,7 +146,8 @@ func testPutAgain(t *testing.T, f storetest.Fixture) {
 
 func testPutOlderConsent(t *testing.T, f storetest.Fixture) {
 	first := storetest.Put(t, f, storetest.Full(storetest.Key("A-older", "", "T1")))
-	for name, at := range map[string]time.Time{"a microsecond older": storetest.T0.Add(-time.Microsecond), "a callback's time older": storetest.T0.Add(-30 * time.Second)} {
+	for name, at := range map[string]time.Time{"a microsecond older": storetest.T0.Add(-time.Microsecond),
+		"a callback's time older": storetest.T0.Add(-30 * time.Second)} {
 		late := storetest.Full(first.Key)
 		late.Token, late.AuthorizedAt, late.TeamName = "xoxb-late", at, "Late"
 		now, before, err := f.Put(t.Context(), late)
@@ -228,7 +231,9 @@ func testPutTogether(t *testing.T, f storetest.Fixture) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	race("removed", func(before *connection.Connection) bool { return before != nil && before.State == connection.Removed })
+	race("removed", func(before *connection.Connection) bool {
+		return before != nil && before.State == connection.Removed
+	})
 	c, err := f.Lookup(t.Context(), k)
 	if err != nil || c.Installs != 2*storetest.Callers {
 		t.Errorf("%d installs counted of %d, error %v", c.Installs, 2*storetest.Callers, err)
@@ -285,7 +290,8 @@ func testAdd(t *testing.T, f storetest.Fixture) {
 }
 
 func testPutRefusesBrokenKeys(t *testing.T, f storetest.Fixture) {
-	for _, k := range []connection.Key{{}, storetest.Key("A", "", ""), storetest.Key("", "E", "T"), storetest.Key("A", "", "T\x00"), storetest.Key("A", "\xff", "T")} {
+	for _, k := range []connection.Key{{}, storetest.Key("A", "", ""), storetest.Key("", "E", "T"),
+		storetest.Key("A", "", "T\x00"), storetest.Key("A", "\xff", "T")} {
 		if _, _, err := f.Put(t.Context(), storetest.Full(k)); err == nil {
 			t.Errorf("%q was kept", k)
 		}
@@ -303,16 +309,19 @@ func testIDSurvives(t *testing.T, f storetest.Fixture) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if removed.Token != "" || removed.RefreshToken != "" || removed.Webhook.URL != "" || removed.State != connection.Removed {
+		if removed.Token != "" || removed.RefreshToken != "" || removed.Webhook.URL != "" ||
+			removed.State != connection.Removed {
 			t.Error("a removed connection kept a secret or its state")
 		}
-		if n := f.CountOf(t, "SELECT length(token) + length(refresh_token) + length(webhook_url) FROM connections WHERE app_id = 'A-id'"); n != 0 {
+		if n := f.CountOf(t, "SELECT length(token) + length(refresh_token) + length(webhook_url) FROM connections WHERE "+
+			"app_id = 'A-id'"); n != 0 {
 			t.Errorf("%d sealed bytes are left after a removal", n)
 		}
 		c := storetest.Full(first.Key)
 		c.InstalledAt, c.AuthorizedAt = at, at
 		back := storetest.Put(t, f, c)
-		if back.ID != first.ID || !back.CreatedAt.Equal(first.CreatedAt) || back.State != connection.Active || back.Installs != round+2 {
+		if back.ID != first.ID || !back.CreatedAt.Equal(first.CreatedAt) || back.State != connection.Active ||
+			back.Installs != round+2 {
 			t.Errorf("round %d: %s since %v, %s, %d installs", round, back.ID, back.CreatedAt, back.State, back.Installs)
 		}
 	}
@@ -476,7 +485,8 @@ func testUpdateRefuses(t *testing.T, f storetest.Fixture) {
 	same(t, "after all that", found, first)
 
 	// Update is for the exact row, also where Find would answer with another.
-	for _, k := range []connection.Key{storetest.Key("A-refuse", "", "T1"), storetest.Key("A-refuse", "E2", "T1"), storetest.Key("A-refuse", "E1", "T2"), {}, storetest.Key("A\x00", "", "T")} {
+	for _, k := range []connection.Key{storetest.Key("A-refuse", "", "T1"), storetest.Key("A-refuse", "E2", "T1"),
+		storetest.Key("A-refuse", "E1", "T2"), {}, storetest.Key("A\x00", "", "T")} {
 		if _, err := f.Update(t.Context(), k, func(*connection.Connection) error {
 			t.Error("fn was called")
 			return nil
@@ -502,7 +512,8 @@ func testUpdateEnds(t *testing.T, f storetest.Fixture) {
 	if _, err := f.Update(t.Context(), first.Key, func(c *connection.Connection) error {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 		defer cancel()
-		if _, err := f.Update(ctx, first.Key, func(*connection.Connection) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := f.Update(ctx, first.Key, func(*connection.Connection) error { return nil }); !errors.Is(err,
+			context.DeadlineExceeded) {
 			t.Errorf("a waiting update said %v", err)
 		}
 		if _, err := f.Lookup(t.Context(), first.Key); err != nil {
@@ -519,10 +530,12 @@ func testUpdateEnds(t *testing.T, f storetest.Fixture) {
 	same(t, "after all that", found, first)
 }
 
-// testFindOrder tries every mixture of rows, each absent, working or removed, against the rule as its comment states it.
+// testFindOrder tries every mixture of rows, each absent, working or removed, against the rule as its comment states
+// it.
 func testFindOrder(t *testing.T, f storetest.Fixture) {
 	rows := []struct{ enterprise, team string }{{"E1", "T1"}, {"", "T1"}, {"E1", ""}, {"E2", ""}, {"E1", "T2"}}
-	asked := []struct{ enterprise, team string }{{"E1", "T1"}, {"", "T1"}, {"E1", ""}, {"E2", ""}, {"E2", "T1"}, {"E1", "T3"}, {"", "T3"}}
+	asked := []struct{ enterprise, team string }{{"E1", "T1"}, {"", "T1"}, {"E1", ""}, {"E2", ""}, {"E2", "T1"},
+		{"E1", "T3"}, {"", "T3"}}
 	mixtures := 1
 	for range rows {
 		mixtures *= 3
@@ -532,7 +545,8 @@ func testFindOrder(t *testing.T, f storetest.Fixture) {
 		var have []connection.Connection
 		for i, rest := 0, m; i < len(rows); i, rest = i+1, rest/3 {
 			// Of two rows that fit alike the latest consent is the one that counts, so the first is the latest.
-			c := connection.Connection{Key: storetest.Key(app, rows[i].enterprise, rows[i].team), AuthorizedAt: storetest.T0.Add(-time.Duration(i) * time.Second), State: connection.Active}
+			c := connection.Connection{Key: storetest.Key(app, rows[i].enterprise, rows[i].team),
+				AuthorizedAt: storetest.T0.Add(-time.Duration(i) * time.Second), State: connection.Active}
 			switch rest % 3 {
 			case 0:
 				continue
@@ -591,8 +605,9 @@ func answer(have []connection.Connection, k connection.Key) (id string) {
 func testFindNothing(t *testing.T, f storetest.Fixture) {
 	storetest.Put(t, f, storetest.Full(storetest.Key("A-none", "E1", "T1")))
 	for _, k := range []connection.Key{
-		{}, storetest.Key("A-none", "", ""), storetest.Key("", "E1", "T1"), storetest.Key("A-none", "E1", "T2"), storetest.Key("A-none", "E1", ""),
-		storetest.Key("A-other", "E1", "T1"), storetest.Key("A-none", "E1", "t1"), storetest.Key("A-none", "", "T%"), storetest.Key("A-none", "", "T\x00"), storetest.Key("A-none", "", "\xff"),
+		{}, storetest.Key("A-none", "", ""), storetest.Key("", "E1", "T1"), storetest.Key("A-none", "E1", "T2"),
+		storetest.Key("A-none", "E1", ""), storetest.Key("A-other", "E1", "T1"), storetest.Key("A-none", "E1", "t1"),
+		storetest.Key("A-none", "", "T%"), storetest.Key("A-none", "", "T\x00"), storetest.Key("A-none", "", "\xff"),
 	} {
 		if c, err := f.Lookup(t.Context(), k); err != connection.ErrNotFound {
 			t.Errorf("%q: %v, %v", k, c.Key, err)
@@ -636,7 +651,10 @@ func testList(t *testing.T, f storetest.Fixture) {
 		same(t, fmt.Sprintf("place %d", i), got[i], want[i])
 	}
 	doubt := connection.Removal{Reason: connection.ReasonUninstalled, At: storetest.T0}
-	if _, err := f.Update(t.Context(), want[2].Key, func(c *connection.Connection) error { c.PendingRemoval = doubt; return nil }); err != nil {
+	if _, err := f.Update(t.Context(), want[2].Key, func(c *connection.Connection) error {
+		c.PendingRemoval = doubt
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	doubted, err := f.PendingRemovals(t.Context())
@@ -650,10 +668,13 @@ func testOddValues(t *testing.T, f storetest.Fixture) {
 	long := connection.Secret(strings.Repeat("xoxe.xoxb-", 100_000)) // 1 MB
 	for name, c := range map[string]connection.Connection{
 		"nothing but a key": {},
-		"unicode":           {TeamName: "Ünïcødé 東京 🦊 '; DROP TABLE connections; --", InstalledByName: "\u202eevil", TokenPair: connection.TokenPair{Token: "xoxb-ß"}},
-		"long":              {TeamName: strings.Repeat("é", 10_000), TokenPair: connection.TokenPair{Token: long, RefreshToken: long}, Webhook: connection.Webhook{URL: long}},
-		"binary secret":     {TokenPair: connection.TokenPair{Token: "\x00\xff\x00"}},
-		"old and new times": {CreatedAt: storetest.T0, InstalledAt: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), TokenPair: connection.TokenPair{ExpiresAt: time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)}},
+		"unicode": {TeamName: "Ünïcødé 東京 🦊 '; DROP TABLE connections; --", InstalledByName: "\u202eevil",
+			TokenPair: connection.TokenPair{Token: "xoxb-ß"}},
+		"long": {TeamName: strings.Repeat("é", 10_000),
+			TokenPair: connection.TokenPair{Token: long, RefreshToken: long}, Webhook: connection.Webhook{URL: long}},
+		"binary secret": {TokenPair: connection.TokenPair{Token: "\x00\xff\x00"}},
+		"old and new times": {CreatedAt: storetest.T0, InstalledAt: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC),
+			TokenPair: connection.TokenPair{ExpiresAt: time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)}},
 	} {
 		c.Key = storetest.Key("A-odd", "", "T "+name)
 		now := storetest.Put(t, f, c)
@@ -673,19 +694,22 @@ func testOddValues(t *testing.T, f storetest.Fixture) {
 	}
 	const odd, even = "a\x00b\xffc", "a\uFFFDb\uFFFDc"
 	dirty := storetest.Full(storetest.Key("A-odd", "", "T dirty"))
-	dirty.TeamName, dirty.AuthorizedBy, dirty.Notice = odd, odd, connection.Notice{Reason: odd, To: odd, Channel: odd, TS: odd}
+	dirty.TeamName, dirty.AuthorizedBy, dirty.Notice = odd, odd,
+		connection.Notice{Reason: odd, To: odd, Channel: odd, TS: odd}
 	now := storetest.Put(t, f, dirty)
 	if now.TeamName != even || now.Notice != (connection.Notice{Reason: even, To: even, Channel: even, TS: even}) {
 		t.Errorf("text that is none became %q", now.TeamName)
 	}
 	user := person(dirty.Key, "U1")
 	user.Scopes, user.Reason = []string{odd}, odd
-	user.Note(connection.Change{At: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), By: connection.Actor{Kind: odd, ID: odd}, What: odd, Outcome: odd, Reason: odd})
+	user.Note(connection.Change{At: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), By: connection.Actor{Kind: odd, ID: odd},
+		What: odd, Outcome: odd, Reason: odd})
 	grant(t, f, user)
 	if got := findUser(t, f, user.TokenOwner); got.Reason != even || got.Scopes[0] != even {
 		t.Errorf("text that is none became %q", got.Reason)
 	}
-	if lines := history(t, f, now.ID); len(lines) != 2 || lines[0].By.ID != even || lines[1].What != even || lines[1].By.ID != even || lines[1].At.Year() != 1 {
+	if lines := history(t, f, now.ID); len(lines) != 2 || lines[0].By.ID != even || lines[1].What != even ||
+		lines[1].By.ID != even || lines[1].At.Year() != 1 {
 		t.Errorf("text that is none became %+v", lines)
 	}
 	if !storetest.Must(f.Take(t.Context(), slackapi.Budget{Name: odd, Interval: time.Second, Burst: 1}, 1, storetest.T0)) {
@@ -768,7 +792,8 @@ func attempt(name string, started time.Time) oauth.Attempt {
 	state, browser := sha256.Sum256([]byte(name)), sha256.Sum256([]byte("browser "+name))
 	return oauth.Attempt{Ref: name, StateHash: state[:], BrowserHash: browser[:], StartedAt: started,
 		ExpiresAt: started.Add(10 * time.Minute), TeamHint: "T1", BoundTo: "con_1",
-		LinkHash: []byte("link"), Request: links.GrantRequest{Scopes: []string{"chat:write", "files:write"}, Back: "C1"}, Origin: "https://bot.example.com"}
+		LinkHash: []byte("link"), Request: links.GrantRequest{Scopes: []string{"chat:write", "files:write"}, Back: "C1"},
+		Origin: "https://bot.example.com"}
 }
 
 // back is a, with its browser sent back by Slack.
@@ -848,7 +873,8 @@ func testBeginAttempt(t *testing.T, f storetest.Fixture) {
 			found("the second time", a)
 		}
 		// Given back, because Slack was not asked: it is recorded how that ended, and it can be used again, once.
-		a.ReturnedAt, a.AnswerHash, a.EndedAt, a.Outcome, a.Reason = time.Time{}, nil, storetest.T0.Add(time.Hour), oauth.OutcomeFailed, "records_unavailable"
+		a.ReturnedAt, a.AnswerHash, a.EndedAt, a.Outcome, a.Reason = time.Time{}, nil, storetest.T0.Add(time.Hour),
+			oauth.OutcomeFailed, "records_unavailable"
 		if err := f.EndAttempt(t.Context(), a); err != nil {
 			t.Fatal(err)
 		}

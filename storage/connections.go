@@ -22,7 +22,8 @@ var keyColumns = []clause.Column{{Name: "app_id"}, {Name: "enterprise_id"}, {Nam
 
 // Put is install.Store's. The insert decides who was first: all others wait for it in the database, then lock the row
 // and see it as it was before them.
-func (d *DB) Put(ctx context.Context, c connection.Connection) (now connection.Connection, seen *connection.Connection, err error) {
+func (d *DB) Put(ctx context.Context, c connection.Connection) (now connection.Connection, seen *connection.Connection,
+	err error) {
 	const doing = "put connection"
 	if err := columns.CheckKey(c.Key); err != nil {
 		return connection.Connection{}, nil, fmt.Errorf("%s: %w", doing, err)
@@ -107,7 +108,8 @@ func (d *DB) insert(tx *gorm.DB, c connection.Connection, id string) (connection
 }
 
 // Update is install.Store's. The row stays locked while fn runs, so fn must be quick and must not call the network.
-func (d *DB) Update(ctx context.Context, k connection.Key, fn func(c *connection.Connection) error) (connection.Connection, error) {
+func (d *DB) Update(ctx context.Context, k connection.Key,
+	fn func(c *connection.Connection) error) (connection.Connection, error) {
 	if !columns.StorableKey(k) {
 		return connection.Connection{}, connection.ErrNotFound
 	}
@@ -181,7 +183,8 @@ func (k sealer) change(tx *gorm.DB, row *connectionRow, was, c *connection.Conne
 	// anyway: then all of it is replaced.
 	replace := false
 	if !readable {
-		replace = c.State == connection.Removed || c.State == connection.ReconnectRequired && c.Reason != connection.ReasonUnreadable
+		replace = c.State == connection.Removed || c.State == connection.ReconnectRequired &&
+			c.Reason != connection.ReasonUnreadable
 		for _, s := range secretsOf(c) {
 			replace = replace || *s != ""
 		}

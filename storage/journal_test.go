@@ -1,7 +1,7 @@
 package storage_test
 
-// A pair of tokens that is in the journal is there after a crash, opens for us and for nobody else, and goes when it is told
-// to.
+// A pair of tokens that is in the journal is there after a crash, opens for us and for nobody else, and goes when it is
+// told to.
 
 import (
 	"bytes"
@@ -59,14 +59,16 @@ func journaled(t testing.TB, db *storage.DB) []connection.Grant {
 
 func pair(k connection.Key, userID string) connection.Grant {
 	return connection.Grant{
-		TokenOwner: connection.TokenOwner{Key: k, UserID: userID}, Origin: connection.Renewal{Spent: "xoxe-1-spent"}, Token: "xoxe.xoxb-next", Refresh: "xoxe-1-next",
-		Life: 12 * time.Hour, At: storetest.T0, Scopes: []string{"chat:write", "commands"},
+		TokenOwner: connection.TokenOwner{Key: k, UserID: userID}, Origin: connection.Renewal{Spent: "xoxe-1-spent"},
+		Token: "xoxe.xoxb-next", Refresh: "xoxe-1-next", Life: 12 * time.Hour, At: storetest.T0,
+		Scopes: []string{"chat:write", "commands"},
 	}
 }
 
 func samePair(t *testing.T, what string, got, want connection.Grant) {
 	t.Helper()
-	for name, s := range map[string][2]connection.Secret{"spent": {got.Spent(), want.Spent()}, "token": {got.Token, want.Token}, "refresh": {got.Refresh, want.Refresh}} {
+	for name, s := range map[string][2]connection.Secret{"spent": {got.Spent(), want.Spent()},
+		"token": {got.Token, want.Token}, "refresh": {got.Refresh, want.Refresh}} {
 		if s[0].Reveal() != s[1].Reveal() {
 			t.Errorf("%s: %s differs (%d and %d bytes)", what, name, len(s[0]), len(s[1]))
 		}
@@ -87,7 +89,8 @@ func legacy(t testing.TB, folder, name string, keys *seal.Keyring, p connection.
 	journaledAs(t, db, p)
 	var e entry
 	disk := onDisk(t, scratch)
-	if err := disk.QueryRow("SELECT app_id, enterprise_id, team_id, user_id, box FROM entries").Scan(&e.App, &e.Org, &e.Team, &e.User, &e.Box); err != nil {
+	if err := disk.QueryRow("SELECT app_id, enterprise_id, team_id, user_id, box FROM entries").Scan(&e.App, &e.Org,
+		&e.Team, &e.User, &e.Box); err != nil {
 		t.Fatal(err)
 	}
 	e.Version = 1
@@ -138,13 +141,15 @@ func TestJournal(t *testing.T) {
 	renewal, person := pair(k, ""), pair(k, "U1")
 	person.Scopes = nil
 	binary := pair(storetest.Key("A1", "E1", ""), "")
-	binary.Origin, binary.Token, binary.Refresh, binary.Scopes = connection.Consent{}, "\x00\xff\x00", connection.Secret(strings.Repeat("xoxe", 100_000)), []string{}
+	binary.Origin, binary.Token, binary.Refresh, binary.Scopes = connection.Consent{}, "\x00\xff\x00",
+		connection.Secret(strings.Repeat("xoxe", 100_000)), []string{}
 	consent := pair(k, "")
 	c := storetest.Full(k)
 	consent.Origin, consent.Connection = connection.Consent{}, &c
 	every := filled[connection.Grant]() // a field that somebody adds and forgets to keep is found here
 	every.Connection.FailingSince = every.Connection.AuthorizedAt.Add(time.Hour)
-	every.Connection.Asked, every.Connection.Contested, every.Connection.Left, every.Connection.LeftAt = 0, false, nil, time.Time{}
+	every.Connection.Asked, every.Connection.Contested, every.Connection.Left, every.Connection.LeftAt = 0, false, nil,
+		time.Time{}
 	every.Standing = connection.Waiting
 	want := []connection.Grant{renewal, person, binary, consent, every}
 	for i := range want {
@@ -174,15 +179,17 @@ func TestJournal(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := journaled(t, db); len(got) != 4 || got[0].Journaled != want[0].Journaled || got[1].Journaled != want[2].Journaled {
+	if got := journaled(t, db); len(got) != 4 || got[0].Journaled != want[0].Journaled ||
+		got[1].Journaled != want[2].Journaled {
 		t.Errorf("%d entries are left", len(got))
 	}
 	outside := filepath.Join(filepath.Dir(folder), want[0].Journaled)
 	if err := os.WriteFile(outside, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"", ".", "..", "../" + want[0].Journaled, "./" + want[0].Journaled, folder + "/" + want[0].Journaled,
-		want[0].Journaled + "/", want[0].Journaled + "\x00", want[0].Journaled + "\n", strings.ToUpper(want[0].Journaled), "*", "switchboard.key"} {
+	for _, name := range []string{"", ".", "..", "../" + want[0].Journaled, "./" + want[0].Journaled,
+		folder + "/" + want[0].Journaled, want[0].Journaled + "/", want[0].Journaled + "\x00", want[0].Journaled + "\n",
+		strings.ToUpper(want[0].Journaled), "*", "switchboard.key"} {
 		if err := db.Unjournal(name); err == nil {
 			t.Errorf("%q was taken away", name)
 		}
@@ -241,7 +248,8 @@ func TestJournalHoldsNoSecretInTheClear(t *testing.T) {
 		c := storetest.Full(storetest.Key("A1", "", "T1"))
 		c.Token, c.RefreshToken, c.Webhook.URL = secret("bot"), secret("refresh"), secret("https://hooks.slack.com/services")
 		p := pair(c.Key, "U1")
-		p.Origin, p.Token, p.Refresh, p.Connection = connection.Renewal{Spent: secret("spent")}, secret("token"), secret("next"), &c
+		p.Origin, p.Token, p.Refresh, p.Connection = connection.Renewal{Spent: secret("spent")}, secret("token"),
+			secret("next"), &c
 		journaledAs(t, db, p)
 	}
 	var all []byte
@@ -257,7 +265,8 @@ func TestJournalHoldsNoSecretInTheClear(t *testing.T) {
 	}
 	for _, s := range secrets {
 		for form, text := range map[string]string{
-			"clear": s, "base64": base64.StdEncoding.EncodeToString([]byte(s))[:40], "hex": hex.EncodeToString([]byte(s)), "its middle": s[12:30],
+			"clear": s, "base64": base64.StdEncoding.EncodeToString([]byte(s))[:40], "hex": hex.EncodeToString([]byte(s)),
+			"its middle": s[12:30],
 		} {
 			if bytes.Contains(all, []byte(text)) {
 				t.Errorf("a secret lies in the journal (%s)", form)
@@ -314,7 +323,8 @@ func TestJournalWithDamage(t *testing.T) {
 		}
 		bad[name] = want
 	}
-	for _, text := range [][]byte{nil, []byte("null"), []byte("[]"), []byte("{"), []byte("\x00\xff"), content[:len(content)/2], content[1:], append(slices.Clone(content), '}')} {
+	for _, text := range [][]byte{nil, []byte("null"), []byte("[]"), []byte("{"), []byte("\x00\xff"),
+		content[:len(content)/2], content[1:], append(slices.Clone(content), '}')} {
 		add(text, connection.TokenOwner{})
 	}
 	add(spoilt(t, content, func(e *entry) { e.Box[len(e.Box)-1] ^= 1 }), h)
@@ -322,9 +332,11 @@ func TestJournalWithDamage(t *testing.T) {
 	add(spoilt(t, content, func(e *entry) { e.Box = nil }), h)
 	add(spoilt(t, content, func(e *entry) { e.Team = "T2" }), other) // passed off as another's
 	add(spoilt(t, content, func(e *entry) { e.User = "" }), bot)
-	add(spoilt(t, content, func(e *entry) { e.Org = "" }), connection.TokenOwner{Key: storetest.Key("A1", "", "T1"), UserID: "U1"})
+	add(spoilt(t, content, func(e *entry) { e.Org = "" }),
+		connection.TokenOwner{Key: storetest.Key("A1", "", "T1"), UserID: "U1"})
 	add(spoilt(t, content, func(e *entry) { e.Version = 2 }), h) // of a release to come
-	for _, name := range []string{"README", "pair-1.json", "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json.new", ".pair-00000000000000000001-aaaaaaaaaaaaaaaa.json", "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json.bak"} {
+	for _, name := range []string{"README", "pair-1.json", "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json.new",
+		".pair-00000000000000000001-aaaaaaaaaaaaaaaa.json", "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json.bak"} {
 		if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -332,7 +344,8 @@ func TestJournalWithDamage(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(folder, "pair-00000000000000000099-aaaaaaaaaaaaaaaa.json"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("/dev/zero", filepath.Join(folder, "pair-00000000000000000098-aaaaaaaaaaaaaaaa.json")); err != nil {
+	if err := os.Symlink("/dev/zero", filepath.Join(folder,
+		"pair-00000000000000000098-aaaaaaaaaaaaaaaa.json")); err != nil {
 		t.Fatal(err)
 	}
 
@@ -351,7 +364,8 @@ func TestJournalWithDamage(t *testing.T) {
 		if _, err := fmt.Sscanf(p.Journaled, "pair-%d-", &us); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(connection.Grant{TokenOwner: want, Origin: connection.Unopened{}, Journaled: p.Journaled, At: time.UnixMicro(us).UTC()}, p); diff != "" || !known || p.Token+p.Refresh+p.Spent() != "" {
+		if diff := cmp.Diff(connection.Grant{TokenOwner: want, Origin: connection.Unopened{}, Journaled: p.Journaled,
+			At: time.UnixMicro(us).UTC()}, p); diff != "" || !known || p.Token+p.Refresh+p.Spent() != "" {
 			t.Errorf("%s (-want +got):\n%s", p.Journaled, diff)
 		}
 	}
@@ -386,7 +400,8 @@ func TestJournalRefuses(t *testing.T) {
 	keyless, db := journaling(t, folder, nil), journaling(t, folder, storetest.Ring(t, seal.NewKey()))
 	quiet := func(what string, name string, err error, want error) {
 		t.Helper()
-		if err == nil || name != "" || want != nil && !errors.Is(err, want) || strings.Contains(fmt.Sprintf("%v %+v", err, err), "xox") {
+		if err == nil || name != "" || want != nil && !errors.Is(err, want) ||
+			strings.Contains(fmt.Sprintf("%v %+v", err, err), "xox") {
 			t.Errorf("%s: %q, %v", what, name, err)
 		}
 	}
@@ -422,7 +437,8 @@ func TestJournalDrafts(t *testing.T) {
 		}
 	}
 	journaling(t, folder, nil)
-	want := []string{"pair-00000000000000000002-aaaaaaaaaaaaaaaa.json.new", "pair-00000000000000000003-aaaaaaaaaaaaaaaa.json", "somebody-else's.json.new"}
+	want := []string{"pair-00000000000000000002-aaaaaaaaaaaaaaaa.json.new",
+		"pair-00000000000000000003-aaaaaaaaaaaaaaaa.json", "somebody-else's.json.new"}
 	if left := files(t, folder); !slices.Equal(left, want) {
 		t.Errorf("left: %v", left)
 	}
@@ -465,8 +481,8 @@ func TestJournalTogether(t *testing.T) {
 	}
 }
 
-// A new program opens what an older one left in the journal. The file was written by the first release that had one; the key
-// is a test's.
+// A new program opens what an older one left in the journal. The file was written by the first release that had one;
+// the key is a test's.
 func TestJournalOfAnOlderRelease(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -483,16 +499,21 @@ func TestJournalOfAnOlderRelease(t *testing.T) {
 	p := pair(k, "U1")
 	p.Journaled = name
 	p.Connection = &connection.Connection{
-		Key: k, ID: "con_1", TeamName: "Acme", TeamURL: "https://acme.slack.com/", TeamIcon: "https://img/1.png", EnterpriseName: "Acme Group",
-		BotUserID: "U0BOT", BotID: "B0BOT", Scopes: []string{"chat:write", "commands"},
-		TokenPair: connection.TokenPair{Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: storetest.T0.Add(12 * time.Hour),
-			RenewAt: storetest.T0.Add(8 * time.Hour), LeaseUntil: storetest.T0.Add(time.Minute)}, // its failures are from before the consent
+		Key: k, ID: "con_1", TeamName: "Acme", TeamURL: "https://acme.slack.com/", TeamIcon: "https://img/1.png",
+		EnterpriseName: "Acme Group", BotUserID: "U0BOT", BotID: "B0BOT", Scopes: []string{"chat:write", "commands"},
+		TokenPair: connection.TokenPair{Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh",
+			ExpiresAt: storetest.T0.Add(12 * time.Hour),
+			// its failures are from before the consent
+			RenewAt: storetest.T0.Add(8 * time.Hour), LeaseUntil: storetest.T0.Add(time.Minute)},
 		Webhook: connection.Webhook{URL: "https://hooks.slack.com/services/T/B/secret", Channel: "#general", ChannelID: "C1",
 			ConfigurationURL: "https://acme.slack.com/services/B1"},
-		InstalledBy: "U1", InstalledByName: "Ann", InstalledAt: storetest.T0, AuthorizedBy: "U2", AuthorizedAt: storetest.T0.Add(time.Second), CreatedAt: storetest.T0.Add(-time.Hour), Installs: 2,
-		State: connection.Active, Reason: "because", StateSince: storetest.T0.Add(2 * time.Second), PendingRemoval: connection.Removal{Reason: "app_uninstalled", At: storetest.T0},
-		CheckedAt: storetest.T0.Add(3 * time.Second), CheckAt: storetest.T0.Add(time.Hour), LastEventAt: storetest.T0.Add(4 * time.Second),
-		Notice: connection.Notice{Reason: "token_revoked", At: storetest.T0, To: "U1", Channel: "D1", TS: "1.2"},
+		InstalledBy: "U1", InstalledByName: "Ann", InstalledAt: storetest.T0, AuthorizedBy: "U2",
+		AuthorizedAt: storetest.T0.Add(time.Second), CreatedAt: storetest.T0.Add(-time.Hour), Installs: 2,
+		State: connection.Active, Reason: "because", StateSince: storetest.T0.Add(2 * time.Second),
+		PendingRemoval: connection.Removal{Reason: "app_uninstalled", At: storetest.T0},
+		CheckedAt:      storetest.T0.Add(3 * time.Second), CheckAt: storetest.T0.Add(time.Hour),
+		LastEventAt: storetest.T0.Add(4 * time.Second),
+		Notice:      connection.Notice{Reason: "token_revoked", At: storetest.T0, To: "U1", Channel: "D1", TS: "1.2"},
 	}
 	pairs := journaled(t, db)
 	if len(pairs) != 1 {
@@ -517,8 +538,9 @@ func FuzzJournal(f *testing.F) {
 	const name = "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json"
 	path := filepath.Join(folder, name)
 	good := legacy(f, folder, name, keys, p)
-	for _, seed := range []string{string(good), string(good[:40]), "", "{}", "null", `{"version":1,"box":""}`, `{"version":1,"app_id":"A1","box":"AQ=="}`,
-		`{"version":"1"}`, `{"box":[1]}`, `[[[[`, `{"version":1,"box":"` + strings.Repeat("AQAA", 30) + `"}`} {
+	for _, seed := range []string{string(good), string(good[:40]), "", "{}", "null", `{"version":1,"box":""}`,
+		`{"version":1,"app_id":"A1","box":"AQ=="}`, `{"version":"1"}`, `{"box":[1]}`, `[[[[`,
+		`{"version":1,"box":"` + strings.Repeat("AQAA", 30) + `"}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
@@ -567,8 +589,8 @@ func BenchmarkJournal(b *testing.B) {
 	}
 }
 
-// Each owner's newest pair is kept until the next one takes its place, in whatever order two of them arrive; what another consent brought
-// stays beside it until a renewal.
+// Each owner's newest pair is kept until the next one takes its place, in whatever order two of them arrive; what
+// another consent brought stays beside it until a renewal.
 func TestJournalKeepsTheNewest(t *testing.T) {
 	t.Parallel()
 	db := journaling(t, t.TempDir(), storetest.Ring(t, seal.NewKey()))
@@ -615,7 +637,9 @@ func TestJournalKeepsTheNewest(t *testing.T) {
 		t.Errorf("%d wait", len(left))
 	}
 
-	for h, n := range map[connection.TokenOwner]int{renewal.TokenOwner: 1, person.TokenOwner: 1, {Key: storetest.Key("A1", "", "T1")}: 1, {Key: storetest.Key("A1", "", "T2")}: 0, {Key: storetest.Key("A2", "E1", "T1")}: 0} {
+	for h, n := range map[connection.TokenOwner]int{renewal.TokenOwner: 1, person.TokenOwner: 1,
+		{Key: storetest.Key("A1", "", "T1")}: 1, {Key: storetest.Key("A1", "", "T2")}: 0,
+		{Key: storetest.Key("A2", "E1", "T1")}: 0} {
 		if got, err := db.JournaledFor(h); err != nil || len(got) != n {
 			t.Errorf("%v: %d pairs (%v), not %d", h, len(got), err, n)
 		}
@@ -706,7 +730,8 @@ func TestJournalOfManyOwners(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d owners: %d MB, %v to write (%v each), %v to compare, %v to find one",
-		read, info.Size()>>20, written.Round(time.Second), (written / owners).Round(time.Microsecond), compared.Round(time.Millisecond), time.Since(began).Round(time.Microsecond))
+		read, info.Size()>>20, written.Round(time.Second), (written / owners).Round(time.Microsecond),
+		compared.Round(time.Millisecond), time.Since(began).Round(time.Microsecond))
 	if read != owners {
 		t.Errorf("%d owners, not %d", read, owners)
 	}

@@ -1,6 +1,7 @@
 package storage_test
 
-// A look-up stands before every event and every command, so it must cost the same with a million connections as with a thousand.
+// A look-up stands before every event and every command, so it must cost the same with a million connections as with a
+// thousand.
 
 import (
 	"fmt"
@@ -15,12 +16,15 @@ import (
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
-// fillConnections makes n connections of one, by one statement: a tenth of them workspaces of organisations with 100 of ours each, and as many
-// organisation-wide ones as there are organisations. The copies' secrets don't open; trying costs what opening costs.
+// fillConnections makes n connections of one, by one statement: a tenth of them workspaces of organisations with 100 of
+// ours each, and as many organisation-wide ones as there are organisations. The copies' secrets don't open; trying
+// costs what opening costs.
 func fillConnections(b *testing.B, f storetest.Fixture, n int) {
 	b.Helper()
-	c := connection.Connection{Key: connection.Key{AppID: "A1", TeamID: "T-template"}, TeamName: strings.Repeat("n", 20), Scopes: []string{"app_mentions:read", "chat:write", "commands", "im:history", "team:read", "users:read"},
-		State: connection.Active, TokenPair: connection.TokenPair{Token: connection.Secret(strings.Repeat("x", 180)), RefreshToken: connection.Secret(strings.Repeat("y", 160)), ExpiresAt: storetest.T0, RenewAt: storetest.T0}}
+	c := connection.Connection{Key: connection.Key{AppID: "A1", TeamID: "T-template"}, TeamName: strings.Repeat("n", 20),
+		Scopes: []string{"app_mentions:read", "chat:write", "commands", "im:history", "team:read", "users:read"},
+		State:  connection.Active, TokenPair: connection.TokenPair{Token: connection.Secret(strings.Repeat("x", 180)),
+			RefreshToken: connection.Secret(strings.Repeat("y", 160)), ExpiresAt: storetest.T0, RenewAt: storetest.T0}}
 	if _, _, err := f.Put(b.Context(), c); err != nil {
 		b.Fatal(err)
 	}
@@ -44,11 +48,13 @@ func fillConnections(b *testing.B, f storetest.Fixture, n int) {
 			values[i] = "CASE WHEN i % 1000 = 1 THEN '' ELSE 'T' || i END"
 		}
 	}
-	numbers := fmt.Sprintf("(WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i FROM n) AS numbers", n-1)
+	numbers := fmt.Sprintf("(WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i FROM "+
+		"n) AS numbers", n-1)
 	if strings.HasPrefix(f.URL, "postgres") {
 		numbers = fmt.Sprintf("generate_series(0, %d) AS numbers(i)", n-1)
 	}
-	if _, err := f.Raw.Exec("INSERT INTO connections (" + strings.Join(columns, ", ") + ") SELECT " + strings.Join(values, ", ") +
+	if _, err := f.Raw.Exec("INSERT INTO connections (" + strings.Join(columns, ", ") + ") SELECT " + strings.Join(values,
+		", ") +
 		" FROM connections, " + numbers + " WHERE team_id = 'T-template'"); err != nil {
 		b.Fatal(err)
 	}
@@ -68,7 +74,9 @@ func BenchmarkLookup(b *testing.B) {
 		key  func(i int) connection.Key // for any number below that of the connections
 		want func(k connection.Key) connection.Key
 	}{
-		{"workspace", func(i int) connection.Key { return connection.Key{AppID: "A1", TeamID: fmt.Sprint("T", i/10*10+2)} }, nil},
+		{"workspace", func(i int) connection.Key {
+			return connection.Key{AppID: "A1", TeamID: fmt.Sprint("T", i/10*10+2)}
+		}, nil},
 		{"in an organisation", func(i int) connection.Key {
 			return connection.Key{AppID: "A1", EnterpriseID: fmt.Sprint("E", i/1000), TeamID: fmt.Sprint("T", i/10*10)}
 		}, nil},
@@ -83,7 +91,8 @@ func BenchmarkLookup(b *testing.B) {
 	if testing.Short() {
 		sizes = sizes[:1]
 	}
-	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite,
+		"postgres": storagetest.Postgres} {
 		b.Run(name, func(b *testing.B) {
 			filled := make([]storetest.Fixture, len(sizes))
 			for i, n := range sizes {

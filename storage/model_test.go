@@ -1,7 +1,7 @@
 package storage
 
-// The migrations are written by hand and so are GORM's structs and the queries for work; these tests are what keeps them
-// together. They are inside the package because structs and queries are nobody else's business.
+// The migrations are written by hand and so are GORM's structs and the queries for work; these tests are what keeps
+// them together. They are inside the package because structs and queries are nobody else's business.
 
 import (
 	"slices"
@@ -16,7 +16,8 @@ import (
 
 func TestSchemaEqualsModels(t *testing.T) {
 	t.Parallel()
-	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite,
+		"postgres": storagetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			db, err := Open(t.Context(), fresh(t), nil)
 			if err != nil {
@@ -37,7 +38,8 @@ func TestSchemaEqualsModels(t *testing.T) {
 // The queries that are asked all the time read from an index what they need, in its order, and never a whole table.
 func TestWorkUsesItsIndexes(t *testing.T) {
 	t.Parallel()
-	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite,
+		"postgres": storagetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			db, err := Open(t.Context(), fresh(t), nil)
 			if err != nil {
@@ -69,7 +71,8 @@ func TestWorkUsesItsIndexes(t *testing.T) {
 						// In an empty table an index saves nothing. A generic plan is one for any values, as a statement
 						// that ran often enough gets it.
 						explain = "EXPLAIN (COSTS OFF) "
-						for _, set := range []string{"enable_seqscan = off", "enable_bitmapscan = off", "plan_cache_mode = force_generic_plan"} {
+						for _, set := range []string{"enable_seqscan = off", "enable_bitmapscan = off",
+							"plan_cache_mode = force_generic_plan"} {
 							if err := tx.Exec("SET LOCAL " + set).Error; err != nil {
 								return err
 							}
@@ -115,8 +118,10 @@ func TestWorkUsesItsIndexes(t *testing.T) {
 				}
 				for _, line := range plan {
 					table, _ := strings.CutPrefix(line, "SCAN ")
-					made := slices.Contains([]string{"bots", "people", "bots_ahead", "people_ahead", "due", "ahead", "apps"}, table) // by the query itself
-					if strings.Contains(line, "Seq Scan") || strings.HasPrefix(line, "SCAN") && !strings.Contains(line, "INDEX") && !made {
+					// by the query itself
+					made := slices.Contains([]string{"bots", "people", "bots_ahead", "people_ahead", "due", "ahead", "apps"}, table)
+					if strings.Contains(line, "Seq Scan") || strings.HasPrefix(line, "SCAN") && !strings.Contains(line, "INDEX") &&
+						!made {
 						t.Errorf("%s\nreads a whole table:\n%s", q.query, text)
 					}
 				}

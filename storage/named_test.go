@@ -26,7 +26,8 @@ func TestNamed(t *testing.T) {
 			"its own org":   {AppID: "A2", EnterpriseID: "E9"},
 			"named like it": {AppID: "A0", TeamID: "E9"},
 		} {
-			c, err := f.Add(t.Context(), connection.Connection{Key: k, TeamName: name, TokenPair: connection.TokenPair{Token: "xoxb-1"}})
+			c, err := f.Add(t.Context(), connection.Connection{Key: k, TeamName: name,
+				TokenPair: connection.TokenPair{Token: "xoxb-1"}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -16,9 +16,11 @@ import (
 )
 
 // Rekey is install.Store's. Of two at once the second waits for the first and then finds nothing.
-func (d *DB) Rekey(ctx context.Context, from, to connection.Key, token connection.Secret, line connection.Change) (now connection.Connection, err error) {
+func (d *DB) Rekey(ctx context.Context, from, to connection.Key, token connection.Secret,
+	line connection.Change) (now connection.Connection, err error) {
 	const doing = "move connection"
-	if err := columns.CheckKey(to); err != nil || !columns.StorableKey(from) || from.AppID != to.AppID || from.TeamID != to.TeamID || to.TeamID == "" {
+	if err := columns.CheckKey(to); err != nil || !columns.StorableKey(from) || from.AppID != to.AppID ||
+		from.TeamID != to.TeamID || to.TeamID == "" {
 		return connection.Connection{}, errors.Join(fmt.Errorf("%s: not the same workspace", doing), err)
 	}
 	err = d.pool.Transact(ctx, func(tx *gorm.DB) error {
@@ -59,7 +61,8 @@ func (d *DB) Rekey(ctx context.Context, from, to connection.Key, token connectio
 // isFree is connection.ErrExists when there is a connection of exactly k.
 func isFree(tx *gorm.DB, k connection.Key) error {
 	var taken int64
-	err := tx.Model(&connectionRow{}).Where("app_id = ? AND enterprise_id = ? AND team_id = ?", k.AppID, k.EnterpriseID, k.TeamID).
+	err := tx.Model(&connectionRow{}).Where("app_id = ? AND enterprise_id = ? AND team_id = ?", k.AppID, k.EnterpriseID,
+		k.TeamID).
 		Count(&taken).Error
 	if err == nil && taken > 0 {
 		err = connection.ErrExists
@@ -79,7 +82,8 @@ func (k sealer) movePeople(tx *gorm.DB, parent *connectionRow) error {
 			return errUnopened
 		}
 		people[i].EnterpriseID = parent.EnterpriseID
-		if err := k.moveRow(tx, &people[i], userSecretsOf(&u), map[string]any{"connection_id": parent.ID, "user_id": u.UserID}); err != nil {
+		if err := k.moveRow(tx, &people[i], userSecretsOf(&u),
+			map[string]any{"connection_id": parent.ID, "user_id": u.UserID}); err != nil {
 			return err
 		}
 	}

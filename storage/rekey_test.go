@@ -1,6 +1,7 @@
 package storage_test
 
-// A workspace that joined an organisation keeps its connection: the same row under another key, with what is sealed for that key.
+// A workspace that joined an organisation keeps its connection: the same row under another key, with what is sealed for
+// that key.
 
 import (
 	"errors"
@@ -20,9 +21,12 @@ func TestRekey(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		from, to := storetest.Key("A1", "", "T1"), storetest.Key("A1", "E1", "T1")
-		line := connection.Change{At: storetest.T0, By: connection.Actor{Kind: connection.BySlack}, What: connection.DidMove, Outcome: connection.OutcomeDone, Reason: "E1"}
+		line := connection.Change{At: storetest.T0, By: connection.Actor{Kind: connection.BySlack}, What: connection.DidMove,
+			Outcome: connection.OutcomeDone, Reason: "E1"}
 		first := storetest.Put(t, f, storetest.Full(from))
-		person := connection.UserToken{TokenOwner: connection.TokenOwner{Key: from, UserID: "U1"}, TokenPair: connection.TokenPair{Token: "xoxp-1", RefreshToken: "xoxe-1"}, Scopes: []string{"chat:write"}, GrantedAt: storetest.T0}
+		person := connection.UserToken{TokenOwner: connection.TokenOwner{Key: from, UserID: "U1"},
+			TokenPair: connection.TokenPair{Token: "xoxp-1", RefreshToken: "xoxe-1"}, Scopes: []string{"chat:write"},
+			GrantedAt: storetest.T0}
 		if err := f.AddUser(t.Context(), person); err != nil {
 			t.Fatal(err)
 		}
@@ -74,11 +78,13 @@ func TestRekey(t *testing.T) {
 			t.Errorf("%d moved, %d came late", moved.Load(), late.Load())
 		}
 		for _, k := range []connection.Key{from, to, storetest.Key("A1", "E2", "T1")} {
-			if c, err := f.Lookup(t.Context(), k); err != nil || c.ID != first.ID || c.Key != to || c.Token != first.Token || c.RefreshToken != first.RefreshToken || c.Webhook.URL != first.Webhook.URL {
+			if c, err := f.Lookup(t.Context(), k); err != nil || c.ID != first.ID || c.Key != to || c.Token != first.Token ||
+				c.RefreshToken != first.RefreshToken || c.Webhook.URL != first.Webhook.URL {
 				t.Errorf("by %s: %s %v", k, c.Key, err)
 			}
 		}
-		if u, err := f.GetUser(t.Context(), connection.TokenOwner{Key: to, UserID: "U1"}); err != nil || u.Token != "xoxp-1" || u.RefreshToken != "xoxe-1" || u.ConnectionID != first.ID {
+		if u, err := f.GetUser(t.Context(), connection.TokenOwner{Key: to, UserID: "U1"}); err != nil ||
+			u.Token != "xoxp-1" || u.RefreshToken != "xoxe-1" || u.ConnectionID != first.ID {
 			t.Errorf("a person's token: %+v %v", u, err)
 		}
 		if _, err := f.GetUser(t.Context(), person.TokenOwner); !errors.Is(err, connection.ErrNotFound) {
@@ -89,7 +95,10 @@ func TestRekey(t *testing.T) {
 			t.Errorf("history: %v %s", err, cmp.Diff(line, after[0]))
 		}
 		// It is a row like others.
-		if _, err := f.Update(t.Context(), to, func(c *connection.Connection) error { c.TeamName = "Acme of One"; return nil }); err != nil {
+		if _, err := f.Update(t.Context(), to, func(c *connection.Connection) error {
+			c.TeamName = "Acme of One"
+			return nil
+		}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -107,16 +116,20 @@ func TestRekeyTaken(t *testing.T) {
 			var moved, installed error
 			storagetest.Together(2, func(i int) {
 				if i == 0 {
-					_, moved = f.Rekey(t.Context(), from, to, first.Token, connection.Change{At: storetest.T0, What: connection.DidMove, Outcome: connection.OutcomeDone})
+					_, moved = f.Rekey(t.Context(), from, to, first.Token,
+						connection.Change{At: storetest.T0, What: connection.DidMove, Outcome: connection.OutcomeDone})
 				} else {
-					_, installed = f.Add(t.Context(), connection.Connection{Key: to, State: connection.Active, TokenPair: connection.TokenPair{Token: "xoxb-new"}, AuthorizedAt: storetest.T0.Add(time.Hour)})
+					_, installed = f.Add(t.Context(), connection.Connection{Key: to, State: connection.Active,
+						TokenPair: connection.TokenPair{Token: "xoxb-new"}, AuthorizedAt: storetest.T0.Add(time.Hour)})
 				}
 			})
-			if (moved == nil) == (installed == nil) || moved != nil && !errors.Is(moved, connection.ErrExists) || installed != nil && !errors.Is(installed, connection.ErrExists) {
+			if (moved == nil) == (installed == nil) || moved != nil && !errors.Is(moved, connection.ErrExists) ||
+				installed != nil && !errors.Is(installed, connection.ErrExists) {
 				t.Fatalf("moved: %v, installed: %v", moved, installed)
 			}
 			c, err := f.Lookup(t.Context(), to)
-			if want := map[bool]connection.Secret{true: first.Token, false: "xoxb-new"}[moved == nil]; err != nil || c.Token != want {
+			if want := map[bool]connection.Secret{true: first.Token, false: "xoxb-new"}[moved == nil]; err != nil ||
+				c.Token != want {
 				t.Errorf("%v %v", c.Key, err)
 			}
 			if _, err := f.Rekey(t.Context(), from, to, first.Token, connection.Change{}); err == nil {

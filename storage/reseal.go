@@ -49,9 +49,10 @@ func (d *DB) walk(ctx context.Context, visit func(*connectionRow) error) error {
 
 // walkUsers is walk for people's tokens.
 func (d *DB) walkUsers(ctx context.Context, visit func(*userTokenRow) error) error {
-	return db.WalkRows(ctx, d.pool.Read.Order("connection_id, user_id"), visit, func(rest *gorm.DB, last *userTokenRow) *gorm.DB {
-		return rest.Where("(connection_id, user_id) > (?, ?)", last.ConnectionID, last.UserID)
-	})
+	return db.WalkRows(ctx, d.pool.Read.Order("connection_id, user_id"), visit,
+		func(rest *gorm.DB, last *userTokenRow) *gorm.DB {
+			return rest.Where("(connection_id, user_id) > (?, ?)", last.ConnectionID, last.UserID)
+		})
 }
 
 // What holds secrets.
@@ -64,7 +65,8 @@ const (
 )
 
 // walkSealed calls visit for everything that may hold secrets. readable is false when one of its boxes does not open.
-func (d *DB) walkSealed(ctx context.Context, visit func(kind int, name string, boxes []*[]byte, readable bool) error) error {
+func (d *DB) walkSealed(ctx context.Context,
+	visit func(kind int, name string, boxes []*[]byte, readable bool) error) error {
 	err := d.walk(ctx, func(row *connectionRow) error {
 		_, readable := d.open(row)
 		return visit(sealedConnection, row.name(), row.boxes(), readable)
@@ -135,7 +137,8 @@ func (d *DB) CheckKeys(ctx context.Context) (KeyReport, error) {
 		}
 		return nil
 	})
-	report.Rows, report.UserTokens, report.Journal, report.Events = counts[sealedConnection], counts[sealedUserToken], counts[sealedEntry], counts[sealedEvent]
+	report.Rows, report.UserTokens, report.Journal, report.Events = counts[sealedConnection], counts[sealedUserToken],
+		counts[sealedEntry], counts[sealedEvent]
 	return report, err
 }
 
@@ -186,7 +189,8 @@ func (d *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int, 
 
 // erased is the line for what an operator gave up.
 func erased(reason string) connection.Change {
-	return connection.Change{By: connection.Actor{Kind: connection.ByOperator}, What: connection.DidErase, Outcome: connection.OutcomeDone, Reason: reason}
+	return connection.Change{By: connection.Actor{Kind: connection.ByOperator}, What: connection.DidErase,
+		Outcome: connection.OutcomeDone, Reason: reason}
 }
 
 func (d *DB) resealConnection(ctx context.Context, k connection.Key, erase bool) (changed, readable bool, err error) {

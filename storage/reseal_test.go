@@ -1,7 +1,7 @@
 package storage_test
 
-// A key is only as old as the last thing that is sealed with it; so what moves over to a new one is everything, wherever it
-// lies, and whatever else goes on.
+// A key is only as old as the last thing that is sealed with it; so what moves over to a new one is everything,
+// wherever it lies, and whatever else goes on.
 
 import (
 	"context"
@@ -48,10 +48,12 @@ func TestReseal(t *testing.T) {
 
 		both := storetest.OpenWith(t, url, storetest.Ring(t, newKey+","+oldKey))
 		report, err := both.CheckKeys(ctx)
-		if err != nil || report.Rows != n || len(report.Keys) != 2 || !report.Keys[0].First || report.Keys[0].Rows != 0 || report.Keys[1].Rows != n || len(report.Unreadable) != 0 {
+		if err != nil || report.Rows != n || len(report.Keys) != 2 || !report.Keys[0].First || report.Keys[0].Rows != 0 ||
+			report.Keys[1].Rows != n || len(report.Unreadable) != 0 {
 			t.Fatalf("before: %+v, %v", report, err)
 		}
-		if err := storetest.OpenWith(t, url, storetest.Ring(t, newKey)).CheckAnyKey(ctx); !errors.Is(err, storage.ErrWrongKeys) {
+		if err := storetest.OpenWith(t, url, storetest.Ring(t, newKey)).CheckAnyKey(ctx); !errors.Is(err,
+			storage.ErrWrongKeys) {
 			t.Errorf("the new key alone: %v", err)
 		}
 
@@ -65,10 +67,11 @@ func TestReseal(t *testing.T) {
 		storagetest.Together(3, func(i int) {
 			if i == 2 {
 				for j := range n {
-					if _, err := both.Update(ctx, storetest.Key("A1", "", fmt.Sprintf("T%02d", j)), func(c *connection.Connection) error {
-						c.RefreshToken = connection.Secret(fmt.Sprintf("xoxe-renewed-%d", j))
-						return nil
-					}); err != nil {
+					if _, err := both.Update(ctx, storetest.Key("A1", "", fmt.Sprintf("T%02d", j)),
+						func(c *connection.Connection) error {
+							c.RefreshToken = connection.Secret(fmt.Sprintf("xoxe-renewed-%d", j))
+							return nil
+						}); err != nil {
 						t.Error(err)
 					}
 				}
@@ -91,7 +94,8 @@ func TestReseal(t *testing.T) {
 		}
 		for j := range n {
 			c, err := fresh.Lookup(ctx, storetest.Key("A1", "", fmt.Sprintf("T%02d", j)))
-			if err != nil || c.Token.Reveal() != "xoxe.xoxb-token" || c.RefreshToken.Reveal() != fmt.Sprintf("xoxe-renewed-%d", j) {
+			if err != nil || c.Token.Reveal() != "xoxe.xoxb-token" ||
+				c.RefreshToken.Reveal() != fmt.Sprintf("xoxe-renewed-%d", j) {
 				t.Fatalf("T%02d with the new key alone: %v, state %s", j, err, c.State)
 			}
 		}
@@ -111,7 +115,8 @@ func TestResealUnreadable(t *testing.T) {
 			t.Errorf("one of two rows opens: %v", err)
 		}
 		report, err := mine.CheckKeys(ctx)
-		if err != nil || len(report.Unreadable) != 1 || report.Unreadable[0] != first.ID || len(report.Keys) != 2 || report.Keys[1].Known {
+		if err != nil || len(report.Unreadable) != 1 || report.Unreadable[0] != first.ID || len(report.Keys) != 2 ||
+			report.Keys[1].Known {
 			t.Errorf("report: %+v, %v", report, err)
 		}
 		if n, unreadable, err := mine.Reseal(ctx, false); n != 0 || unreadable != 1 || err != nil {
@@ -124,7 +129,8 @@ func TestResealUnreadable(t *testing.T) {
 			t.Errorf("erase: %d %d %v", n, unreadable, err)
 		}
 		// A box that names the first key and doesn't open, a copied one say, is found like any other.
-		if _, err := storetest.RawHandle(t, url).Exec("UPDATE connections SET team_id = 'T9' WHERE team_id = 'T2'"); err != nil {
+		if _, err := storetest.RawHandle(t, url).
+			Exec("UPDATE connections SET team_id = 'T9' WHERE team_id = 'T2'"); err != nil {
 			t.Fatal(err)
 		}
 		if n, unreadable, err := mine.Reseal(ctx, false); n != 0 || unreadable != 1 || err != nil {
@@ -140,11 +146,13 @@ func TestResealUnreadable(t *testing.T) {
 		if n, unreadable, err := mine.Reseal(ctx, true); n != 0 || unreadable != 1 || err != nil {
 			t.Errorf("erase a paused one: %d %d %v", n, unreadable, err)
 		}
-		if c, err := mine.Lookup(ctx, storetest.Key("A1", "", "T9")); err != nil || c.State != connection.Paused || c.Token != "" {
+		if c, err := mine.Lookup(ctx, storetest.Key("A1", "", "T9")); err != nil || c.State != connection.Paused ||
+			c.Token != "" {
 			t.Errorf("paused: %v %s", err, c.State)
 		}
 		c, err := lost.Lookup(ctx, first.Key)
-		if err != nil || c.Token != "" || c.ID != first.ID || c.State != connection.ReconnectRequired || c.Reason != connection.ReasonUnreadable {
+		if err != nil || c.Token != "" || c.ID != first.ID || c.State != connection.ReconnectRequired ||
+			c.Reason != connection.ReasonUnreadable {
 			t.Errorf("erased: %+v, %v", c, err)
 		}
 		if report, err := mine.CheckKeys(ctx); err != nil || len(report.Unreadable) != 0 {
@@ -179,7 +187,8 @@ func TestResealPeopleAndJournal(t *testing.T) {
 			}
 		})
 		for i := range 20 {
-			grant(t, old, person(storetest.Put(t, old, storetest.Full(storetest.Key("A2", "", fmt.Sprintf("T%d", i)))).Key, "U1"))
+			grant(t, old, person(storetest.Put(t, old, storetest.Full(storetest.Key("A2", "", fmt.Sprintf("T%d", i)))).Key,
+				"U1"))
 		}
 		consent := pair(c.Key, "")
 		consent.Connection = &c
@@ -204,10 +213,11 @@ func TestResealPeopleAndJournal(t *testing.T) {
 				sealed[i], _, err = both.Reseal(ctx, false)
 			} else {
 				for j := 0; j < n && err == nil; j += 10 {
-					_, err = both.UpdateUser(ctx, connection.TokenOwner{Key: c.Key, UserID: fmt.Sprintf("U%04d", j)}, func(u *connection.UserToken) error {
-						u.RefreshToken = "xoxe-renewed"
-						return nil
-					})
+					_, err = both.UpdateUser(ctx, connection.TokenOwner{Key: c.Key, UserID: fmt.Sprintf("U%04d", j)},
+						func(u *connection.UserToken) error {
+							u.RefreshToken = "xoxe-renewed"
+							return nil
+						})
 				}
 			}
 			if err != nil {
@@ -269,7 +279,8 @@ func TestResealErases(t *testing.T) {
 			t.Fatal(err)
 		}
 		report, err := mine.CheckKeys(ctx)
-		if want := []string{c.ID, c.ID + "/U1", damaged, gone}; err != nil || !slices.Equal(report.Unreadable, want) || report.Journal != 4 || report.UserTokens != 2 {
+		if want := []string{c.ID, c.ID + "/U1", damaged, gone}; err != nil || !slices.Equal(report.Unreadable, want) ||
+			report.Journal != 4 || report.UserTokens != 2 {
 			t.Errorf("report %+v, want unreadable %v, error %v", report, want, err)
 		}
 		for _, erase := range []bool{false, true} {
@@ -280,11 +291,13 @@ func TestResealErases(t *testing.T) {
 				break
 			}
 			tells(t, "nothing erased", f, c.ID, "install done by personU1 ")
-			if len(files(t, folder)) != 2 || len(journaled(t, mine)) != 4 || f.CountOf(t, "SELECT count(*) FROM user_tokens") != 2 {
+			if len(files(t, folder)) != 2 || len(journaled(t, mine)) != 4 ||
+				f.CountOf(t, "SELECT count(*) FROM user_tokens") != 2 {
 				t.Error("something was dropped without being asked for")
 			}
 		}
-		tells(t, "erased", f, c.ID, "install done by personU1 ", "erase done by operator unreadable", "erase done by operator U1")
+		tells(t, "erased", f, c.ID, "install done by personU1 ", "erase done by operator unreadable",
+			"erase done by operator U1")
 		if users, err := mine.Users(ctx, c.Key); err != nil || len(users) != 1 || users[0].UserID != "U2" {
 			t.Errorf("people left: %v, %v", users, err)
 		}
@@ -302,7 +315,8 @@ func TestCheckAnyKeyLooksEverywhere(t *testing.T) {
 	t.Parallel()
 	onEachDatabase(t, func(t *testing.T, url string) {
 		ctx, folder := t.Context(), t.TempDir()
-		lost, mine := storetest.OpenWith(t, url, storetest.Ring(t, seal.NewKey())), storetest.OpenWith(t, url, storetest.Ring(t, seal.NewKey()))
+		lost, mine := storetest.OpenWith(t, url, storetest.Ring(t, seal.NewKey())),
+			storetest.OpenWith(t, url, storetest.Ring(t, seal.NewKey()))
 		for _, db := range []*storage.DB{lost, mine} {
 			if err := db.UseJournal(folder); err != nil {
 				t.Fatal(err)
@@ -314,7 +328,8 @@ func TestCheckAnyKeyLooksEverywhere(t *testing.T) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
-		if err := os.WriteFile(filepath.Join(folder, "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json"), []byte("{"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(folder, "pair-00000000000000000001-aaaaaaaaaaaaaaaa.json"), []byte("{"),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 		check("no secret", nil)

@@ -51,7 +51,8 @@ func (connectionRow) sealedColumns() []string {
 }
 
 func (r *connectionRow) place(secret int) seal.Place {
-	return seal.Place{Column: "connections." + r.sealedColumns()[secret], App: r.AppID, Enterprise: r.EnterpriseID, Team: r.TeamID}
+	return seal.Place{Column: "connections." + r.sealedColumns()[secret], App: r.AppID, Enterprise: r.EnterpriseID,
+		Team: r.TeamID}
 }
 
 // userTokenRow is a row of user_tokens. Its key is the connection's, which never changes.
@@ -123,22 +124,24 @@ func userTokenFactsOf(u connection.UserToken) userTokenFacts {
 // userToken is the row without its secrets.
 func (r *userTokenRow) userToken() connection.UserToken {
 	return connection.UserToken{
-		TokenOwner: r.owner(), ConnectionID: r.ConnectionID, Scopes: columns.Scopes(r.Facts.Scopes), TokenPair: r.Facts.TokenPair.TokenPair(),
-		Reason: r.Facts.Reason, GrantedAt: columns.Moment(r.Facts.GrantedAt),
+		TokenOwner: r.owner(), ConnectionID: r.ConnectionID, Scopes: columns.Scopes(r.Facts.Scopes),
+		TokenPair: r.Facts.TokenPair.TokenPair(), Reason: r.Facts.Reason, GrantedAt: columns.Moment(r.Facts.GrantedAt),
 	}
 }
 
 func changeRowOf(connectionID string, c connection.Change) changeRow {
 	return changeRow{
-		ConnectionID: connectionID, At: columns.Micros(c.At), Actor: columns.Text(string(c.By.Kind)), ActorID: columns.Text(c.By.ID),
-		What: columns.Text(c.What), Outcome: columns.Text(c.Outcome), Reason: columns.Text(c.Reason),
+		ConnectionID: connectionID, At: columns.Micros(c.At), Actor: columns.Text(string(c.By.Kind)),
+		ActorID: columns.Text(c.By.ID), What: columns.Text(c.What), Outcome: columns.Text(c.Outcome),
+		Reason: columns.Text(c.Reason),
 	}
 }
 
 func (r *changeRow) change() connection.Change {
 	return connection.Change{
-		ConnectionID: r.ConnectionID, At: columns.Moment(r.At), By: connection.Actor{Kind: connection.ActorKind(r.Actor), ID: r.ActorID},
-		What: r.What, Outcome: r.Outcome, Reason: r.Reason,
+		ConnectionID: r.ConnectionID, At: columns.Moment(r.At),
+		By: connection.Actor{Kind: connection.ActorKind(r.Actor), ID: r.ActorID}, What: r.What, Outcome: r.Outcome,
+		Reason: r.Reason,
 	}
 }
 
@@ -159,7 +162,8 @@ type sealer struct{ keys *seal.Keyring }
 // then.
 func (k sealer) open(r *connectionRow) (c connection.Connection, readable bool) {
 	c = r.Facts.Connection(r.Key, r.ID)
-	if readable = k.unseal(r, secretsOf(&c)); !readable && c.State != connection.Paused { // that is the operator's word, and no key changes it
+	if readable = k.unseal(r, secretsOf(&c)); !readable && c.State != connection.Paused {
+		// that is the operator's word, and no key changes it
 		if c.State != connection.ReconnectRequired {
 			c.StateSince = time.Time{} // nobody saw the key go
 		}
@@ -251,24 +255,25 @@ func lost(update *gorm.DB) error {
 
 func attemptRowOf(a oauth.Attempt) attemptRow {
 	return attemptRow{
-		Ref: columns.Text(a.Ref), StateHash: append([]byte{}, a.StateHash...), BrowserHash: append([]byte{}, a.BrowserHash...),
-		AnswerHash: append([]byte{}, a.AnswerHash...),
-		StartedAt:  columns.Micros(a.StartedAt), ExpiresAt: columns.Micros(a.ExpiresAt), ReturnedAt: columns.Micros(a.ReturnedAt),
-		EndedAt: columns.Micros(a.EndedAt), TeamHint: columns.Text(a.TeamHint), BoundTo: columns.Text(a.BoundTo),
-		Outcome: columns.Text(string(a.Outcome)), Reason: columns.Text(a.Reason),
+		Ref: columns.Text(a.Ref), StateHash: append([]byte{}, a.StateHash...),
+		BrowserHash: append([]byte{}, a.BrowserHash...), AnswerHash: append([]byte{}, a.AnswerHash...),
+		StartedAt: columns.Micros(a.StartedAt), ExpiresAt: columns.Micros(a.ExpiresAt),
+		ReturnedAt: columns.Micros(a.ReturnedAt), EndedAt: columns.Micros(a.EndedAt), TeamHint: columns.Text(a.TeamHint),
+		BoundTo: columns.Text(a.BoundTo), Outcome: columns.Text(string(a.Outcome)), Reason: columns.Text(a.Reason),
 		ConnectionID: columns.Text(a.ConnectionID), TeamID: columns.Text(a.TeamID), UserID: columns.Text(a.UserID),
-		LinkHash: append([]byte{}, a.LinkHash...), WishScopes: columns.Text(strings.Join(a.Request.Scopes, ",")), WishBack: columns.Text(a.Request.Back),
-		Origin: columns.Text(a.Origin),
+		LinkHash: append([]byte{}, a.LinkHash...), WishScopes: columns.Text(strings.Join(a.Request.Scopes, ",")),
+		WishBack: columns.Text(a.Request.Back), Origin: columns.Text(a.Origin),
 	}
 }
 
 func (r *attemptRow) attempt() oauth.Attempt {
 	return oauth.Attempt{
 		Ref: r.Ref, StateHash: r.StateHash, BrowserHash: r.BrowserHash, AnswerHash: r.AnswerHash,
-		StartedAt: columns.Moment(r.StartedAt), ExpiresAt: columns.Moment(r.ExpiresAt), ReturnedAt: columns.Moment(r.ReturnedAt),
-		EndedAt: columns.Moment(r.EndedAt), TeamHint: r.TeamHint, BoundTo: r.BoundTo,
-		Outcome: oauth.Outcome(r.Outcome), Reason: r.Reason,
+		StartedAt: columns.Moment(r.StartedAt), ExpiresAt: columns.Moment(r.ExpiresAt),
+		ReturnedAt: columns.Moment(r.ReturnedAt), EndedAt: columns.Moment(r.EndedAt), TeamHint: r.TeamHint,
+		BoundTo: r.BoundTo, Outcome: oauth.Outcome(r.Outcome), Reason: r.Reason,
 		ConnectionID: r.ConnectionID, TeamID: r.TeamID, UserID: r.UserID,
-		LinkHash: r.LinkHash, Request: links.GrantRequest{Scopes: columns.Scopes(r.WishScopes), Back: r.WishBack}, Origin: r.Origin,
+		LinkHash: r.LinkHash, Request: links.GrantRequest{Scopes: columns.Scopes(r.WishScopes), Back: r.WishBack},
+		Origin: r.Origin,
 	}
 }

@@ -87,9 +87,11 @@ func TestMigrate(t *testing.T) {
 	})
 }
 
-// Each migration says whose programs can work with what it leaves (docs/upgrading.md), the same on both databases where it can.
+// Each migration says whose programs can work with what it leaves (docs/upgrading.md), the same on both databases where
+// it can.
 func TestMigrationsSayWhoCanWorkWithThem(t *testing.T) {
-	states := regexp.MustCompile(`(?m)^(?:UPDATE schema_state SET works_from = (\d+)|INSERT INTO schema_state \(id, works_from\) VALUES \(1, (\d+)\))`)
+	states := regexp.MustCompile(
+		`(?m)^(?:UPDATE schema_state SET works_from = (\d+)|INSERT INTO schema_state \(id, works_from\) VALUES \(1, (\d+)\))`)
 	files, err := filepath.Glob("internal/db/migrations/*/*.sql")
 	storetest.OK(t, err)
 	checked := 0
@@ -104,7 +106,8 @@ func TestMigrationsSayWhoCanWorkWithThem(t *testing.T) {
 		storetest.OK(t, err)
 		said := states.FindAllStringSubmatch(string(text), -1)
 		if len(said) != 1 {
-			t.Errorf("%s says %d times from which schema version on programs can work with it; docs/upgrading.md has the line", file, len(said))
+			t.Errorf("%s says %d times from which schema version on programs can work with it; docs/upgrading.md has the line",
+				file, len(said))
 			continue
 		}
 		if from, err := strconv.ParseInt(said[0][1]+said[0][2], 10, 64); err != nil || from < 5 || from > number {
@@ -118,9 +121,12 @@ func TestMigrationsSayWhoCanWorkWithThem(t *testing.T) {
 
 func TestSchemaErrorSaysWhatToDo(t *testing.T) {
 	for want, e := range map[string]storage.SchemaError{
-		"the tables are not there yet: make them (DB.Migrate)":                                                    {Have: 0, Want: 3},
-		"the tables are of an older release (schema version 2, this one needs 3): migrate them (DB.Migrate)":      {Have: 2, Want: 3},
-		"the tables are of a newer release (schema version 4, this one knows 3): run that release or a newer one": {Have: 4, Want: 3},
+		"the tables are not there yet: make them (DB.Migrate)": {Have: 0,
+			Want: 3},
+		"the tables are of an older release (schema version 2, this one needs 3): migrate them (DB.Migrate)": {Have: 2,
+			Want: 3},
+		"the tables are of a newer release (schema version 4, this one knows 3): run that release or a newer one": {Have: 4,
+			Want: 3},
 	} {
 		if e.Error() != want {
 			t.Errorf("%+v: %s", e, e.Error())
@@ -177,7 +183,8 @@ func TestDatabaseKeepsTheRules(t *testing.T) {
 			default:
 				values = strings.Replace(values, "id,", own+",", 1)
 			}
-			_, err := f.Raw.Exec(fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s WHERE %s", table, strings.Join(names, ", "), values, table, where))
+			_, err := f.Raw.Exec(fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s WHERE %s", table, strings.Join(names, ", "),
+				values, table, where))
 			if err == nil {
 				t.Errorf("%s took a second row with one key", table)
 			} else if text := strings.ToLower(err.Error()); !strings.Contains(text, "unique") {
@@ -193,9 +200,12 @@ func TestDatabaseKeepsTheRules(t *testing.T) {
 		}
 		double("user_tokens", "", "user_id = 'U1'")
 		// Nor a second one of another connection for the same key and person.
-		if _, err := f.Raw.Exec(strings.Replace("INSERT INTO user_tokens (connection_id, user_id, app_id, enterprise_id, team_id, *) "+
-			"SELECT (SELECT id FROM connections WHERE enterprise_id = ''), user_id, app_id, enterprise_id, team_id, * FROM user_tokens",
-			"*", strings.Join(storetest.Columns(t, f, "user_tokens")[5:], ", "), 2)); err == nil || !strings.Contains(strings.ToLower(err.Error()), "unique") {
+		if _, err := f.Raw.Exec(strings.Replace("INSERT INTO user_tokens (connection_id, user_id, app_id, enterprise_id, "+
+			"team_id, *) "+
+			"SELECT (SELECT id FROM connections WHERE enterprise_id = ''), user_id, app_id, enterprise_id, team_id, * FROM "+
+			"user_tokens",
+			"*", strings.Join(storetest.Columns(t, f, "user_tokens")[5:], ", "), 2)); err == nil ||
+			!strings.Contains(strings.ToLower(err.Error()), "unique") {
 			t.Errorf("one person has two tokens of one key: %v", err)
 		}
 		storetest.Exec(t, f, "DELETE FROM budgets WHERE name <> 'one'")
@@ -281,7 +291,8 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 		db := storetest.OpenWith(t, url, storetest.Ring(t, seal.NewKey()))
 		f := storetest.Fixture{DB: db, URL: url, Raw: storetest.RawHandle(t, url)}
 		dialect := map[string]goose.Dialect{"postgres": goose.DialectPostgres, "sqlite": goose.DialectSQLite3}[db.Dialect()]
-		provider, err := goose.NewProvider(dialect, f.Raw, os.DirFS("internal/db/migrations/"+db.Dialect()), goose.WithSlog(slog.New(slog.DiscardHandler)))
+		provider, err := goose.NewProvider(dialect, f.Raw, os.DirFS("internal/db/migrations/"+db.Dialect()),
+			goose.WithSlog(slog.New(slog.DiscardHandler)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -313,7 +324,8 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 		write("con_before")
 		write("con_rotating")
 		ends := storetest.T0.Add(12 * time.Hour)
-		storetest.Exec(t, f, fmt.Sprintf("UPDATE connections SET expires_at = %d, refresh_token = 'x' WHERE id = 'con_rotating'", ends.UnixMicro()))
+		storetest.Exec(t, f, fmt.Sprintf("UPDATE connections SET expires_at = %d, refresh_token = 'x' WHERE id = "+
+			"'con_rotating'", ends.UnixMicro()))
 		// And what was brought in later without a time for its renewal.
 		if _, err := provider.UpTo(ctx, 4); err != nil {
 			t.Fatal(err)
@@ -343,10 +355,12 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 		}
 		// It puts a new consent beside the failures that the old tokens had with us.
 		for id, failing := range map[string]time.Duration{"con_before": -time.Second, "con_after": 0} {
-			storetest.Exec(t, f, fmt.Sprintf("UPDATE connections SET renewed_at = %d, failing_since = %d, renew_tries = 3, rejections = 2 WHERE id = '%s'",
+			storetest.Exec(t, f, fmt.Sprintf("UPDATE connections SET renewed_at = %d, failing_since = %d, renew_tries = 3, "+
+				"rejections = 2 WHERE id = '%s'",
 				storetest.T0.UnixMicro(), storetest.T0.Add(failing).UnixMicro(), id))
 			c, err := db.Get(ctx, id)
-			if fresh := failing < 0; err != nil || (c.Tries == 0) != fresh || (c.Rejections == 0) != fresh || c.FailingSince.IsZero() != fresh {
+			if fresh := failing < 0; err != nil || (c.Tries == 0) != fresh || (c.Rejections == 0) != fresh ||
+				c.FailingSince.IsZero() != fresh {
 				t.Errorf("%s: %d tries, %d rejections since %v, %v", id, c.Tries, c.Rejections, c.FailingSince, err)
 			}
 		}
@@ -356,7 +370,8 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(connection.TokenPair{ExpiresAt: c.ExpiresAt}, c.TokenPair); diff != "" || c.Notice != (connection.Notice{}) || !c.CheckAt.IsZero() || c.TeamName != "theirs" {
+			if diff := cmp.Diff(connection.TokenPair{ExpiresAt: c.ExpiresAt}, c.TokenPair); diff != "" ||
+				c.Notice != (connection.Notice{}) || !c.CheckAt.IsZero() || c.TeamName != "theirs" {
 				t.Errorf("%s: %+v, %s", id, c, diff)
 			}
 			update(t, db, c.Key, func(c *connection.Connection) { c.RenewAt = storetest.T0 })
@@ -428,14 +443,18 @@ func TestSQLiteLockedByAnother(t *testing.T) {
 	}
 	waits := make(chan error, 1)
 	go func() {
-		_, err := f.Update(t.Context(), c.Key, func(c *connection.Connection) error { c.State = connection.Paused; return nil })
+		_, err := f.Update(t.Context(), c.Key, func(c *connection.Connection) error {
+			c.State = connection.Paused
+			return nil
+		})
 		waits <- err
 	}()
 	// 300 ms are more than SQLite itself waits, so the one that goes on waiting has to try again.
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	if _, err := f.Update(ctx, c.Key, func(*connection.Connection) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := f.Update(ctx, c.Key, func(*connection.Connection) error { return nil }); !errors.Is(err,
+		context.DeadlineExceeded) {
 		t.Errorf("waiting for another process: %v", err)
 	}
 	if took := time.Since(began); took > 3*time.Second {
@@ -470,7 +489,10 @@ func TestTwoHandlesShareOneFile(t *testing.T) {
 		k := storetest.Key("A1", "", "T1")
 		storetest.Put(t, handles[0], storetest.Full(k))
 		storagetest.Together(storetest.Callers, func(i int) {
-			if _, err := handles[i%2].Update(t.Context(), k, func(c *connection.Connection) error { c.Installs++; return nil }); err != nil {
+			if _, err := handles[i%2].Update(t.Context(), k, func(c *connection.Connection) error {
+				c.Installs++
+				return nil
+			}); err != nil {
 				t.Error(err)
 			}
 		})

@@ -12,7 +12,8 @@ import (
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
-// What signs is derived from what seals: one key for each, in the same order, the same on every replica, and none of them.
+// What signs is derived from what seals: one key for each, in the same order, the same on every replica, and none of
+// them.
 func TestSigningKeysFollowTheRing(t *testing.T) {
 	a, b := seal.NewKey(), seal.NewKey()
 	signing := func(list string) []connection.Secret {

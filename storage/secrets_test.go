@@ -1,7 +1,7 @@
 package storage_test
 
-// The promise to whoever connects a workspace: its token is in no file, no dump, no error, and useless where it does not
-// belong.
+// The promise to whoever connects a workspace: its token is in no file, no dump, no error, and useless where it does
+// not belong.
 
 import (
 	"bytes"
@@ -40,7 +40,8 @@ func dump(t *testing.T, f storetest.Fixture) (all []byte) {
 		}
 		return all
 	}
-	for _, table := range []string{"connections", "user_tokens", "connection_history", "budgets", "install_attempts", "goose_db_version"} {
+	for _, table := range []string{"connections", "user_tokens", "connection_history", "budgets", "install_attempts",
+		"goose_db_version"} {
 		width := len(storetest.Columns(t, f, table))
 		rows, err := f.Raw.Query("SELECT * FROM " + table)
 		if err != nil {
@@ -75,7 +76,8 @@ func TestNoSecretInTheDatabase(t *testing.T) {
 		for i := range 20 {
 			c := storetest.Full(storetest.Key("A1", "E1", fmt.Sprintf("T%d", i)))
 			c.TeamName = "in the clear"
-			c.Token, c.RefreshToken, c.Webhook.URL = secret("token"), secret("refresh"), secret("https://hooks.slack.com/services")
+			c.Token, c.RefreshToken, c.Webhook.URL = secret("token"), secret("refresh"),
+				secret("https://hooks.slack.com/services")
 			storetest.Put(t, f, c)
 			c.Token, c.AuthorizedAt = secret("again"), storetest.T0.Add(time.Hour)
 			storetest.Put(t, f, c)
@@ -126,17 +128,23 @@ func TestCopiedSecretDoesNotOpen(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		for name, statement := range map[string]string{
-			"another row": "UPDATE connections SET token = (SELECT token FROM connections WHERE team_id = 'T2') WHERE team_id = 'T1'",
-			"another enterprise": "UPDATE connections SET token = (SELECT token FROM connections WHERE team_id = 'T1' AND enterprise_id = 'E2') " +
+			"another row": "UPDATE connections SET token = (SELECT token FROM connections WHERE team_id = 'T2') WHERE team_id " +
+				"= 'T1'",
+			"another enterprise": "UPDATE connections SET token = (SELECT token FROM connections WHERE team_id = 'T1' AND " +
+				"enterprise_id = 'E2') " +
 				"WHERE team_id = 'T1' AND enterprise_id = 'E1'",
-			"another app":           "UPDATE connections SET token = (SELECT token FROM connections WHERE app_id = 'A2') WHERE app_id = 'A1' AND team_id = 'T1'",
-			"the organisation":      "UPDATE connections SET webhook_url = (SELECT webhook_url FROM connections WHERE team_id = '') WHERE team_id = 'T1'",
+			"another app": "UPDATE connections SET token = (SELECT token FROM connections WHERE app_id = 'A2') " +
+				"WHERE app_id = 'A1' AND team_id = 'T1'",
+			"the organisation": "UPDATE connections SET webhook_url = (SELECT webhook_url FROM connections WHERE team_id " +
+				"= '') WHERE team_id = 'T1'",
 			"another column":        "UPDATE connections SET token = refresh_token WHERE team_id = 'T1'",
 			"columns changed about": "UPDATE connections SET token = refresh_token, refresh_token = token WHERE team_id = 'T1'",
-			"a row moved":           "UPDATE connections SET enterprise_id = 'E9' WHERE team_id = 'T1' AND enterprise_id = 'E1' AND app_id = 'A1'",
-			"half a box":            "UPDATE connections SET refresh_token = substr(refresh_token, 1, 20)",
+			"a row moved": "UPDATE connections SET enterprise_id = 'E9' WHERE team_id = 'T1' AND enterprise_id = " +
+				"'E1' AND app_id = 'A1'",
+			"half a box": "UPDATE connections SET refresh_token = substr(refresh_token, 1, 20)",
 		} {
-			for _, k := range []connection.Key{storetest.Key("A1", "E1", "T1"), storetest.Key("A1", "E2", "T1"), storetest.Key("A1", "E1", "T2"), storetest.Key("A1", "E1", ""), storetest.Key("A2", "E1", "T1")} {
+			for _, k := range []connection.Key{storetest.Key("A1", "E1", "T1"), storetest.Key("A1", "E2", "T1"),
+				storetest.Key("A1", "E1", "T2"), storetest.Key("A1", "E1", ""), storetest.Key("A2", "E1", "T1")} {
 				c := storetest.Full(k)
 				c.AuthorizedAt = time.Now() // newer than what the last round left
 				storetest.Put(t, f, c)
@@ -173,7 +181,8 @@ func TestLostKey(t *testing.T) {
 			})
 			unreadable(t, name+", Update", c, err)
 			list, err := db.List(ctx)
-			if err != nil || len(list) != 1 || list[0].State != connection.ReconnectRequired || list[0].Reason != connection.ReasonUnreadable {
+			if err != nil || len(list) != 1 || list[0].State != connection.ReconnectRequired ||
+				list[0].Reason != connection.ReasonUnreadable {
 				t.Errorf("%s, List: %v, %v", name, list, err)
 			}
 		}
@@ -200,7 +209,8 @@ func TestLostKey(t *testing.T) {
 			c.SetState(connection.Active, "", storetest.T0)
 			return nil
 		})
-		if err != nil || c.Token != "xoxb-new" || c.RefreshToken != "" || c.Webhook.URL != "" || c.State != connection.Active {
+		if err != nil || c.Token != "xoxb-new" || c.RefreshToken != "" || c.Webhook.URL != "" ||
+			c.State != connection.Active {
 			t.Errorf("after a new token: %+v, %v", c, err)
 		}
 		c, err = f.Lookup(ctx, first.Key)
@@ -238,15 +248,19 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 		a.StateHash = []byte("hunter2")
 		storetest.Exec(t, f, "ALTER TABLE user_tokens RENAME COLUMN granted_at TO gone")
 		addUserErr := f.AddUser(t.Context(), u)
-		_, updateUserErr := f.UpdateUser(t.Context(), u.TokenOwner, func(u *connection.UserToken) error { u.Token += "2"; return nil })
-		for _, statement := range []string{"DROP TABLE install_attempts", "ALTER TABLE connections RENAME COLUMN team_icon TO gone"} {
+		_, updateUserErr := f.UpdateUser(t.Context(), u.TokenOwner, func(u *connection.UserToken) error {
+			u.Token += "2"
+			return nil
+		})
+		for _, statement := range []string{"DROP TABLE install_attempts", "ALTER TABLE connections RENAME COLUMN team_icon " +
+			"TO gone"} {
 			storetest.Exec(t, f, statement)
 		}
 		_, _, putErr := f.Put(t.Context(), c)
 		_, updateErr := f.Update(t.Context(), c.Key, func(c *connection.Connection) error { c.Token += "2"; return nil })
 		_, findErr := f.GetAttempt(t.Context(), a.StateHash)
-		for name, err := range map[string]error{"Put": putErr, "Update": updateErr, "AddUser": addUserErr, "UpdateUser": updateUserErr,
-			"Begin": f.BeginAttempt(t.Context(), a), "Find": findErr} {
+		for name, err := range map[string]error{"Put": putErr, "Update": updateErr, "AddUser": addUserErr,
+			"UpdateUser": updateUserErr, "Begin": f.BeginAttempt(t.Context(), a), "Find": findErr} {
 			if err == nil {
 				t.Errorf("%s worked on a broken schema", name)
 				continue
@@ -292,7 +306,8 @@ func TestOpenRefuses(t *testing.T) {
 		if !strings.HasPrefix(err.Error(), "open database: ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %q is missing in: %v", url, want, err)
 		}
-		if text := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(text, "hunter2") || strings.Contains(text, "hunt%2Fer2") || strings.Contains(text, "hunt/er2") {
+		if text := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(text, "hunter2") ||
+			strings.Contains(text, "hunt%2Fer2") || strings.Contains(text, "hunt/er2") {
 			t.Errorf("the password shows: %v", err)
 		}
 	}
@@ -321,7 +336,8 @@ func TestSQLiteFiles(t *testing.T) {
 
 // BenchmarkFind is one token lookup, opened and ready to use, among 20,000 connections.
 func BenchmarkFind(b *testing.B) {
-	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite,
+		"postgres": storagetest.Postgres} {
 		b.Run(name, func(b *testing.B) {
 			f := storetest.Open(b, fresh(b))
 			const rows = 20_000

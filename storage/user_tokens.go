@@ -69,7 +69,8 @@ func (d *DB) GetUser(ctx context.Context, h connection.TokenOwner) (connection.U
 		return connection.UserToken{}, connection.ErrNotFound
 	}
 	row, err := db.One[userTokenRow](d.pool.Read.WithContext(ctx).
-		Where("app_id = ? AND enterprise_id = ? AND team_id = ? AND user_id = ?", h.AppID, h.EnterpriseID, h.TeamID, h.UserID))
+		Where("app_id = ? AND enterprise_id = ? AND team_id = ? AND user_id = ?", h.AppID, h.EnterpriseID, h.TeamID,
+			h.UserID))
 	if err != nil {
 		return connection.UserToken{}, db.Fault(ctx, "find user token", err, connection.ErrNotFound)
 	}
@@ -95,7 +96,8 @@ func (d *DB) Users(ctx context.Context, k connection.Key) ([]connection.UserToke
 
 // UpdateUser is install.Store's. The connection's row stays locked while fn runs, so fn must be quick and must not
 // call the network.
-func (d *DB) UpdateUser(ctx context.Context, h connection.TokenOwner, fn func(u *connection.UserToken) error) (connection.UserToken, error) {
+func (d *DB) UpdateUser(ctx context.Context, h connection.TokenOwner,
+	fn func(u *connection.UserToken) error) (connection.UserToken, error) {
 	if !columns.StorableKey(h.Key) || !columns.Storable(h.UserID) {
 		return connection.UserToken{}, connection.ErrNotFound
 	}
@@ -145,7 +147,8 @@ func (k sealer) changeUser(tx *gorm.DB, row *userTokenRow, was, u *connection.Us
 	// As with connections: what cannot be read stays, and the reason beneath ours, until somebody knows better.
 	replace := false
 	if !readable {
-		replace = u.Token != "" || u.RefreshToken != "" || u.Reason != connection.ReasonUnreadable && u.Reason != connection.ReasonNone
+		replace = u.Token != "" || u.RefreshToken != "" || u.Reason != connection.ReasonUnreadable &&
+			u.Reason != connection.ReasonNone
 		if !replace && facts.Reason == old.Reason {
 			facts.Reason = row.Facts.Reason
 		}
@@ -166,7 +169,8 @@ func (d *DB) EraseUser(ctx context.Context, u connection.UserToken, line connect
 		if err != nil {
 			return err
 		}
-		deleted := tx.Where("connection_id = ? AND user_id = ? AND granted_at = ?", parent.ID, u.UserID, columns.Micros(u.GrantedAt)).Delete(&userTokenRow{})
+		deleted := tx.Where("connection_id = ? AND user_id = ? AND granted_at = ?", parent.ID, u.UserID,
+			columns.Micros(u.GrantedAt)).Delete(&userTokenRow{})
 		if erased = deleted.RowsAffected == 1; deleted.Error != nil || !erased {
 			return deleted.Error
 		}

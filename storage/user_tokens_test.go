@@ -25,7 +25,8 @@ import (
 func person(k connection.Key, userID string) connection.UserToken {
 	return connection.UserToken{
 		TokenOwner: connection.TokenOwner{Key: k, UserID: userID}, Scopes: []string{"chat:write", "users:read"},
-		TokenPair: connection.TokenPair{Token: "xoxe.xoxp-" + connection.Secret(userID), RefreshToken: "xoxe-1-" + connection.Secret(userID), ExpiresAt: storetest.T0.Add(12 * time.Hour)},
+		TokenPair: connection.TokenPair{Token: "xoxe.xoxp-" + connection.Secret(userID),
+			RefreshToken: "xoxe-1-" + connection.Secret(userID), ExpiresAt: storetest.T0.Add(12 * time.Hour)},
 		GrantedAt: storetest.T0,
 	}
 }
@@ -46,7 +47,8 @@ func findUser(t *testing.T, db install.Store, h connection.TokenOwner) connectio
 	return u
 }
 
-func updateUser(t *testing.T, db install.Store, h connection.TokenOwner, fn func(u *connection.UserToken)) connection.UserToken {
+func updateUser(t *testing.T, db install.Store, h connection.TokenOwner,
+	fn func(u *connection.UserToken)) connection.UserToken {
 	t.Helper()
 	u, err := db.UpdateUser(t.Context(), h, func(u *connection.UserToken) error { fn(u); return nil })
 	if err != nil {
@@ -70,19 +72,24 @@ func testAddUser(t *testing.T, f storetest.Fixture) {
 	storetest.Put(t, f, storetest.Full(storetest.Key("A-user", "", "T1")))
 	u := person(c.Key, "U1")
 	u.ConnectionID = "con_chosenbycaller"
-	u.Note(connection.Change{At: storetest.T0, By: connection.Person("U1"), What: connection.DidUserGrant, Outcome: connection.OutcomeDone, Reason: "U1"})
+	u.Note(connection.Change{At: storetest.T0, By: connection.Person("U1"), What: connection.DidUserGrant,
+		Outcome: connection.OutcomeDone, Reason: "U1"})
 	grant(t, f, u)
 	u.ConnectionID, u.Changes = c.ID, nil
 	sameUser(t, "put", findUser(t, f, u.TokenOwner), u)
 
 	// Once more: the first stays.
-	again := connection.UserToken{TokenOwner: u.TokenOwner, ConnectionID: c.ID, TokenPair: connection.TokenPair{Token: "xoxp-again"}, GrantedAt: storetest.T0.Add(time.Hour)}
+	again := connection.UserToken{TokenOwner: u.TokenOwner, ConnectionID: c.ID,
+		TokenPair: connection.TokenPair{Token: "xoxp-again"}, GrantedAt: storetest.T0.Add(time.Hour)}
 	if err := f.AddUser(t.Context(), again); err != connection.ErrExists {
 		t.Errorf("added twice: %v", err)
 	}
 	sameUser(t, "added again", findUser(t, f, u.TokenOwner), u)
 	// An update can replace all of it.
-	updateUser(t, f, u.TokenOwner, func(u *connection.UserToken) { *u = again; u.Note(connection.Change{What: connection.DidUserGrant}) })
+	updateUser(t, f, u.TokenOwner, func(u *connection.UserToken) {
+		*u = again
+		u.Note(connection.Change{What: connection.DidUserGrant})
+	})
 	u = again
 	sameUser(t, "replaced", findUser(t, f, u.TokenOwner), u)
 	tells(t, "grants", f, c.ID, "install done by personU1 ", "user_grant done by personU1 U1", "user_grant  by  ")
@@ -92,17 +99,22 @@ func testAddUser(t *testing.T, f storetest.Fixture) {
 
 	// On exactly this connection: the others that Lookup would answer with have no token of theirs.
 	for _, h := range []connection.TokenOwner{
-		{Key: storetest.Key("A-user", "", "T1"), UserID: "U1"}, {Key: storetest.Key("A-user", "E1", ""), UserID: "U1"}, {Key: c.Key, UserID: "U2"},
-		{Key: c.Key}, {}, {Key: c.Key, UserID: "u1"}, {Key: c.Key, UserID: "\x00"}, {Key: storetest.Key("A\xff", "", "T1"), UserID: "U1"},
+		{Key: storetest.Key("A-user", "", "T1"), UserID: "U1"}, {Key: storetest.Key("A-user", "E1", ""), UserID: "U1"},
+		{Key: c.Key, UserID: "U2"}, {Key: c.Key}, {}, {Key: c.Key, UserID: "u1"}, {Key: c.Key, UserID: "\x00"},
+		{Key: storetest.Key("A\xff", "", "T1"), UserID: "U1"},
 	} {
 		if _, err := f.GetUser(t.Context(), h); err != connection.ErrNotFound {
 			t.Errorf("FindUser(%q): %v", h, err)
 		}
-		if _, err := f.UpdateUser(t.Context(), h, func(*connection.UserToken) error { t.Error("fn was called"); return nil }); err != connection.ErrNotFound {
+		if _, err := f.UpdateUser(t.Context(), h, func(*connection.UserToken) error {
+			t.Error("fn was called")
+			return nil
+		}); err != connection.ErrNotFound {
 			t.Errorf("UpdateUser(%q): %v", h, err)
 		}
 	}
-	for _, k := range []connection.Key{{}, storetest.Key("A-user", "E2", "T1"), storetest.Key("A-user", "E1", ""), storetest.Key("A\x00", "", "T1")} {
+	for _, k := range []connection.Key{{}, storetest.Key("A-user", "E2", "T1"), storetest.Key("A-user", "E1", ""),
+		storetest.Key("A\x00", "", "T1")} {
 		if err := f.AddUser(t.Context(), person(k, "U1")); err != connection.ErrNotFound {
 			t.Errorf("AddUser on no connection (%q): %v", k, err)
 		}
@@ -178,7 +190,8 @@ func testAddUserTogether(t *testing.T, f storetest.Fixture) {
 			t.Error(err)
 		}
 	})
-	if n := f.CountOf(t, "SELECT sum(version) FROM user_tokens WHERE app_id = 'A-user-race'"); n != 2 || added.Load() != 2 {
+	if n := f.CountOf(t, "SELECT sum(version) FROM user_tokens WHERE app_id = 'A-user-race'"); n != 2 ||
+		added.Load() != 2 {
 		t.Errorf("%d writes for two people, %d said so", n, added.Load())
 	}
 	if lines := history(t, f, c.ID); len(lines) != 1+2 {
@@ -201,8 +214,10 @@ func testUpdateUserTogether(t *testing.T, f storetest.Fixture) {
 		}
 	})
 	got := findUser(t, f, u.TokenOwner)
-	if want := u.RefreshToken.Reveal() + strings.Repeat("+", storetest.Callers); got.RefreshToken.Reveal() != want || got.Tries != storetest.Callers || len(got.Scopes) != 2+storetest.Callers {
-		t.Errorf("after %d updates: %d tries, %d scopes, %d bytes", storetest.Callers, got.Tries, len(got.Scopes), len(got.RefreshToken))
+	if want := u.RefreshToken.Reveal() + strings.Repeat("+", storetest.Callers); got.RefreshToken.Reveal() != want ||
+		got.Tries != storetest.Callers || len(got.Scopes) != 2+storetest.Callers {
+		t.Errorf("after %d updates: %d tries, %d scopes, %d bytes", storetest.Callers, got.Tries, len(got.Scopes),
+			len(got.RefreshToken))
 	}
 	if n := f.CountOf(t, "SELECT version FROM user_tokens WHERE app_id = 'A-user-update'"); n != 1+storetest.Callers {
 		t.Errorf("version %d after %d writes", n, 1+storetest.Callers)
@@ -216,7 +231,8 @@ func testUpdateUserWritesItsChange(t *testing.T, f storetest.Fixture) {
 	u.ConnectionID = c.ID
 	boxes := func() (boxes [2]string) {
 		t.Helper()
-		if err := f.Raw.QueryRow("SELECT token, refresh_token FROM user_tokens WHERE app_id = 'A-user-change'").Scan(&boxes[0], &boxes[1]); err != nil {
+		if err := f.Raw.QueryRow("SELECT token, refresh_token FROM user_tokens WHERE app_id = 'A-user-change'").
+			Scan(&boxes[0], &boxes[1]); err != nil {
 			t.Fatal(err)
 		}
 		return boxes
@@ -229,17 +245,23 @@ func testUpdateUserWritesItsChange(t *testing.T, f storetest.Fixture) {
 		t.Error("an update without a change wrote something")
 	}
 	u.LeaseUntil, u.Tries = storetest.T0.Add(time.Minute), 2
-	sameUser(t, "facts changed", updateUser(t, f, u.TokenOwner, func(row *connection.UserToken) { row.LeaseUntil, row.Tries = u.LeaseUntil, u.Tries }), u)
+	sameUser(t, "facts changed", updateUser(t, f, u.TokenOwner, func(row *connection.UserToken) {
+		row.LeaseUntil, row.Tries = u.LeaseUntil, u.Tries
+	}), u)
 	if version() != 2 || boxes() != before {
 		t.Error("a change of facts sealed the secrets again")
 	}
 	tells(t, "what needs no line", f, c.ID, want...)
 
 	u.Scopes = []string{"changed:in_place", u.Scopes[1]}
-	sameUser(t, "a scope changed", updateUser(t, f, u.TokenOwner, func(row *connection.UserToken) { row.Scopes[0] = u.Scopes[0] }), u)
+	sameUser(t, "a scope changed", updateUser(t, f, u.TokenOwner, func(row *connection.UserToken) {
+		row.Scopes[0] = u.Scopes[0]
+	}), u)
 
 	u.RefreshToken = "xoxe-1-next"
-	sameUser(t, "a secret changed", updateUser(t, f, u.TokenOwner, func(row *connection.UserToken) { row.RefreshToken = u.RefreshToken }), u)
+	sameUser(t, "a secret changed", updateUser(t, f, u.TokenOwner, func(row *connection.UserToken) {
+		row.RefreshToken = u.RefreshToken
+	}), u)
 	if after := boxes(); after[0] != before[0] || after[1] == before[1] {
 		t.Error("exactly the refresh token should have been sealed again")
 	}
@@ -265,7 +287,9 @@ func testUpdateUserWritesItsChange(t *testing.T, f storetest.Fixture) {
 	tells(t, "noted", f, c.ID, want...)
 
 	u.Token, u.RefreshToken = "", ""
-	sameUser(t, "without a token", updateUser(t, f, u.TokenOwner, func(row *connection.UserToken) { row.Token, row.RefreshToken = "", "" }), u)
+	sameUser(t, "without a token", updateUser(t, f, u.TokenOwner, func(row *connection.UserToken) {
+		row.Token, row.RefreshToken = "", ""
+	}), u)
 	if boxes() != [2]string{} {
 		t.Error("sealed bytes are left")
 	}
@@ -302,12 +326,14 @@ func testEraseUser(t *testing.T, f storetest.Fixture) {
 	grant(t, f, person(other.Key, "U1"))
 	grant(t, f, person(c.Key, "U1"))
 	grant(t, f, person(c.Key, "USTAYS"))
-	line := connection.Change{At: storetest.T0, By: connection.Actor{Kind: connection.BySlack}, What: connection.DidUserRevoke, Outcome: connection.OutcomeDone, Reason: "not this"}
+	line := connection.Change{At: storetest.T0, By: connection.Actor{Kind: connection.BySlack},
+		What: connection.DidUserRevoke, Outcome: connection.OutcomeDone, Reason: "not this"}
 	regranted := person(c.Key, "U1")
 	regranted.GrantedAt = regranted.GrantedAt.Add(time.Second)
 	for name, u := range map[string]connection.UserToken{
-		"a stranger's": person(c.Key, "U2"), "nobody's": person(c.Key, ""), "odd": person(c.Key, "\xff"), "another grant's": regranted,
-		"no connection's": person(storetest.Key("A-erase", "E1", "T1"), "U1"), "an odd connection's": person(storetest.Key("A\x00", "", "T1"), "U1"),
+		"a stranger's": person(c.Key, "U2"), "nobody's": person(c.Key, ""), "odd": person(c.Key, "\xff"),
+		"another grant's": regranted, "no connection's": person(storetest.Key("A-erase", "E1", "T1"), "U1"),
+		"an odd connection's": person(storetest.Key("A\x00", "", "T1"), "U1"),
 	} {
 		if erased, err := f.EraseUser(t.Context(), u, line); erased || err != nil {
 			t.Errorf("%s: %v, %v", name, erased, err)
@@ -399,18 +425,23 @@ func TestCopiedUserTokenDoesNotOpen(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		h := connection.TokenOwner{Key: storetest.Key("A1", "E1", "T1"), UserID: "U1"}
-		const copied = "UPDATE user_tokens SET token = (SELECT token FROM user_tokens WHERE %s), refresh_token = (SELECT refresh_token FROM user_tokens WHERE %[1]s) WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1' AND user_id = 'U1'"
+		const copied = "UPDATE user_tokens SET token = (SELECT token FROM user_tokens WHERE %s), refresh_token = (SELECT " +
+			"refresh_token FROM user_tokens WHERE %[1]s) WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1' AND " +
+			"user_id = 'U1'"
 		for name, statement := range map[string]string{
 			"another person":        fmt.Sprintf(copied, "user_id = 'U2'"),
 			"another workspace":     fmt.Sprintf(copied, "team_id = 'T2'"),
 			"another enterprise":    fmt.Sprintf(copied, "enterprise_id = 'E2'"),
 			"another app":           fmt.Sprintf(copied, "app_id = 'A2'"),
 			"columns changed about": "UPDATE user_tokens SET token = refresh_token, refresh_token = token",
-			"the bot's":             "UPDATE user_tokens SET token = (SELECT token FROM connections WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1')",
-			"a row passed on":       "UPDATE user_tokens SET user_id = 'U9' WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1' AND user_id = 'U1'",
-			"half a box":            "UPDATE user_tokens SET refresh_token = substr(refresh_token, 1, 20)",
+			"the bot's": "UPDATE user_tokens SET token = (SELECT token FROM connections WHERE app_id = 'A1' AND " +
+				"enterprise_id = 'E1' AND team_id = 'T1')",
+			"a row passed on": "UPDATE user_tokens SET user_id = 'U9' WHERE app_id = 'A1' AND enterprise_id = 'E1' AND " +
+				"team_id = 'T1' AND user_id = 'U1'",
+			"half a box": "UPDATE user_tokens SET refresh_token = substr(refresh_token, 1, 20)",
 		} {
-			for _, k := range []connection.Key{h.Key, storetest.Key("A1", "E1", "T2"), storetest.Key("A1", "E2", "T1"), storetest.Key("A2", "E1", "T1")} {
+			for _, k := range []connection.Key{h.Key, storetest.Key("A1", "E1", "T2"), storetest.Key("A1", "E2", "T1"),
+				storetest.Key("A2", "E1", "T1")} {
 				storetest.Put(t, f, storetest.Full(k))
 				grant(t, f, person(k, "U1"))
 			}
@@ -430,7 +461,8 @@ func TestCopiedUserTokenDoesNotOpen(t *testing.T) {
 			storetest.Exec(t, f, "DELETE FROM user_tokens")
 		}
 		grant(t, f, person(h.Key, "U1"))
-		storetest.Exec(t, f, "UPDATE connections SET token = (SELECT token FROM user_tokens) WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1'")
+		storetest.Exec(t, f, "UPDATE connections SET token = (SELECT token FROM user_tokens) WHERE app_id = 'A1' AND "+
+			"enterprise_id = 'E1' AND team_id = 'T1'")
 		c, err := f.Lookup(t.Context(), h.Key)
 		unreadable(t, "a person's token as the bot's", c, err)
 	})
@@ -449,7 +481,8 @@ func TestLostKeyOfAPerson(t *testing.T) {
 			unreadableUser(t, name, findUser(t, db, u.TokenOwner))
 			unreadableUser(t, name+", UpdateUser", updateUser(t, db, u.TokenOwner, func(u *connection.UserToken) { u.Tries++ }))
 		}
-		if err := keyless.AddUser(t.Context(), person(c.Key, "U2")); !errors.Is(err, seal.ErrNoKey) || strings.Contains(err.Error(), "xox") {
+		if err := keyless.AddUser(t.Context(), person(c.Key, "U2")); !errors.Is(err, seal.ErrNoKey) ||
+			strings.Contains(err.Error(), "xox") {
 			t.Errorf("AddUser without a key: %v", err)
 		}
 		// The key is found again, and nothing is lost.

@@ -1,8 +1,8 @@
 package storage
 
 // The background work asks the database what there is to do; these questions are asked every few seconds and must
-// cost as little with a million connections as with ten. What the journals of the replicas hold is compared with the rows
-// as often.
+// cost as little with a million connections as with ten. What the journals of the replicas hold is compared with the
+// rows as often.
 
 import (
 	"context"
@@ -25,24 +25,28 @@ const (
 	// to expires_at tells how long a token lives (install.TokenPair).
 	dueQuery = `
 SELECT * FROM (SELECT app_id, enterprise_id, team_id, '' AS user_id, renew_at FROM connections
-	WHERE renew_at > 0 AND state <> 'removed' AND state <> 'paused' AND renew_at <= @now AND (lease_until <= @now OR lease_until > @lease)
+	WHERE renew_at > 0 AND state <> 'removed' AND state <> 'paused' AND renew_at <= @now
+		AND (lease_until <= @now OR lease_until > @lease)
 		AND (@app = '' OR app_id = @app)
 	ORDER BY renew_at LIMIT @n) AS bots
 UNION ALL
 SELECT * FROM (SELECT u.app_id, u.enterprise_id, u.team_id, u.user_id, u.renew_at
 	FROM user_tokens u JOIN connections c ON c.id = u.connection_id
-	WHERE u.renew_at > 0 AND u.renew_at <= @now AND (u.lease_until <= @now OR u.lease_until > @lease) AND c.state <> 'removed' AND c.state <> 'paused'
+	WHERE u.renew_at > 0 AND u.renew_at <= @now AND (u.lease_until <= @now OR u.lease_until > @lease)
+		AND c.state <> 'removed' AND c.state <> 'paused'
 		AND (@app = '' OR u.app_id = @app)
 	ORDER BY u.renew_at LIMIT @n) AS people
 UNION ALL
 SELECT * FROM (SELECT app_id, enterprise_id, team_id, '' AS user_id, renew_at FROM connections
 	WHERE renew_at > 0 AND state <> 'removed' AND state <> 'paused' AND renew_at > @renewal AND renew_at < @never
-		AND renew_at - @now > (expires_at - renew_at) * 18 / 7 AND (lease_until <= @now OR lease_until > @lease) AND (@app = '' OR app_id = @app)
+		AND renew_at - @now > (expires_at - renew_at) * 18 / 7 AND (lease_until <= @now OR lease_until > @lease)
+		AND (@app = '' OR app_id = @app)
 	ORDER BY renew_at LIMIT @n) AS bots_ahead
 UNION ALL
 SELECT * FROM (SELECT u.app_id, u.enterprise_id, u.team_id, u.user_id, u.renew_at
 	FROM user_tokens u JOIN connections c ON c.id = u.connection_id
-	WHERE u.renew_at > 0 AND u.renew_at > @renewal AND u.renew_at < @never AND u.renew_at - @now > (u.expires_at - u.renew_at) * 18 / 7
+	WHERE u.renew_at > 0 AND u.renew_at > @renewal AND u.renew_at < @never
+		AND u.renew_at - @now > (u.expires_at - u.renew_at) * 18 / 7
 		AND (u.lease_until <= @now OR u.lease_until > @lease) AND c.state <> 'removed' AND c.state <> 'paused'
 		AND (@app = '' OR u.app_id = @app)
 	ORDER BY u.renew_at LIMIT @n) AS people_ahead
@@ -50,19 +54,22 @@ ORDER BY renew_at LIMIT @n`
 
 	leasedQuery = `
 SELECT * FROM (SELECT app_id, enterprise_id, team_id, '' AS user_id, lease_until FROM connections
-	WHERE renew_at > 0 AND state <> 'removed' AND state <> 'paused' AND renew_at <= @now AND lease_until > @now AND lease_until <= @lease
+	WHERE renew_at > 0 AND state <> 'removed' AND state <> 'paused' AND renew_at <= @now AND lease_until > @now
+		AND lease_until <= @lease
 		AND (@app = '' OR app_id = @app)
 	ORDER BY renew_at LIMIT @n) AS bots
 UNION ALL
 SELECT * FROM (SELECT u.app_id, u.enterprise_id, u.team_id, u.user_id, u.lease_until
 	FROM user_tokens u JOIN connections c ON c.id = u.connection_id
-	WHERE u.renew_at > 0 AND u.renew_at <= @now AND u.lease_until > @now AND u.lease_until <= @lease AND c.state <> 'removed' AND c.state <> 'paused'
+	WHERE u.renew_at > 0 AND u.renew_at <= @now AND u.lease_until > @now AND u.lease_until <= @lease
+		AND c.state <> 'removed' AND c.state <> 'paused'
 		AND (@app = '' OR u.app_id = @app)
 	ORDER BY u.renew_at LIMIT @n) AS people`
 
 	longLivedQuery = `
 SELECT app_id, enterprise_id, team_id FROM connections
-WHERE renew_at = 0 AND expires_at = 0 AND length(token) > 0 AND length(refresh_token) = 0 AND state IN ('active', 'retrying')
+WHERE renew_at = 0 AND expires_at = 0 AND length(token) > 0 AND length(refresh_token) = 0
+	AND state IN ('active', 'retrying')
 	AND (@app = '' OR app_id = @app)
 ORDER BY id LIMIT @n`
 
@@ -97,7 +104,8 @@ func (q questions) Due(ctx context.Context, app string, now time.Time, n int) ([
 }
 
 // Leased is install.Store's.
-func (q questions) Leased(ctx context.Context, app string, now time.Time, n int) (map[connection.TokenOwner]time.Time, error) {
+func (q questions) Leased(ctx context.Context, app string, now time.Time,
+	n int) (map[connection.TokenOwner]time.Time, error) {
 	type row struct {
 		connection.TokenOwner
 		LeaseUntil int64
@@ -127,7 +135,8 @@ func (q questions) Untold(ctx context.Context, app string, n int) ([]connection.
 }
 
 // ask runs one of the queries above.
-func ask[T any](ctx context.Context, pool *db.Pool, doing, query, app string, now time.Time, n int) (found []T, err error) {
+func ask[T any](ctx context.Context, pool *db.Pool, doing, query, app string, now time.Time,
+	n int) (found []T, err error) {
 	if n <= 0 {
 		return nil, nil
 	}
@@ -137,8 +146,9 @@ func ask[T any](ctx context.Context, pool *db.Pool, doing, query, app string, no
 		}
 		return columns.Micros(now.Add(d))
 	}
-	values := map[string]any{"app": columns.Text(app), "now": columns.Micros(now), "n": n, "never": columns.Micros(neverDue),
-		"lease": ahead(connection.LongestLease), "renewal": ahead(connection.FurthestRenewal), "check": ahead(connection.FurthestCheck)}
+	values := map[string]any{"app": columns.Text(app), "now": columns.Micros(now), "n": n,
+		"never": columns.Micros(neverDue), "lease": ahead(connection.LongestLease),
+		"renewal": ahead(connection.FurthestRenewal), "check": ahead(connection.FurthestCheck)}
 	err = pool.Read.WithContext(ctx).Raw(query, values).Scan(&found).Error
 	return found, db.Fault(ctx, doing, err)
 }
@@ -149,7 +159,8 @@ func (q questions) Count(ctx context.Context) (map[connection.State]int, error) 
 		State connection.State
 		N     int
 	}
-	if err := q.pool.Read.WithContext(ctx).Raw("SELECT state, count(*) AS n FROM connections GROUP BY state").Scan(&rows).Error; err != nil {
+	if err := q.pool.Read.WithContext(ctx).Raw("SELECT state, count(*) AS n FROM connections GROUP BY state").
+		Scan(&rows).Error; err != nil {
 		return nil, db.Fault(ctx, "count connections", err)
 	}
 	counts := make(map[connection.State]int, len(rows))
@@ -177,7 +188,8 @@ SELECT c.app_id, c.enterprise_id, c.team_id FROM connection_history h JOIN conne
 	WHERE h.what = 'user_revoke' AND h.at >= @now`
 
 	latestConsent = `
-SELECT COALESCE(MAX(id), 0) FROM connection_history WHERE connection_id = ? AND what IN ('install', 'reconnect', 'reinstall')`
+SELECT COALESCE(MAX(id), 0) FROM connection_history WHERE connection_id = ?
+	AND what IN ('install', 'reconnect', 'reinstall')`
 )
 
 // Rejected is install.Store's.
@@ -194,7 +206,8 @@ func (q questions) Erased(ctx context.Context, since time.Time) ([]connection.Ke
 const comparedAtOnce = 1000
 
 // Rows is install.Store's.
-func (q questions) Rows(ctx context.Context, of []connection.TokenOwner) (map[connection.TokenOwner]connection.Row, error) {
+func (q questions) Rows(ctx context.Context,
+	of []connection.TokenOwner) (map[connection.TokenOwner]connection.Row, error) {
 	rows := make(map[connection.TokenOwner]connection.Row, len(of))
 	for part := range slices.Chunk(of, comparedAtOnce) {
 		if err := q.addRows(ctx, part, rows); err != nil {
@@ -205,7 +218,8 @@ func (q questions) Rows(ctx context.Context, of []connection.TokenOwner) (map[co
 }
 
 // addRows adds the rows of these owners to rows. One statement for each of the two tables.
-func (q questions) addRows(ctx context.Context, of []connection.TokenOwner, rows map[connection.TokenOwner]connection.Row) error {
+func (q questions) addRows(ctx context.Context, of []connection.TokenOwner,
+	rows map[connection.TokenOwner]connection.Row) error {
 	var bots, people [][]any
 	for _, h := range of {
 		if !columns.StorableKey(h.Key) || !columns.Storable(h.UserID) {
@@ -221,7 +235,8 @@ func (q questions) addRows(ctx context.Context, of []connection.TokenOwner, rows
 		return nil
 	}
 	var connections []connectionRow
-	err := q.pool.Read.WithContext(ctx).Where("(app_id, enterprise_id, team_id) IN ("+values(bots)+")", slices.Concat(bots...)...).Find(&connections).Error
+	err := q.pool.Read.WithContext(ctx).Where("(app_id, enterprise_id, team_id) IN ("+values(bots)+")",
+		slices.Concat(bots...)...).Find(&connections).Error
 	if err != nil {
 		return err
 	}
@@ -235,7 +250,8 @@ func (q questions) addRows(ctx context.Context, of []connection.TokenOwner, rows
 		return nil
 	}
 	var tokens []userTokenRow
-	err = q.pool.Read.WithContext(ctx).Where("(app_id, enterprise_id, team_id, user_id) IN ("+values(people)+")", slices.Concat(people...)...).Find(&tokens).Error
+	err = q.pool.Read.WithContext(ctx).Where("(app_id, enterprise_id, team_id, user_id) IN ("+values(people)+")",
+		slices.Concat(people...)...).Find(&tokens).Error
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package storage_test
 
-// The lists of work leave out what must be left alone, and hand out nothing twice; budgets hold for all processes together.
+// The lists of work leave out what must be left alone, and hand out nothing twice; budgets hold for all processes
+// together.
 
 import (
 	"context"
@@ -52,7 +53,8 @@ func TestDue(t *testing.T) {
 		update(t, f, first, func(c *connection.Connection) { c.LeaseUntil = now }) // it ends at this moment
 		last := bot("last", connection.Retrying, chain(-time.Microsecond, 0))      // (before) the moment it is due
 		user(last, "at once", chain(-2*time.Microsecond, 0))
-		updateUser(t, f, connection.TokenOwner{Key: last, UserID: "at once"}, func(u *connection.UserToken) { u.LeaseUntil = now })
+		updateUser(t, f, connection.TokenOwner{Key: last, UserID: "at once"},
+			func(u *connection.UserToken) { u.LeaseUntil = now })
 		bot("now", connection.Active, connection.TokenPair{Token: "xoxb", RenewAt: now})
 
 		// Not due, leased, not renewed at all, or on a connection to be left alone.
@@ -64,12 +66,14 @@ func TestDue(t *testing.T) {
 		user(bot("paused", connection.Paused, chain(-time.Hour, 0)), "paused", chain(-time.Hour, 0))
 		gone := bot("gone", connection.Active, chain(-time.Hour, 0))
 		user(gone, "gone", chain(-time.Hour, 0))
-		storetest.Exec(t, f, "UPDATE connections SET state = 'removed' WHERE team_id = 'gone'") // as a release that knows no people does
+		// as a release that knows no people does
+		storetest.Exec(t, f, "UPDATE connections SET state = 'removed' WHERE team_id = 'gone'")
 
 		holder := func(team, user string) connection.TokenOwner {
 			return connection.TokenOwner{Key: storetest.Key("A1", "", team), UserID: user}
 		}
-		want := []connection.TokenOwner{holder("first", ""), holder("third", "second"), holder("third", ""), holder("last", "at once"), holder("last", ""), holder("now", "")}
+		want := []connection.TokenOwner{holder("first", ""), holder("third", "second"), holder("third", ""),
+			holder("last", "at once"), holder("last", ""), holder("now", "")}
 		for _, index := range []string{"", "connections_due", "user_tokens_due"} {
 			if index != "" { // the order is the query's, not the index's
 				storetest.Exec(t, f, "DROP INDEX "+index)
@@ -85,10 +89,12 @@ func TestDue(t *testing.T) {
 			}
 		}
 		// Another app in the same database has its own work.
-		others := storetest.Put(t, f, connection.Connection{Key: storetest.Key("A2", "", "T1"), TokenPair: connection.TokenPair{Token: "xoxb", RenewAt: storetest.T0}, State: connection.Active}).Key
+		others := storetest.Put(t, f, connection.Connection{Key: storetest.Key("A2", "", "T1"),
+			TokenPair: connection.TokenPair{Token: "xoxb", RenewAt: storetest.T0}, State: connection.Active}).Key
 		user(others, "U1", connection.TokenPair{Token: "xoxp", RenewAt: storetest.T0.Add(time.Second)})
 		theirs := []connection.TokenOwner{{Key: others}, {Key: others, UserID: "U1"}}
-		for app, want := range map[string][]connection.TokenOwner{"A1": want, "A2": theirs, "": append(theirs, want...), "A3": nil, "\xff": nil} {
+		for app, want := range map[string][]connection.TokenOwner{"A1": want, "A2": theirs, "": append(theirs, want...),
+			"A3": nil, "\xff": nil} {
 			got, err := f.Due(t.Context(), app, now, 100)
 			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
 				t.Errorf("due for app %q, error %v (-want +got):\n%s", app, err, diff)
@@ -108,21 +114,24 @@ func TestLeased(t *testing.T) {
 		until := now.Add(20 * time.Second)
 		put := func(app, team string, state connection.State, renew time.Duration, lease time.Time) connection.TokenOwner {
 			c := storetest.Full(storetest.Key(app, "", team))
-			c.State, c.TokenPair = state, connection.TokenPair{Token: "xoxe.xoxb-1", RefreshToken: "xoxe-1", RenewAt: now.Add(renew), LeaseUntil: lease}
+			c.State, c.TokenPair = state, connection.TokenPair{Token: "xoxe.xoxb-1", RefreshToken: "xoxe-1",
+				RenewAt: now.Add(renew), LeaseUntil: lease}
 			k := storetest.Put(t, f, c).Key
 			u := person(k, "U1")
 			u.TokenPair = c.TokenPair
 			grant(t, f, u)
 			return connection.TokenOwner{Key: k}
 		}
-		mine, others := put("A1", "T1", connection.Active, -time.Minute, until), put("A2", "T1", connection.Retrying, 0, until)
+		mine, others := put("A1", "T1", connection.Active, -time.Minute, until),
+			put("A2", "T1", connection.Retrying, 0, until)
 		put("A1", "free", connection.Active, -time.Minute, time.Time{})
 		put("A1", "over", connection.Active, -time.Minute, now)
 		put("A1", "early", connection.Active, time.Minute, until)
 		put("A1", "paused", connection.Paused, -time.Minute, until)
 		put("A1", "by a broken clock", connection.Active, -time.Minute, now.Add(24*time.Hour))
 
-		for app, want := range map[string][]connection.TokenOwner{"A1": {mine}, "A2": {others}, "": {mine, others}, "A3": nil} {
+		for app, want := range map[string][]connection.TokenOwner{"A1": {mine}, "A2": {others}, "": {mine, others},
+			"A3": nil} {
 			leased := map[connection.TokenOwner]time.Time{}
 			for _, h := range want {
 				leased[h] = until
@@ -140,14 +149,15 @@ func TestLeased(t *testing.T) {
 	})
 }
 
-// A renewal, a lease or a check that is further ahead than any can be was written by a broken clock, and keeps nothing from being
-// worked.
+// A renewal, a lease or a check that is further ahead than any can be was written by a broken clock, and keeps nothing
+// from being worked.
 func TestWorkPlannedByAClockAhead(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		plan := func(team string, life, renew, lease, check time.Duration) connection.Key {
 			c := storetest.Full(storetest.Key("A1", "", team))
 			c.State, c.RefreshToken = connection.Active, "xoxe-1"
-			c.RenewAt, c.ExpiresAt, c.LeaseUntil, c.CheckAt = storetest.T0.Add(renew), storetest.T0.Add(renew+life), time.Time{}, storetest.T0.Add(check)
+			c.RenewAt, c.ExpiresAt, c.LeaseUntil, c.CheckAt = storetest.T0.Add(renew), storetest.T0.Add(renew+life), time.Time{},
+				storetest.T0.Add(check)
 			if lease != 0 {
 				c.LeaseUntil = storetest.T0.Add(lease)
 			}
@@ -165,11 +175,13 @@ func TestWorkPlannedByAClockAhead(t *testing.T) {
 			c.RenewAt, c.ExpiresAt = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), time.Time{}
 		})
 		storetest.Exec(t, f, "DELETE FROM user_tokens WHERE team_id = 'never'")
-		if due, checks := storetest.Must(f.Due(t.Context(), "", storetest.T0, 100)), storetest.Must(f.Unchecked(t.Context(), "", storetest.T0, 100)); len(due)+len(checks) != 0 {
+		if due, checks := storetest.Must(f.Due(t.Context(), "", storetest.T0, 100)),
+			storetest.Must(f.Unchecked(t.Context(), "", storetest.T0, 100)); len(due)+len(checks) != 0 {
 			t.Errorf("%v are due, and %v unchecked", due, checks)
 		}
-		want := []connection.Key{plan("renewal", usual, 11*time.Hour, 0, 6*time.Hour), plan("day", usual, 24*time.Hour, 0, 6*time.Hour),
-			plan("lease", usual, -time.Minute, time.Hour, 6*time.Hour), plan("pause", -usual, 10*time.Hour, 0, 6*time.Hour)}
+		want := []connection.Key{plan("renewal", usual, 11*time.Hour, 0, 6*time.Hour),
+			plan("day", usual, 24*time.Hour, 0, 6*time.Hour), plan("lease", usual, -time.Minute, time.Hour, 6*time.Hour),
+			plan("pause", -usual, 10*time.Hour, 0, 6*time.Hour)}
 		checked := plan("check", usual, 8*time.Hour, 0, connection.FurthestCheck+time.Second)
 		teams := map[string]int{}
 		for _, h := range storetest.Must(f.Due(t.Context(), "", storetest.T0, 100)) {
@@ -180,7 +192,8 @@ func TestWorkPlannedByAClockAhead(t *testing.T) {
 				t.Errorf("%s is not due, or another is: %v", k.TeamID, teams)
 			}
 		}
-		if checks := storetest.Must(f.Unchecked(t.Context(), "", storetest.T0, 100)); !slices.Equal(checks, []connection.Key{checked}) {
+		if checks := storetest.Must(f.Unchecked(t.Context(), "", storetest.T0, 100)); !slices.Equal(checks,
+			[]connection.Key{checked}) {
 			t.Errorf("unchecked: %v", checks)
 		}
 	})
@@ -200,7 +213,10 @@ func testLeaseOnce(t *testing.T, f storetest.Fixture) {
 			return err
 		},
 		"person": func(take func(*connection.TokenPair)) error {
-			_, err := f.UpdateUser(t.Context(), u.TokenOwner, func(u *connection.UserToken) error { take(&u.TokenPair); return nil })
+			_, err := f.UpdateUser(t.Context(), u.TokenOwner, func(u *connection.UserToken) error {
+				take(&u.TokenPair)
+				return nil
+			})
 			return err
 		},
 	} {
@@ -224,18 +240,21 @@ func testLeaseOnce(t *testing.T, f storetest.Fixture) {
 	}
 }
 
-// every makes a connection of each mixture of what the lists ask for, and returns them in the order of check and trouble.
+// every makes a connection of each mixture of what the lists ask for, and returns them in the order of check and
+// trouble.
 func every(t *testing.T, f storetest.Fixture) (all []connection.Connection) {
 	t.Helper()
 	times := []time.Time{{}, storetest.T0, storetest.T0.Add(2 * time.Hour)}
-	for _, state := range []connection.State{connection.Active, connection.Retrying, connection.ReconnectRequired, connection.Removed, connection.Paused} {
+	for _, state := range []connection.State{connection.Active, connection.Retrying, connection.ReconnectRequired,
+		connection.Removed, connection.Paused} {
 		for _, token := range []connection.Secret{"", "xoxb-1"} {
 			for _, refresh := range []connection.Secret{"", "xoxe-1"} {
 				for _, at := range times {
 					for _, noted := range times[:2] {
 						i := time.Duration(len(all)) * time.Microsecond
-						c := connection.Connection{Key: storetest.Key("A1", "E1", fmt.Sprintf("T%03d", len(all))), State: state, StateSince: storetest.T0.Add(-i),
-							TokenPair: connection.TokenPair{Token: token, RefreshToken: refresh}, Notice: connection.Notice{At: noted}}
+						c := connection.Connection{Key: storetest.Key("A1", "E1", fmt.Sprintf("T%03d", len(all))), State: state,
+							StateSince: storetest.T0.Add(-i), TokenPair: connection.TokenPair{Token: token, RefreshToken: refresh},
+							Notice: connection.Notice{At: noted}}
 						if !at.IsZero() {
 							c.CheckAt, c.ExpiresAt = at.Add(-i), at
 						}
@@ -246,11 +265,13 @@ func every(t *testing.T, f storetest.Fixture) (all []connection.Connection) {
 		}
 	}
 	renewing := storetest.Full(storetest.Key("A1", "", "renewing"))
-	renewing.RefreshToken, renewing.ExpiresAt, renewing.RenewAt, renewing.CheckAt = "", time.Time{}, storetest.T0, storetest.T0.Add(6*time.Hour)
+	renewing.RefreshToken, renewing.ExpiresAt, renewing.RenewAt, renewing.CheckAt = "", time.Time{}, storetest.T0,
+		storetest.T0.Add(6*time.Hour)
 	return append(all, storetest.Put(t, f, renewing))
 }
 
-func keysOf(all []connection.Connection, order func(a, b connection.Connection) int, fits func(c connection.Connection) bool) (keys []connection.Key) {
+func keysOf(all []connection.Connection, order func(a, b connection.Connection) int,
+	fits func(c connection.Connection) bool) (keys []connection.Key) {
 	for _, c := range slices.SortedStableFunc(slices.Values(all), order) {
 		if fits(c) {
 			keys = append(keys, c.Key)
@@ -268,7 +289,9 @@ func TestWorkLists(t *testing.T) {
 			return c.State == connection.Removed || c.State == connection.Paused
 		}
 
-		want := keysOf(all, func(a, b connection.Connection) int { return a.CheckAt.Compare(b.CheckAt) }, func(c connection.Connection) bool {
+		want := keysOf(all, func(a, b connection.Connection) int {
+			return a.CheckAt.Compare(b.CheckAt)
+		}, func(c connection.Connection) bool {
 			return c.Token != "" && !left(c) && !c.CheckAt.After(now)
 		})
 		got, err := f.Unchecked(ctx, "", now, 1000)
@@ -282,12 +305,16 @@ func TestWorkLists(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || err != nil || firsts == 0 || firsts == len(want) {
 			t.Errorf("unchecked, error %v (-want +got):\n%s", err, diff)
 		}
-		if got, err := f.Unchecked(ctx, "", now, firsts+1); err != nil || len(got) != firsts+1 || got[firsts] != want[firsts] {
+		if got, err := f.Unchecked(ctx, "", now, firsts+1); err != nil || len(got) != firsts+1 ||
+			got[firsts] != want[firsts] {
 			t.Errorf("the oldest %d: %v, %v", firsts+1, got, err)
 		}
 
-		want = keysOf(all, func(a, b connection.Connection) int { return a.StateSince.Compare(b.StateSince) }, func(c connection.Connection) bool {
-			return c.State == connection.ReconnectRequired && c.Notice.At.IsZero() || c.State == connection.Active && !c.Notice.At.IsZero()
+		want = keysOf(all, func(a, b connection.Connection) int {
+			return a.StateSince.Compare(b.StateSince)
+		}, func(c connection.Connection) bool {
+			return c.State == connection.ReconnectRequired && c.Notice.At.IsZero() || c.State == connection.Active &&
+				!c.Notice.At.IsZero()
 		})
 		if got, err := f.Untold(ctx, "", 1000); err != nil || !cmp.Equal(want, got) {
 			t.Errorf("untold, error %v (-want +got):\n%s", err, cmp.Diff(want, got))
@@ -297,7 +324,8 @@ func TestWorkLists(t *testing.T) {
 		}
 
 		want = keysOf(all, unordered, func(c connection.Connection) bool {
-			return c.Token != "" && c.RefreshToken == "" && c.RenewAt.IsZero() && c.ExpiresAt.IsZero() && (c.State == connection.Active || c.State == connection.Retrying)
+			return c.Token != "" && c.RefreshToken == "" && c.RenewAt.IsZero() && c.ExpiresAt.IsZero() &&
+				(c.State == connection.Active || c.State == connection.Retrying)
 		})
 		holders, err := f.LongLived(ctx, "", 1000)
 		var keys []connection.Key
@@ -327,7 +355,8 @@ func TestWorkLists(t *testing.T) {
 			unchecked, err1 := f.Unchecked(ctx, app, now, 1)
 			untold, err2 := f.Untold(ctx, app, 1)
 			longLived, err3 := f.LongLived(ctx, app, 1)
-			if got := [3]int{len(unchecked), len(untold), len(longLived)}; got != want || err1 != nil || err2 != nil || err3 != nil {
+			if got := [3]int{len(unchecked), len(untold), len(longLived)}; got != want || err1 != nil || err2 != nil ||
+				err3 != nil {
 				t.Errorf("for app %q: %v, want %v", app, got, want)
 			}
 		}
@@ -387,7 +416,8 @@ func TestBudget(t *testing.T) {
 		if n := spends(t, f, b, storetest.Callers, all(idle)); n != b.Burst {
 			t.Errorf("%d calls after an hour", n)
 		}
-		if other := (slackapi.Budget{Name: "another", Interval: b.Interval, Burst: 3}); spends(t, f, other, storetest.Callers, all(idle)) != 3 {
+		if other := (slackapi.Budget{Name: "another", Interval: b.Interval, Burst: 3}); spends(t, f, other, storetest.Callers,
+			all(idle)) != 3 {
 			t.Error("budgets are not apart")
 		}
 
@@ -401,7 +431,8 @@ func TestBudget(t *testing.T) {
 				t.Errorf("take %d: %v", take.n, got)
 			}
 		}
-		if fresh := (slackapi.Budget{Name: "fresh", Interval: time.Second, Burst: 2}); spend(fresh, 3, storetest.T0) || !spend(fresh, 2, storetest.T0) {
+		if fresh := (slackapi.Budget{Name: "fresh", Interval: time.Second, Burst: 2}); spend(fresh, 3, storetest.T0) ||
+			!spend(fresh, 2, storetest.T0) {
 			t.Error("a new budget holds more or less than a burst")
 		}
 
@@ -417,7 +448,8 @@ func TestBudget(t *testing.T) {
 
 		// An interval that is no whole number of microseconds is rounded to the slow side.
 		thirds := slackapi.Budget{Name: "thirds", Interval: time.Second / 3, Burst: 1}
-		if !spend(thirds, 1, storetest.T0) || spend(thirds, 1, storetest.T0.Add(333333*time.Microsecond)) || !spend(thirds, 1, storetest.T0.Add(333334*time.Microsecond)) {
+		if !spend(thirds, 1, storetest.T0) || spend(thirds, 1, storetest.T0.Add(333333*time.Microsecond)) ||
+			!spend(thirds, 1, storetest.T0.Add(333334*time.Microsecond)) {
 			t.Error("a third of a second is not what it should be")
 		}
 
@@ -453,11 +485,12 @@ func TestBudgetWithSkewedClocks(t *testing.T) {
 	})
 }
 
-// One spender's clock was far ahead: whoever's clock is right is not kept waiting for that time to come, and gets no more than a
-// budget that was emptied this moment holds.
+// One spender's clock was far ahead: whoever's clock is right is not kept waiting for that time to come, and gets no
+// more than a budget that was emptied this moment holds.
 func TestBudgetSpentByAClockAhead(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
-		for _, ahead := range []time.Duration{9 * time.Second, 30 * time.Second, time.Hour, 24 * time.Hour, 100 * 365 * 24 * time.Hour} {
+		for _, ahead := range []time.Duration{9 * time.Second, 30 * time.Second, time.Hour, 24 * time.Hour,
+			100 * 365 * 24 * time.Hour} {
 			b := slackapi.Budget{Name: ahead.String(), Interval: time.Second / 8, Burst: 60}
 			storetest.Must(f.Take(t.Context(), b, 1, storetest.T0.Add(ahead)))
 			if !storetest.Must(f.Available(t.Context(), b, storetest.T0)) {
@@ -474,13 +507,16 @@ func TestBudgetSpentByAClockAhead(t *testing.T) {
 		all := slackapi.Budget{Name: "shared", Interval: time.Second, Burst: 60}
 		part := slackapi.Budget{Name: "shared", Interval: time.Second, Burst: 15, Whole: 60}
 		storetest.Must(f.Take(t.Context(), all, 60, storetest.T0))
-		if storetest.Must(f.Take(t.Context(), part, 1, storetest.T0)) || storetest.Must(f.Take(t.Context(), part, 1, storetest.T0.Add(45*time.Second))) || !storetest.Must(f.Take(t.Context(), part, 1, storetest.T0.Add(46*time.Second))) {
+		if storetest.Must(f.Take(t.Context(), part, 1, storetest.T0)) ||
+			storetest.Must(f.Take(t.Context(), part, 1, storetest.T0.Add(45*time.Second))) ||
+			!storetest.Must(f.Take(t.Context(), part, 1, storetest.T0.Add(46*time.Second))) {
 			t.Error("the smaller share is not what it should be")
 		}
 		// What was used once stays used, also by a clock as far ahead as the longest signature lives.
 		once := slackapi.Budget{Name: "once", Interval: 8 * 24 * time.Hour, Burst: 1}
 		storetest.Must(f.Take(t.Context(), once, 1, storetest.T0.Add(7*24*time.Hour)))
-		if storetest.Must(f.Take(t.Context(), once, 1, storetest.T0)) || storetest.Must(f.Available(t.Context(), once, storetest.T0)) {
+		if storetest.Must(f.Take(t.Context(), once, 1, storetest.T0)) ||
+			storetest.Must(f.Available(t.Context(), once, storetest.T0)) {
 			t.Error("used twice")
 		}
 		if text := f.Log.String(); strings.Count(text, "a budget was spent by a clock that was wrong") != 5 {
@@ -498,7 +534,8 @@ func TestBudgetClosedByAClockAhead(t *testing.T) {
 			return storetest.Must(f.Take(t.Context(), b, 1, storetest.T0.Add(at)))
 		}
 		storetest.OK(t, f.ClosedUntil(t.Context(), b, storetest.T0.Add(connection.LongestClosure)))
-		if spend(0) || storetest.Must(f.Available(t.Context(), b, storetest.T0)) || spend(connection.LongestClosure) || !spend(connection.LongestClosure+time.Second) {
+		if spend(0) || storetest.Must(f.Available(t.Context(), b, storetest.T0)) || spend(connection.LongestClosure) ||
+			!spend(connection.LongestClosure+time.Second) {
 			t.Error("the longest closure does not hold, or does not end")
 		}
 		storetest.OK(t, f.ClosedUntil(t.Context(), b, storetest.T0.Add(24*time.Hour)))
@@ -517,13 +554,15 @@ func TestBudgetClosedByAClockAhead(t *testing.T) {
 func TestAvailableBudget(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
-		for _, b := range []slackapi.Budget{{Name: "one", Interval: time.Hour, Burst: 1}, {Name: "many", Interval: time.Second, Burst: 3}} {
+		for _, b := range []slackapi.Budget{{Name: "one", Interval: time.Hour, Burst: 1},
+			{Name: "many", Interval: time.Second, Burst: 3}} {
 			if !storetest.Must(f.Available(t.Context(), b, storetest.T0)) {
 				t.Errorf("%s: empty before anybody spent of it", b.Name)
 			}
 			storetest.Must(f.Take(t.Context(), b, b.Burst, storetest.T0))
 			for _, at := range []time.Duration{0, b.Interval - time.Microsecond, b.Interval} {
-				if available, taken := storetest.Must(f.Available(t.Context(), b, storetest.T0.Add(at))), storetest.Must(f.Take(t.Context(), b, 1, storetest.T0.Add(at))); available != taken {
+				if available, taken := storetest.Must(f.Available(t.Context(), b, storetest.T0.Add(at))),
+					storetest.Must(f.Take(t.Context(), b, 1, storetest.T0.Add(at))); available != taken {
 					t.Errorf("%s, %v later: available %v, and then taken %v", b.Name, at, available, taken)
 				}
 			}
@@ -544,7 +583,8 @@ func TestClosedBudget(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for _, b := range []slackapi.Budget{{Name: "new", Interval: time.Second, Burst: 5}, {Name: "used", Interval: time.Second, Burst: 5}} {
+		for _, b := range []slackapi.Budget{{Name: "new", Interval: time.Second, Burst: 5},
+			{Name: "used", Interval: time.Second, Burst: 5}} {
 			if b.Name == "used" && !storetest.Must(f.Take(ctx, b, 5, storetest.T0)) {
 				t.Error("a new budget is empty")
 			}
@@ -556,7 +596,8 @@ func TestClosedBudget(t *testing.T) {
 					t.Errorf("%s: a call %v after the end", b.Name, at)
 				}
 			}
-			if !storetest.Must(f.Take(ctx, b, 1, until.Add(time.Second))) || storetest.Must(f.Take(ctx, b, 1, until.Add(time.Second))) {
+			if !storetest.Must(f.Take(ctx, b, 1, until.Add(time.Second))) ||
+				storetest.Must(f.Take(ctx, b, 1, until.Add(time.Second))) {
 				t.Errorf("%s: it does not open empty", b.Name)
 			}
 			closed(b, storetest.T0) // and does not refill what was spent since
@@ -567,8 +608,8 @@ func TestClosedBudget(t *testing.T) {
 	})
 }
 
-// On SQLite there is one connection that writes. Whoever has it must not wait for somebody who waits for it: both use GORM's
-// cache of prepared statements for the first time.
+// On SQLite there is one connection that writes. Whoever has it must not wait for somebody who waits for it: both use
+// GORM's cache of prepared statements for the first time.
 func TestFirstStatementsMeet(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
@@ -580,7 +621,8 @@ func TestFirstStatementsMeet(t *testing.T) {
 		if _, err := fresh.Update(ctx, c.Key, func(c *connection.Connection) error {
 			for range 2 { // one prepares, the other waits for it with the cache locked
 				others.Go(func() {
-					if ok, err := fresh.Take(ctx, slackapi.Budget{Name: "first", Interval: time.Second, Burst: 2}, 1, storetest.T0); !ok || err != nil {
+					if ok, err := fresh.Take(ctx, slackapi.Budget{Name: "first", Interval: time.Second, Burst: 2}, 1,
+						storetest.T0); !ok || err != nil {
 						t.Errorf("spend: %v, %v", ok, err)
 					}
 				})

@@ -29,10 +29,15 @@ func TestMedian(t *testing.T) {
 	}
 	// The ratio is taken within a round: a machine that is half as fast in two of them changes nothing.
 	rows := summarize([][]result{
-		{{figures: figures{CPU: 10, CPUWithWork: 10}, counts: counts{Sent: 5, OK: 5}}, {figures: figures{CPU: 20, CPUWithWork: 20}, counts: counts{Sent: 5, OK: 5}}, {figures: figures{CPU: 20, CPUWithWork: 20}, counts: counts{Sent: 5, OK: 5}}},
-		{{figures: figures{CPU: 30, CPUWithWork: 40}, counts: counts{Sent: 5, OK: 5}}, {figures: figures{CPU: 60, CPUWithWork: 80}, counts: counts{Sent: 5, OK: 4, Unavailable: 1}}, {figures: figures{CPU: 60, CPUWithWork: 80}, counts: counts{Sent: 5, OK: 5}}},
+		{{figures: figures{CPU: 10, CPUWithWork: 10}, counts: counts{Sent: 5, OK: 5}},
+			{figures: figures{CPU: 20, CPUWithWork: 20}, counts: counts{Sent: 5, OK: 5}},
+			{figures: figures{CPU: 20, CPUWithWork: 20}, counts: counts{Sent: 5, OK: 5}}},
+		{{figures: figures{CPU: 30, CPUWithWork: 40}, counts: counts{Sent: 5, OK: 5}},
+			{figures: figures{CPU: 60, CPUWithWork: 80}, counts: counts{Sent: 5, OK: 4, Unavailable: 1}},
+			{figures: figures{CPU: 60, CPUWithWork: 80}, counts: counts{Sent: 5, OK: 5}}},
 	})
-	if r := rows[1]; r.Ratio != 3 || r.RatioWithWork != 4 || r.CPU != 60 || r.Unavailable != 1 || r.Sent != 15 || r.OK != 14 {
+	if r := rows[1]; r.Ratio != 3 || r.RatioWithWork != 4 || r.CPU != 60 || r.Unavailable != 1 || r.Sent != 15 ||
+		r.OK != 14 {
 		t.Errorf("%+v", r)
 	}
 }
@@ -43,17 +48,20 @@ func TestWrongComparisons(t *testing.T) {
 		{"compare --database mysql://127.0.0.1/x", "sqlite:FOLDER"},
 		{"compare --switchboard no/such/program", "make build"},
 	} {
-		if out, errs, code := load(t, withSecret, strings.Fields(c.args)...); code != 2 || !strings.Contains(errs, c.says) || out != "" {
+		if out, errs, code := load(t, withSecret, strings.Fields(c.args)...); code != 2 || !strings.Contains(errs, c.says) ||
+			out != "" {
 			t.Errorf("load %s: exit %d: %s%s", c.args, code, errs, out)
 		}
 	}
 }
 
-// compare, on the databases there are: the real program, installed through its pages, each kind of event, and nothing left.
+// compare, on the databases there are: the real program, installed through its pages, each kind of event, and nothing
+// left.
 func TestCompare(t *testing.T) {
 	storagetest.Long(t) // it builds the program
 	program := filepath.Join(t.TempDir(), "switchboard")
-	build := exec.Command("go", "build", "-trimpath", "-o", program, "github.com/switchboard-go/switchboard/cmd/switchboard")
+	build := exec.Command("go", "build", "-trimpath", "-o", program,
+		"github.com/switchboard-go/switchboard/cmd/switchboard")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false") // as make build: found in the cache
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -66,13 +74,15 @@ func TestCompare(t *testing.T) {
 		databases, sides = append(databases, "--database", server), 4
 	}
 	for _, event := range []string{reaction, mention, message} {
-		out, errs, code := load(t, withSecret, append([]string{"compare", "--switchboard", program, "--rounds", "1", "--count", "12", "--warmup", "0", "--settle", "0", "--connections", "2",
-			"--teams", "2", "--event", event, "--commands", "20", "--duplicates", "10", "--markdown"}, databases...)...)
+		out, errs, code := load(t, withSecret, append([]string{"compare", "--switchboard", program, "--rounds", "1",
+			"--count", "12", "--warmup", "0", "--settle", "0", "--connections", "2", "--teams", "2", "--event", event,
+			"--commands", "20", "--duplicates", "10", "--markdown"}, databases...)...)
 		if code != 0 || strings.Count(out, "\n") != sides || strings.Contains(errs, "it logged") {
 			t.Fatalf("%s: exit %d: %s%s", event, code, out, errs)
 		}
 		for row := range strings.Lines(out) {
-			if !strings.HasPrefix(row, "| ") || !strings.HasSuffix(row, " | 0 |\n") || strings.Count(row, "|") != len(columns)+1 {
+			if !strings.HasPrefix(row, "| ") || !strings.HasSuffix(row, " | 0 |\n") ||
+				strings.Count(row, "|") != len(columns)+1 {
 				t.Errorf("%s: %s", event, row)
 			}
 		}
@@ -96,7 +106,8 @@ func schemas(t *testing.T, server string) (n int) {
 		t.Fatal(err)
 	}
 	defer conn.Close(t.Context())
-	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'load\\_%'").Scan(&n); err != nil {
+	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'load\\_%'").
+		Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n

@@ -52,11 +52,13 @@ func TestWrongCalls(t *testing.T) {
 		{"--app-id nonsense", "not an id"},
 		{"--secret x", "unknown flag"},
 	} {
-		if out, errs, code := load(t, withSecret, strings.Fields(c.args)...); code != 2 || !strings.Contains(errs, c.says) || out != "" {
+		if out, errs, code := load(t, withSecret, strings.Fields(c.args)...); code != 2 || !strings.Contains(errs, c.says) ||
+			out != "" {
 			t.Errorf("load %s: exit %d: %s%s", c.args, code, errs, out)
 		}
 	}
-	if _, errs, code := load(t, func(string) string { return "" }, "--count", "1"); code != 2 || !strings.Contains(errs, "SLACK_SIGNING_SECRET is not set") {
+	if _, errs, code := load(t, func(string) string { return "" }, "--count", "1"); code != 2 ||
+		!strings.Contains(errs, "SLACK_SIGNING_SECRET is not set") {
 		t.Errorf("without a secret: exit %d: %s", code, errs)
 	}
 	if out, _, code := load(t, withSecret, "--help"); code != 0 || !strings.Contains(out, "bare") {
@@ -80,7 +82,8 @@ func TestDialRefusesWhatIsElsewhere(t *testing.T) {
 			continue
 		}
 		defer l.Close()
-		if _, err := dialTo(l.Addr().String())(t.Context()); err == nil || !strings.Contains(err.Error(), "not on this machine") {
+		if _, err := dialTo(l.Addr().String())(t.Context()); err == nil ||
+			!strings.Contains(err.Error(), "not on this machine") {
 			t.Errorf("dial %s: %v", l.Addr(), err)
 		}
 		return
@@ -105,9 +108,11 @@ func TestBareIsDriven(t *testing.T) {
 	case err := <-ended:
 		t.Fatal(err)
 	}
-	to := []string{"--url", "http://" + at.Listen + "/slack/events", "--admin", "http://" + at.Admin, "--warmup", "10ms", "--settle", "0", "--connections", "4"}
+	to := []string{"--url", "http://" + at.Listen + "/slack/events", "--admin", "http://" + at.Admin, "--warmup", "10ms",
+		"--settle", "0", "--connections", "4"}
 	for _, mode := range []string{"closed", "open"} {
-		out, errs, code := load(t, withSecret, append(to, "--mode", mode, "--count", "500", "--commands", "20", "--duplicates", "50", "--json")...)
+		out, errs, code := load(t, withSecret, append(to, "--mode", mode, "--count", "500", "--commands", "20",
+			"--duplicates", "50", "--json")...)
 		var r result
 		if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 {
 			t.Fatalf("%s: exit %d, %v: %s", mode, code, err, errs)
@@ -117,7 +122,8 @@ func TestBareIsDriven(t *testing.T) {
 			t.Errorf("%s: %+v", mode, r)
 		}
 	}
-	if out, errs, code := load(t, withSecret, append(to, "--count", "100")...); code != 0 || !strings.Contains(out, "200: 100   503: 0   other: 0   errors: 0") {
+	if out, errs, code := load(t, withSecret, append(to, "--count", "100")...); code != 0 ||
+		!strings.Contains(out, "200: 100   503: 0   other: 0   errors: 0") {
 		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
 	_, errs, code := load(t, func(string) string { return "another" }, append(to, "--count", "10")...)
@@ -128,7 +134,8 @@ func TestBareIsDriven(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("bare ended with %v", err)
 	}
-	if _, errs, code := load(t, withSecret, append(to, "--count", "10")...); code != 1 || !strings.Contains(errs, "connect to the server") {
+	if _, errs, code := load(t, withSecret, append(to, "--count", "10")...); code != 1 ||
+		!strings.Contains(errs, "connect to the server") {
 		t.Errorf("without a server: exit %d: %s", code, errs)
 	}
 }
@@ -146,20 +153,25 @@ func TestRefusalsAreTold(t *testing.T) {
 		}
 	})
 	mux.HandleFunc("/metrics", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, "# HELP x y\nprocess_cpu_seconds_total 1.5\nprocess_resident_memory_bytes 2.5e+07\nother{a=\"b c\"} 3\n")
+		fmt.Fprint(w,
+			"# HELP x y\nprocess_cpu_seconds_total 1.5\nprocess_resident_memory_bytes 2.5e+07\nother{a=\"b c\"} 3\n")
 	})
 	mux.HandleFunc("/silent/metrics", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "other 3\n") })
 	server := httptest.NewServer(mux)
 	defer server.Close()
-	to := []string{"--url", server.URL + "/slack/events", "--warmup", "0", "--settle", "0", "--count", "100", "--admin", server.URL}
+	to := []string{"--url", server.URL + "/slack/events", "--warmup", "0", "--settle", "0", "--count", "100", "--admin",
+		server.URL}
 	out, errs, code := load(t, withSecret, to...)
-	if code != 1 || !strings.Contains(out, "200: 75   503: 25") || !strings.Contains(errs, "of 100 requests 25 were not acknowledged") {
+	if code != 1 || !strings.Contains(out, "200: 75   503: 25") || !strings.Contains(errs, "of 100 requests 25 were not "+
+		"acknowledged") {
 		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
-	if out, errs, code := load(t, withSecret, append(to, "--allow-503")...); code != 0 || !strings.Contains(out, "503: 25") || !strings.Contains(out, "25 MB") {
+	if out, errs, code := load(t, withSecret, append(to, "--allow-503")...); code != 0 ||
+		!strings.Contains(out, "503: 25") || !strings.Contains(out, "25 MB") {
 		t.Errorf("--allow-503: exit %d: %s%s", code, out, errs)
 	}
-	if _, errs, code := load(t, withSecret, append(to, "--admin", server.URL+"/silent")...); code != 1 || !strings.Contains(errs, "does not say how much") {
+	if _, errs, code := load(t, withSecret, append(to, "--admin", server.URL+"/silent")...); code != 1 ||
+		!strings.Contains(errs, "does not say how much") {
 		t.Errorf("without numbers: exit %d: %s", code, errs)
 	}
 }

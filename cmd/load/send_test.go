@@ -93,11 +93,12 @@ func seconds(count *tally, percent float64) float64 {
 	return float64(count.acks.ValueAtPercentile(percent)) / 1e6
 }
 
-// A server that stands still for 10 of 40 seconds delays a quarter of what falls due, evenly from 10 s down to nothing. The
-// few connections that wait for it meanwhile must not make that four requests.
+// A server that stands still for 10 of 40 seconds delays a quarter of what falls due, evenly from 10 s down to nothing.
+// The few connections that wait for it meanwhile must not make that four requests.
 func TestOpenLoopCountsFromWhenItWasDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := plan{traffic: testTraffic(trafficConfig{}), open: true, connections: 4, rate: 100, duration: 40 * time.Second, count: greatest, timeout: time.Minute}
+		p := plan{traffic: testTraffic(trafficConfig{}), open: true, connections: 4, rate: 100, duration: 40 * time.Second,
+			count: greatest, timeout: time.Minute}
 		count := against(t, p, stall(10*time.Second, 20*time.Second))
 		if count.OK != 4000 || count.Sent != 4000 || count.Unsent != 0 {
 			t.Errorf("of 4000 requests %d were answered, %d sent, %d not sent", count.OK, count.Sent, count.Unsent)
@@ -119,7 +120,8 @@ func TestOpenLoopCountsFromWhenItWasDue(t *testing.T) {
 // The same in a closed loop is one slow answer for each connection, which is why there are two.
 func TestClosedLoopHidesAStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := plan{traffic: testTraffic(trafficConfig{}), connections: 4, duration: 40 * time.Second, count: greatest, timeout: time.Minute}
+		p := plan{traffic: testTraffic(trafficConfig{}), connections: 4, duration: 40 * time.Second, count: greatest,
+			timeout: time.Minute}
 		stop := stall(10*time.Second, 20*time.Second)
 		count := against(t, p, func(since time.Duration) { stop(since); time.Sleep(40 * time.Millisecond) })
 		if count.OK < 2900 || count.OK > 3100 || count.Tardy != 4 {
@@ -134,7 +136,8 @@ func TestClosedLoopHidesAStall(t *testing.T) {
 // What a server leaves no time for is not left out of the count.
 func TestOpenLoopGivesUpLoudly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := plan{traffic: testTraffic(trafficConfig{}), open: true, connections: 4, rate: 10, duration: 40 * time.Second, count: greatest, timeout: time.Minute}
+		p := plan{traffic: testTraffic(trafficConfig{}), open: true, connections: 4, rate: 10, duration: 40 * time.Second,
+			count: greatest, timeout: time.Minute}
 		count := against(t, p, stall(10*time.Second, 50*time.Second))
 		if count.Sent+count.Unsent != 400 || count.Unsent < 240 || count.Unsent > 250 {
 			t.Errorf("%d sent, %d given up; must be 400 together, some 246 given up", count.Sent, count.Unsent)
@@ -149,7 +152,8 @@ func TestOpenLoopGivesUpLoudly(t *testing.T) {
 func TestCountEndsARun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, open := range []bool{false, true} {
-			p := plan{traffic: testTraffic(trafficConfig{}), open: open, connections: 3, rate: 1000, duration: time.Minute, count: 100, timeout: time.Minute}
+			p := plan{traffic: testTraffic(trafficConfig{}), open: open, connections: 3, rate: 1000, duration: time.Minute,
+				count: 100, timeout: time.Minute}
 			if count := against(t, p, func(time.Duration) {}); count.Sent != 100 || count.OK != 100 {
 				t.Errorf("open %v: %d sent, %d answered; must be 100", open, count.Sent, count.OK)
 			}
@@ -160,7 +164,8 @@ func TestCountEndsARun(t *testing.T) {
 // A server that keeps silent is an error after the timeout, and no acknowledgement.
 func TestSilenceIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := plan{traffic: testTraffic(trafficConfig{}), connections: 1, duration: time.Minute, count: 2, timeout: 2 * time.Second}
+		p := plan{traffic: testTraffic(trafficConfig{}), connections: 1, duration: time.Minute, count: 2,
+			timeout: 2 * time.Second}
 		count := against(t, p, func(time.Duration) { time.Sleep(3 * time.Second) })
 		if count.Errors != 2 || count.OK != 0 || !errors.Is(count.trouble, os.ErrDeadlineExceeded) {
 			t.Errorf("%d errors, %d answers, %v", count.Errors, count.OK, count.trouble)
@@ -182,7 +187,8 @@ func TestPercentiles(t *testing.T) {
 			t.Errorf("p%v is %v s; must be %v s", percent, got, want)
 		}
 	}
-	if count.OK != 10_000 || count.Unavailable != 5000 || count.Errors != 5000 || count.Sent != 20_000 || count.Tardy != 7000 {
+	if count.OK != 10_000 || count.Unavailable != 5000 || count.Errors != 5000 || count.Sent != 20_000 ||
+		count.Tardy != 7000 {
 		t.Errorf("%d, %d, %d, %d, %d", count.OK, count.Unavailable, count.Errors, count.Sent, count.Tardy)
 	}
 	count.note(fresh, http.StatusOK, nil, time.Hour, 0)

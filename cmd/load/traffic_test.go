@@ -52,14 +52,17 @@ func TestBotTakesItForSlacks(t *testing.T) {
 				t.Fatal(err)
 			}
 			commands := 0
-			typed := bot.OnCommand("/connection", func(_ context.Context, turn *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {
-				if commands++; !strings.HasPrefix(turn.TeamID, "T0LOAD") || c.Text != "help" || c.ResponseURL != "" || strings.ContainsAny(c.TriggerID, "#@~") {
+			typed := bot.OnCommand("/connection", func(_ context.Context, turn *bot.Turn, c *slack.SlashCommand) (bot.Reply,
+				error) {
+				if commands++; !strings.HasPrefix(turn.TeamID, "T0LOAD") || c.Text != "help" || c.ResponseURL != "" ||
+					strings.ContainsAny(c.TriggerID, "#@~") {
 					t.Errorf("command %+v", c)
 				}
 				return bot.Reply{Text: "It works."}, nil
 			}).Always().Describe("says so", "")
 			kept := &inbox{MemoryInbox: bot.NewMemoryInbox()}
-			door, err := bot.New(bot.Config{Install: in, Handlers: []bot.Handler{typed}, SigningSecrets: []connection.Secret{secret}, AppID: "A0SWITCHBD", Inbox: kept})
+			door, err := bot.New(bot.Config{Install: in, Handlers: []bot.Handler{typed},
+				SigningSecrets: []connection.Secret{secret}, AppID: "A0SWITCHBD", Inbox: kept})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,11 +82,13 @@ func TestBotTakesItForSlacks(t *testing.T) {
 				if w.Code != http.StatusOK {
 					t.Fatalf("request %d: HTTP %d: %s", n, w.Code, w.Body)
 				}
-				if r.URL.Path != "/slack/events" || r.Host != "127.0.0.1:3000" || (r.Header.Get("X-Slack-Retry-Num") == "1") != (what == duplicate) {
+				if r.URL.Path != "/slack/events" || r.Host != "127.0.0.1:3000" ||
+					(r.Header.Get("X-Slack-Retry-Num") == "1") != (what == duplicate) {
 					t.Fatalf("request %d: %s", n, raw)
 				}
 			}
-			if kinds[command] != 100 || commands != 100 || kinds[duplicate] != 30 || kept.double != 30 || len(kept.fresh) != 270 {
+			if kinds[command] != 100 || commands != 100 || kinds[duplicate] != 30 || kept.double != 30 ||
+				len(kept.fresh) != 270 {
 				t.Errorf("sent %v; taken: %d commands, %d events, %d of them twice", kinds, commands, len(kept.fresh), kept.double)
 			}
 			teams := map[string]bool{}
@@ -95,7 +100,8 @@ func TestBotTakesItForSlacks(t *testing.T) {
 				if err := json.Unmarshal(e.Body, &at); err != nil || time.Since(time.Unix(at.Time, 0)).Abs() > time.Minute {
 					t.Fatalf("event of %d, %v", at.Time, err)
 				}
-				if e.Type != event || e.Key.AppID != "A0SWITCHBD" || len(e.Body) != size || bytes.ContainsAny(e.Body, "#@~") != (event == mention) {
+				if e.Type != event || e.Key.AppID != "A0SWITCHBD" || len(e.Body) != size ||
+					bytes.ContainsAny(e.Body, "#@~") != (event == mention) {
 					t.Fatalf("event %+v\n%s", e, e.Body)
 				}
 			}

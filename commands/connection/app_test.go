@@ -33,8 +33,8 @@ func catalogue() []connection.Scope {
 			Why: "To show which workspace it is connected to."},
 		{Name: readsPublic, Label: "See public channels", Feature: "list the public channels it is in", Optional: true,
 			Why: "To list the public channels it is in."},
-		{Name: readsPrivate, Label: "See private channels it is in", Feature: "list the private channels it is in", Optional: true,
-			Why: "To list the private channels it is in."},
+		{Name: readsPrivate, Label: "See private channels it is in", Feature: "list the private channels it is in",
+			Optional: true, Why: "To list the private channels it is in."},
 	}
 }
 

@@ -38,7 +38,8 @@ func channels(ctx context.Context, t turn, a ask) bot.Reply {
 	case t.Slack == nil && t.Health().Reason == connection.ReasonRecordsSilent:
 		return bot.Reply{Text: recordsSilent(t)}
 	case t.Slack == nil:
-		return bot.Reply{Text: "Slack can't be asked which channels " + t.app() + " is in, because it " + whyUnasked(t) + "." +
+		return bot.Reply{Text: "Slack can't be asked which channels " + t.app() + " is in, because it " + whyUnasked(t) +
+			"." +
 			more(t, "status", "to see what to do")}
 	}
 	return bot.Reply{

@@ -74,7 +74,8 @@ func (c Command) Handlers() []bot.Handler {
 
 // Commands is what the pages tell people to type. It belongs into switchboard.App.Commands.
 func (c Command) Commands() install.Commands {
-	return install.Commands{Status: c.Name + " status", Reconnect: c.Name + " reconnect", Disconnect: c.Name + " disconnect"}
+	return install.Commands{Status: c.Name + " status", Reconnect: c.Name + " reconnect",
+		Disconnect: c.Name + " disconnect"}
 }
 
 // Messages writes to people about their connection, with a button in the welcome that tries whether it works. It
@@ -137,7 +138,8 @@ var offers = []string{"status", "permissions", "help"}
 
 // offered is the button of one of offers.
 func (c Command) offered(word string) bot.Handler {
-	return bot.OnAction(actionOffered+word, func(ctx context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+	return bot.OnAction(actionOffered+word, func(ctx context.Context, t *bot.Turn,
+		_ *slack.InteractionCallback) (bot.Reply, error) {
 		return answer(ctx, turn{t, c}, word, private), nil
 	}).Always()
 }
@@ -200,7 +202,8 @@ func pressedAtHome(ctx context.Context, t turn, a *slack.InteractionCallback, w 
 	return shown(ctx, t, a, w.answer(ctx, t, to))
 }
 
-// shown brings r to the person who pressed: as it is, or from the Home tab, which has no place for answers, in a window.
+// shown brings r to the person who pressed: as it is, or from the Home tab, which has no place for answers, in a
+// window.
 func shown(ctx context.Context, t turn, a *slack.InteractionCallback, r bot.Reply) (bot.Reply, error) {
 	if a.View.Type != slack.VTHomeTab || r.Text == "" || t.Slack == nil {
 		return r, nil

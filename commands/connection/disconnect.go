@@ -116,7 +116,8 @@ func farewell(t turn) (slack.ModalViewRequest, error) {
 // confirmed is the window's button. What came of it is said in the window: afterwards there may be no access to say it
 // with.
 func (c Command) confirmed() bot.Handler {
-	return bot.OnView(viewDisconnect, func(ctx context.Context, t *bot.Turn, v *slack.InteractionCallback) (bot.Reply, error) {
+	return bot.OnView(viewDisconnect, func(ctx context.Context, t *bot.Turn, v *slack.InteractionCallback) (bot.Reply,
+		error) {
 		view := window("Disconnect", goodbye(ctx, turn{t, c}, v.View.PrivateMetadata))
 		return bot.Reply{View: &view}, nil
 	}).Always()
@@ -134,7 +135,8 @@ func goodbye(ctx context.Context, t turn, about string) bot.Reply {
 	}
 	var meant subject
 	if err := json.Unmarshal([]byte(about), &meant); err != nil || meant != subjectOf(t.Connection) {
-		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s again since this window was opened, so nothing was changed. "+
+		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s again since this window was opened, so nothing was "+
+			"changed. "+
 			"If you still want to disconnect it, type %s disconnect.", o.app, o.from, o.command)}
 	}
 
@@ -189,7 +191,8 @@ func (o outcome) words(said string, err error) bot.Reply {
 			"Try again in a few minutes.", o.app, o.from)
 	case slackSaid != "":
 		text = fmt.Sprintf("Slack didn't remove %s; it said %s. It is still connected to %s. "+
-			"Try again, or remove it on its page in Slack: *Configuration*, *Remove App*.", o.app, mrkdwn.Code(slackSaid), o.from)
+			"Try again, or remove it on its page in Slack: *Configuration*, *Remove App*.", o.app, mrkdwn.Code(slackSaid),
+			o.from)
 	case said != "":
 		text = fmt.Sprintf("%s is gone from %s. We couldn't erase its access from our records yet. "+
 			"That is done as soon as they answer.", o.app, o.from)

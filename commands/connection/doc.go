@@ -1,6 +1,6 @@
-// Package connection gives a bot a command that answers the four questions of a workspace admin: is it working, what can
-// it do, who put it here, how do I remove it? Its name is the bot's to choose. Slack runs one command of a name in a
-// workspace, so a name with the app's in it is safe from another bot that has the command, too.
+// Package connection gives a bot a command that answers the four questions of a workspace admin: is it working, what
+// can it do, who put it here, how do I remove it? Its name is the bot's to choose. Slack runs one command of a name in
+// a workspace, so a name with the app's in it is safe from another bot that has the command, too.
 //
 //	status := connection.Command{Name: "/hello-status"}
 //	switchboard.App{

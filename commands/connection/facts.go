@@ -163,7 +163,8 @@ func oneConnection(c connection.Connection) string {
 	case c.Installs == 2:
 		return only + ". Installed twice, both updated this connection"
 	}
-	return fmt.Sprintf("%s. Installed %d times since %s, all updated this connection", only, c.Installs, mrkdwn.Day(c.CreatedAt))
+	return fmt.Sprintf("%s. Installed %d times since %s, all updated this connection", only, c.Installs,
+		mrkdwn.Day(c.CreatedAt))
 }
 
 // adminFacts is what admins see besides, and everybody who asks for "status verbose".

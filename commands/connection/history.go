@@ -1,6 +1,7 @@
 package connection
 
-// What happened to the connection, for those who look after it: "who did that, and when?" answered without asking anybody.
+// What happened to the connection, for those who look after it: "who did that, and when?" answered without asking
+// anybody.
 
 import (
 	"cmp"
@@ -75,33 +76,36 @@ func historyOf(t turn, changes []connection.Change) []string {
 
 // happened says in words what a line is about.
 var happened = map[[2]string]string{
-	{connection.DidInstall, connection.OutcomeDone}:        "Installed",
-	{connection.DidReinstall, connection.OutcomeDone}:      "Installed again after a removal",
-	{connection.DidReconnect, connection.OutcomeDone}:      "Reconnected",
-	{connection.DidRenew, connection.OutcomeDone}:          "Access renewed automatically",
-	{connection.DidRenew, connection.OutcomeFail}:          "Access not renewed",
-	{connection.DidExchange, connection.OutcomeDone}:       "Access exchanged for one that is renewed automatically",
-	{connection.DidExchange, connection.OutcomeFail}:       "Access not exchanged for one that is renewed automatically, so it works on as it was",
-	{connection.DidCheck, connection.OutcomeFail}:          "Trouble",
-	{connection.DidCheck, connection.OutcomeWorking}:       "Works again",
-	{connection.DidRemove, connection.OutcomeDone}:         "Removed",
-	{connection.DidDisconnect, connection.OutcomeDone}:     "Disconnected",
-	{connection.DidDisconnect, connection.OutcomeFail}:     "Not disconnected",
-	{connection.DidPermissions, connection.OutcomeDone}:    "Permissions changed",
-	{connection.DidTell, connection.OutcomeDone}:           "A person was told that it needs reconnecting",
-	{connection.DidTell, connection.OutcomeFail}:           "Nobody could be told that it needs reconnecting",
-	{connection.DidTell, connection.OutcomeWorking}:        "Trouble over, of which nobody had been told",
-	{connection.DidTellMissing, connection.OutcomeDone}:    "A person was told that somebody asked for what isn't allowed",
-	{connection.DidTellMissing, connection.OutcomeFail}:    "Nobody could be told that somebody asked for what isn't allowed",
+	{connection.DidInstall, connection.OutcomeDone}:   "Installed",
+	{connection.DidReinstall, connection.OutcomeDone}: "Installed again after a removal",
+	{connection.DidReconnect, connection.OutcomeDone}: "Reconnected",
+	{connection.DidRenew, connection.OutcomeDone}:     "Access renewed automatically",
+	{connection.DidRenew, connection.OutcomeFail}:     "Access not renewed",
+	{connection.DidExchange, connection.OutcomeDone}:  "Access exchanged for one that is renewed automatically",
+	{connection.DidExchange, connection.OutcomeFail}: "Access not exchanged for one that is renewed " +
+		"automatically, so it works on as it was",
+	{connection.DidCheck, connection.OutcomeFail}:       "Trouble",
+	{connection.DidCheck, connection.OutcomeWorking}:    "Works again",
+	{connection.DidRemove, connection.OutcomeDone}:      "Removed",
+	{connection.DidDisconnect, connection.OutcomeDone}:  "Disconnected",
+	{connection.DidDisconnect, connection.OutcomeFail}:  "Not disconnected",
+	{connection.DidPermissions, connection.OutcomeDone}: "Permissions changed",
+	{connection.DidTell, connection.OutcomeDone}:        "A person was told that it needs reconnecting",
+	{connection.DidTell, connection.OutcomeFail}:        "Nobody could be told that it needs reconnecting",
+	{connection.DidTell, connection.OutcomeWorking}:     "Trouble over, of which nobody had been told",
+	{connection.DidTellMissing, connection.OutcomeDone}: "A person was told that somebody asked for what isn't allowed",
+	{connection.DidTellMissing, connection.OutcomeFail}: "Nobody could be told that somebody asked for what isn't " +
+		"allowed",
 	{connection.DidTellMissing, connection.OutcomeWorking}: "All is allowed that somebody had asked for",
 	{connection.DidUserGrant, connection.OutcomeDone}:      "Allowed to act for a person",
 	{connection.DidUserRevoke, connection.OutcomeDone}:     "No longer allowed to act for a person",
 	{connection.DidErase, connection.OutcomeDone}:          "Unreadable access erased",
 	{connection.DidMove, connection.OutcomeBegun}:          "The workspace is being moved into an organisation",
-	{connection.DidMove, connection.OutcomeDone}:           "The workspace joined an organisation, and the connection moved with it",
-	{connection.DidWorkspaces, connection.OutcomeAdded}:    "Added to workspaces of the organisation",
-	{connection.DidWorkspaces, connection.OutcomeLeft}:     "Taken from workspaces of the organisation",
-	{connection.DidChange, connection.OutcomeDone}:         "Changed",
+	{connection.DidMove, connection.OutcomeDone}: "The workspace joined an organisation, and the connection " +
+		"moved with it",
+	{connection.DidWorkspaces, connection.OutcomeAdded}: "Added to workspaces of the organisation",
+	{connection.DidWorkspaces, connection.OutcomeLeft}:  "Taken from workspaces of the organisation",
+	{connection.DidChange, connection.OutcomeDone}:      "Changed",
 }
 
 // happenedSo is happened, and what follows from it, for lines whose reason changes what they mean.
@@ -117,9 +121,11 @@ var happenedSo = map[[3]string][2]string{
 
 // happenedTo is happened for lines whose reason is the person they are about.
 var happenedTo = map[[2]string]string{
-	{connection.DidRenew, connection.OutcomeDone}:          "Access to act for %s renewed",
-	{connection.DidRenew, connection.OutcomeFail}:          "Access to act for %s not renewed, so they have to allow it again",
-	{connection.DidExchange, connection.OutcomeDone}:       "Access to act for %s exchanged for one that is renewed automatically",
+	{connection.DidRenew, connection.OutcomeDone}: "Access to act for %s renewed",
+	{connection.DidRenew, connection.OutcomeFail}: "Access to act for %s not renewed, so they have to allow it " +
+		"again",
+	{connection.DidExchange, connection.OutcomeDone}: "Access to act for %s exchanged for one that is renewed " +
+		"automatically",
 	{connection.DidTell, connection.OutcomeDone}:           "%s was told that it needs reconnecting",
 	{connection.DidTell, connection.OutcomeWorking}:        "%s was told that it works again",
 	{connection.DidTellMissing, connection.OutcomeDone}:    "%s was told that somebody asked for what isn't allowed",
@@ -146,8 +152,8 @@ func told(t turn, c connection.Change) string {
 	return strings.TrimSpace(what + by(c.By) + ". " + because(t, c))
 }
 
-// by names who did it, behind what was done. What Slack reports was mostly somebody's doing, and Slack doesn't say whose;
-// what nobody is named for, the app did by itself.
+// by names who did it, behind what was done. What Slack reports was mostly somebody's doing, and Slack doesn't say
+// whose; what nobody is named for, the app did by itself.
 func by(a connection.Actor) string {
 	switch a.Kind {
 	case connection.ByPerson:

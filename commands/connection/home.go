@@ -23,7 +23,8 @@ const homeLines = 5
 
 // homeOpened shows the state of the connection.
 func (c Command) homeOpened() bot.Handler {
-	return bot.OnEvent("app_home_opened", func(ctx context.Context, of *bot.Turn, e *slackevents.AppHomeOpenedEvent) error {
+	return bot.OnEvent("app_home_opened", func(ctx context.Context, of *bot.Turn,
+		e *slackevents.AppHomeOpenedEvent) error {
 		t := turn{of, c}
 		t.UserID, t.ChannelID = e.User, e.Channel
 		switch {
@@ -38,7 +39,8 @@ func (c Command) homeOpened() bot.Handler {
 	}).Uses("users:read")
 }
 
-// publishHome shows h to t.UserID, with a line about what was just done, "" for none. It blocks for three calls to Slack.
+// publishHome shows h to t.UserID, with a line about what was just done, "" for none. It blocks for three calls to
+// Slack.
 func publishHome(ctx context.Context, t turn, h install.Health, done string) error {
 	is, err := standingOf(ctx, t)
 	if err != nil {
@@ -193,7 +195,8 @@ func permissionLines(t turn, h install.Health) []string {
 // forAdmin is what somebody who can do nothing about it sends to somebody who can.
 func forAdmin(t turn, h install.Health) string {
 	app := t.Install.App().Name
-	text := fmt.Sprintf("Could you look at %s in %s? Slack shows it as: %s.", app, mrkdwn.Short(h.Connection.Place()), h.Label)
+	text := fmt.Sprintf("Could you look at %s in %s? Slack shows it as: %s.", app, mrkdwn.Short(h.Connection.Place()),
+		h.Label)
 	if nowButton(t, h) != nil && len(h.Missing) > 0 {
 		text += " " + mrkdwn.Clip(h.Sentence, maxSentence)
 	}

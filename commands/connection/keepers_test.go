@@ -47,12 +47,15 @@ func (s historyStore) History(_ context.Context, _ string, n int) ([]connection.
 // turnOf is a turn of userID on Acme's connection, which has no access that could be used.
 func turnOf(t *testing.T, userID string, store historyStore) turn {
 	t.Helper()
-	in, err := install.New(install.Config{App: testApp, PublicURL: "https://bot.example.com", Scopes: catalogue(), Store: store})
+	in, err := install.New(install.Config{App: testApp, PublicURL: "https://bot.example.com", Scopes: catalogue(),
+		Store: store})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := connection.Connection{ID: "con_1", Key: connection.Key{AppID: "A1", TeamID: "T1"}, TeamName: "Acme <Corp>", InstalledBy: "U1", State: connection.Active}
-	return turn{&bot.Turn{Install: bot.InstallationOf(in, c.Key, c), UserID: userID, UserTeam: "T1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: c}, whole}
+	c := connection.Connection{ID: "con_1", Key: connection.Key{AppID: "A1", TeamID: "T1"}, TeamName: "Acme <Corp>",
+		InstalledBy: "U1", State: connection.Active}
+	return turn{&bot.Turn{Install: bot.InstallationOf(in, c.Key, c), UserID: userID, UserTeam: "T1", Ref: "7F3K2QX",
+		Log: slog.New(slog.DiscardHandler), Connection: c}, whole}
 }
 
 func says(t *testing.T, name string, r bot.Reply, want ...string) {
@@ -72,20 +75,25 @@ func says(t *testing.T, name string, r bot.Reply, want ...string) {
 		t.Errorf("%s: %q is not a whole sentence, or not escaped", name, r.Text)
 	}
 	for _, jargon := range []string{"token", "OAuth", "scope", "refresh", "oops"} {
-		if plainText := quoted.ReplaceAllString(r.Text, ""); strings.Contains(strings.ToLower(plainText), strings.ToLower(jargon)) {
+		if plainText := quoted.ReplaceAllString(r.Text, ""); strings.Contains(strings.ToLower(plainText),
+			strings.ToLower(jargon)) {
 			t.Errorf("%s: jargon %q in %s", name, jargon, r.Text)
 		}
 	}
 }
 
 func TestWhoSeesHistory(t *testing.T) {
-	lines := []connection.Change{{At: noon, By: connection.Person("U1"), What: connection.DidInstall, Outcome: connection.OutcomeDone}}
+	lines := []connection.Change{{At: noon, By: connection.Person("U1"), What: connection.DidInstall,
+		Outcome: connection.OutcomeDone}}
 	ctx := context.Background()
 	full := historyStore{lines: lines}
 	keeps := ask{to: private, is: keeper}
-	says(t, "who may", history(ctx, turnOf(t, "U1", full), keeps), "newest first.", "Installed, by <@U1>.", "<!date^1790510400^")
-	says(t, "nothing yet", history(ctx, turnOf(t, "U1", historyStore{}), keeps), "There is no history of Switch &amp; board in Acme &lt;Corp&gt; yet.")
-	says(t, "records down", history(ctx, turnOf(t, "U1", historyStore{err: errors.New("down")}), keeps), "can't reach our own records", "7F3K2QX")
+	says(t, "who may", history(ctx, turnOf(t, "U1", full), keeps), "newest first.", "Installed, by <@U1>.",
+		"<!date^1790510400^")
+	says(t, "nothing yet", history(ctx, turnOf(t, "U1", historyStore{}), keeps),
+		"There is no history of Switch &amp; board in Acme &lt;Corp&gt; yet.")
+	says(t, "records down", history(ctx, turnOf(t, "U1", historyStore{err: errors.New("down")}), keeps),
+		"can't reach our own records", "7F3K2QX")
 
 	elsewhere := turnOf(t, "U1", full)
 	elsewhere.UserTeam = "T9"
@@ -94,7 +102,8 @@ func TestWhoSeesHistory(t *testing.T) {
 		"the installer, whom Slack can't be asked about": answer(ctx, turnOf(t, "U1", full), "history", private),
 		"somebody, no access":                            answer(ctx, turnOf(t, "U2", full), "history", private),
 		"another company":                                answer(ctx, elsewhere, "history", private),
-		"nobody, no connection":                          answer(ctx, turn{&bot.Turn{Install: turnOf(t, "", full).Install, UserID: "U2"}, whole}, "history", private),
+		"nobody, no connection": answer(ctx,
+			turn{&bot.Turn{Install: turnOf(t, "", full).Install, UserID: "U2"}, whole}, "history", private),
 	} {
 		says(t, name, r)
 		if strings.Contains(r.Text, "Installed, by") || r.Blocks != nil {
@@ -104,7 +113,8 @@ func TestWhoSeesHistory(t *testing.T) {
 }
 
 func TestHistoryInWords(t *testing.T) {
-	dana, ours, theirs := connection.Person("U1"), connection.Actor{Kind: connection.BySwitchboard}, connection.Actor{Kind: connection.BySlack}
+	dana, ours, theirs := connection.Person("U1"), connection.Actor{Kind: connection.BySwitchboard},
+		connection.Actor{Kind: connection.BySlack}
 	for want, c := range map[string]connection.Change{
 		"Installed again after a removal, by <@U1>.":                                                                 {By: dana, What: connection.DidReinstall, Outcome: "done"},
 		"Access renewed automatically.":                                                                              {By: ours, What: connection.DidRenew, Outcome: "done"},
@@ -141,19 +151,31 @@ func TestRenewalInWords(t *testing.T) {
 		want   string
 	}{
 		{"long-lived", install.Health{}, "Doesn't expire"},
-		{"long-lived, and can't be moved", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{Tries: 3, RenewAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}}, "Doesn't expire"},
-		{"renewed", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at, RenewAt: noon}}}, "Automatic. Next renewal by " + mrkdwn.Time(at)},
-		{"ends", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at}}}, "Not automatic. Ends " + mrkdwn.Time(at)},
-		{"failing", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at, FailingSince: noon, RenewAt: at, Tries: 3}}}, "Failing since " + mrkdwn.Time(noon) + ", trying again at " + mrkdwn.Time(at) + " (4th time)"},
-		{"refused, some left", install.Health{State: connection.ReconnectRequired, WorksUntil: at, Connection: connection.Connection{State: connection.ReconnectRequired}}, "Ended. What is left works until " + mrkdwn.Time(at)},
-		{"refused", install.Health{State: connection.ReconnectRequired, Connection: connection.Connection{State: connection.ReconnectRequired, TokenPair: connection.TokenPair{ExpiresAt: noon}}}, "None now"},
-		{"removed", install.Health{State: connection.Removed, Connection: connection.Connection{State: connection.Removed}}, "None now"},
+		{"long-lived, and can't be moved", install.Health{
+			Connection: connection.Connection{TokenPair: connection.TokenPair{Tries: 3,
+				RenewAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}}, "Doesn't expire"},
+		{"renewed", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at,
+			RenewAt: noon}}}, "Automatic. Next renewal by " + mrkdwn.Time(at)},
+		{"ends", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at}}},
+			"Not automatic. Ends " + mrkdwn.Time(at)},
+		{"failing", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at,
+			FailingSince: noon, RenewAt: at, Tries: 3}}},
+			"Failing since " + mrkdwn.Time(noon) + ", trying again at " + mrkdwn.Time(at) + " (4th time)"},
+		{"refused, some left", install.Health{State: connection.ReconnectRequired, WorksUntil: at,
+			Connection: connection.Connection{State: connection.ReconnectRequired}},
+			"Ended. What is left works until " + mrkdwn.Time(at)},
+		{"refused", install.Health{State: connection.ReconnectRequired,
+			Connection: connection.Connection{State: connection.ReconnectRequired,
+				TokenPair: connection.TokenPair{ExpiresAt: noon}}}, "None now"},
+		{"removed", install.Health{State: connection.Removed, Connection: connection.Connection{State: connection.Removed}},
+			"None now"},
 	} {
 		if got := renewal(test.health); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}
-	for n, want := range map[int]string{1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 11: "11th", 12: "12th", 13: "13th", 21: "21st", 112: "112th", 122: "122nd"} {
+	for n, want := range map[int]string{1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 11: "11th", 12: "12th", 13: "13th",
+		21: "21st", 112: "112th", 122: "122nd"} {
 		if got := nth(n); got != want {
 			t.Errorf("%d is %s", n, got)
 		}
@@ -164,10 +186,12 @@ func TestRenewalInWords(t *testing.T) {
 func TestStatusSaysUntilWhenItWorks(t *testing.T) {
 	turn := turnOf(t, "U1", historyStore{})
 	h := turn.Health()
-	h.State, h.Label, h.Sentence, h.WorksUntil = connection.ReconnectRequired, "Needs reconnecting", "It still works, but not for long.", noon
+	h.State, h.Label, h.Sentence, h.WorksUntil = connection.ReconnectRequired, "Needs reconnecting",
+		"It still works, but not for long.", noon
 	r := statusReply(turn, h, viewer{audience: private, standing: keeper}, false)
 	want := "It works until " + mrkdwn.Time(noon) + "."
-	if text := r.Blocks[1].(*slack.SectionBlock).Text.Text; !strings.Contains(r.Text, want) || !strings.Contains(text, want) {
+	if text := r.Blocks[1].(*slack.SectionBlock).Text.Text; !strings.Contains(r.Text, want) ||
+		!strings.Contains(text, want) {
 		t.Errorf("%s\n%s", r.Text, text)
 	}
 }
@@ -182,7 +206,8 @@ func TestWhoseLink(t *testing.T) {
 			h.State = state
 			h.NextStep = "Somebody can fix it."
 			text := everything(t, statusReply(turn, h, viewer{standing: is}, false))
-			own, everybodys := strings.Count(text, "/slack/install?"), strings.Contains(text, "/slack/install|Open the install page>")
+			own, everybodys := strings.Count(text, "/slack/install?"), strings.Contains(text, "/slack/install|Open the "+
+				"install page>")
 			if own > 1 || own == 1 != (is == keeper) || everybodys != (is != keeper && state == connection.ReconnectRequired) {
 				t.Errorf("%s, %v: %s", state, is, text)
 			}
@@ -191,18 +216,21 @@ func TestWhoseLink(t *testing.T) {
 	// Who asked for it once is not known to be still somebody who may act.
 	h.State = connection.Limited
 	for _, to := range []audience{public, direct, private} {
-		if text := everything(t, statusReply(turn, h, viewerOf(turn, ask{to: to}), false)); strings.Contains(text, "/slack/install?") {
+		if text := everything(t, statusReply(turn, h, viewerOf(turn, ask{to: to}), false)); strings.Contains(text,
+			"/slack/install?") {
 			t.Errorf("to %v: %s", to, text)
 		}
 	}
 	h.State = connection.ReconnectRequired
-	if text := everything(t, statusReply(turn, h, viewerOf(turn, ask{to: public}), false)); !strings.Contains(text, "/slack/install|Open the install page>") {
+	if text := everything(t, statusReply(turn, h, viewerOf(turn, ask{to: public}), false)); !strings.Contains(text,
+		"/slack/install|Open the install page>") {
 		t.Errorf("to everybody, when it is broken: %s", text)
 	}
 	h.State = connection.Limited
 	// Where admins can't be told from others there is a page for them all the same.
 	h.Missing = []connection.Scope{described("users:read")}
-	if text := everything(t, statusReply(turn, h, viewer{}, false)); !strings.Contains(text, "/slack/install|Open the install page>") {
+	if text := everything(t, statusReply(turn, h, viewer{}, false)); !strings.Contains(text,
+		"/slack/install|Open the install page>") {
 		t.Errorf("nobody can be told from others: %s", text)
 	}
 }
@@ -243,9 +271,11 @@ func TestPromises(t *testing.T) {
 					}
 				}
 			}
-			can := map[string]bool{"/connection": command, "in a direct message with me": direct && access != nil, "you mention me": mentions && access != nil}
+			can := map[string]bool{"/connection": command, "in a direct message with me": direct && access != nil,
+				"you mention me": mentions && access != nil}
 			promises("help", everything(t, listed(turn)), can)
-			promises("help on a word", everything(t, help(t.Context(), turn, ask{rest: []string{"check"}})), map[string]bool{"/connection": command})
+			promises("help on a word", everything(t, help(t.Context(), turn, ask{rest: []string{"check"}})),
+				map[string]bool{"/connection": command})
 			promises("a pointer", more(turn, "status", "to see more"), map[string]bool{
 				"Type /connection status": command, "to me in a direct message": !command && direct && access != nil})
 		}
@@ -260,8 +290,10 @@ func TestPromises(t *testing.T) {
 					t.Errorf("with %q the Home tab says %s", scopes, home)
 				}
 			}
-			for _, r := range []bot.Reply{{Blocks: blocks}, statusReply(turn, h, who, false), permissionsReply(turn, h, who.standing, connection.Change{})} {
-				if said := everything(t, r); !command && strings.Contains(strings.ReplaceAll(said, "the command /connection", ""), "/connection") {
+			for _, r := range []bot.Reply{{Blocks: blocks}, statusReply(turn, h, who, false),
+				permissionsReply(turn, h, who.standing, connection.Change{})} {
+				if said := everything(t, r); !command &&
+					strings.Contains(strings.ReplaceAll(said, "the command /connection", ""), "/connection") {
 					t.Errorf("with %q somebody is told to type a command that is gone: %s", scopes, said)
 				}
 			}
@@ -274,10 +306,14 @@ func TestDisconnectIsForKeepers(t *testing.T) {
 	elsewhere, removed := turnOf(t, "U1", historyStore{}), turnOf(t, "U1", historyStore{})
 	elsewhere.UserTeam, removed.Connection.State = "T9", connection.Removed
 	// There is no store behind these that could be asked to do it, and no access to open a window with.
-	says(t, "no access", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect", private), "no longer has access to Acme &lt;Corp&gt;", "*Remove App*")
-	says(t, "the word of old", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", private), "no longer has access")
-	says(t, "in a channel", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", public), "Type /connection disconnect.")
-	says(t, "another company", answer(ctx, elsewhere, "disconnect yes", private), "Only people in the workspace that installed this app can disconnect it.")
+	says(t, "no access", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect", private),
+		"no longer has access to Acme &lt;Corp&gt;", "*Remove App*")
+	says(t, "the word of old", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", private),
+		"no longer has access")
+	says(t, "in a channel", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", public),
+		"Type /connection disconnect.")
+	says(t, "another company", answer(ctx, elsewhere, "disconnect yes", private),
+		"Only people in the workspace that installed this app can disconnect it.")
 	says(t, "removed", answer(ctx, removed, "disconnect yes", private), "isn't connected to Acme", "nothing to disconnect")
 	sim := smallSlack(t)
 	client := installed(t, sim, slacksim.AcmeAdmin, slacksim.Choice{})
@@ -286,31 +322,42 @@ func TestDisconnectIsForKeepers(t *testing.T) {
 		admin.Slack, admin.UserTeam, admin.Connection.TeamID = client, slacksim.Acme, slacksim.Acme
 		says(t, "about "+about, goodbye(ctx, admin, about), "again since", "nothing was changed")
 	}
-	says(t, "submitted by somebody whom Slack can't be asked about", goodbye(ctx, turnOf(t, "U1", historyStore{}), ""), "Slack can't be asked who you are, because this app ")
+	says(t, "submitted by somebody whom Slack can't be asked about", goodbye(ctx, turnOf(t, "U1", historyStore{}), ""),
+		"Slack can't be asked who you are, because this app ")
 	says(t, "submitted after somebody else", goodbye(ctx, removed, ""), "isn't connected to Acme", "nothing to disconnect")
-	says(t, "submitted by another company", goodbye(ctx, elsewhere, ""), "Only people in the workspace that installed this app can disconnect it.")
+	says(t, "submitted by another company", goodbye(ctx, elsewhere, ""), "Only people in the workspace that installed "+
+		"this app can disconnect it.")
 }
 
 func TestDisconnectSaysWhatHappened(t *testing.T) {
-	o := outcome{app: "Switchboard", from: "Acme", command: "/connection", back: "https://bot.example.com/slack/install?connection=con_1", ref: "7F3K2QX"}
+	o := outcome{app: "Switchboard", from: "Acme", command: "/connection",
+		back: "https://bot.example.com/slack/install?connection=con_1", ref: "7F3K2QX"}
 	refused := slack.SlackErrorResponse{Err: "not_allowed"}
 	for _, test := range []struct {
 		name, said string
 		err        error
 		want       []string
 	}{
-		{"done", "ok", nil, []string{"Switchboard is disconnected from Acme. Slack removed the app, and its access is erased.", "<https://bot.example.com/slack/install?connection=con_1|the install page>"}},
+		{"done", "ok", nil, []string{"Switchboard is disconnected from Acme. Slack removed the app, and its access is " +
+			"erased.", "<https://bot.example.com/slack/install?connection=con_1|the install page>"}},
 		{"gone already", "account_inactive", nil, []string{"was gone from Slack already", "the install page"}},
 		{"no access", "", nil, []string{"none left to ask Slack with", "remove it on its page in Slack"}},
 		{"by hand", "", connection.ErrByHand, []string{"connected to Acme by hand", "*Remove App*"}},
 		{"not connected", "", connection.ErrNotConnected, []string{"nothing to disconnect"}},
-		{"renewing", "", errors.Join(connection.ErrRenewing, refused), []string{"couldn't renew its access", "It is still connected", "7F3K2QX"}},
-		{"too often", "ratelimited", slack.SlackErrorResponse{Err: "ratelimited"}, []string{"asked us to slow down", "It is still connected", "in a few minutes", "7F3K2QX"}},
+		{"renewing", "", errors.Join(connection.ErrRenewing, refused),
+			[]string{"couldn't renew its access", "It is still connected", "7F3K2QX"}},
+		{"too often", "ratelimited", slack.SlackErrorResponse{Err: "ratelimited"},
+			[]string{"asked us to slow down", "It is still connected", "in a few minutes", "7F3K2QX"}},
 		{"refused", "not_allowed", refused, []string{"it said `not_allowed`", "It is still connected", "7F3K2QX"}},
-		{"no answer", "", errors.Join(slackapi.ErrUnclear, context.DeadlineExceeded), []string{"we don't know whether", "/connection status in a minute", "7F3K2QX"}},
-		{"an answer that says neither", "internal_error", errors.Join(slackapi.ErrUnclear, slack.SlackErrorResponse{Err: "internal_error"}), []string{"we don't know whether", "7F3K2QX"}},
-		{"not asked", "", errors.New("find connection: down"), []string{"couldn't be disconnected from Acme just now, and Slack wasn't asked", "7F3K2QX"}},
-		{"our records failed", "ok", errors.New("erase access: down"), []string{"is gone from Acme", "couldn't erase", "7F3K2QX"}},
+		{"no answer", "", errors.Join(slackapi.ErrUnclear, context.DeadlineExceeded),
+			[]string{"we don't know whether", "/connection status in a minute", "7F3K2QX"}},
+		{"an answer that says neither", "internal_error",
+			errors.Join(slackapi.ErrUnclear, slack.SlackErrorResponse{Err: "internal_error"}),
+			[]string{"we don't know whether", "7F3K2QX"}},
+		{"not asked", "", errors.New("find connection: down"), []string{"couldn't be disconnected from Acme just now, and " +
+			"Slack wasn't asked", "7F3K2QX"}},
+		{"our records failed", "ok", errors.New("erase access: down"),
+			[]string{"is gone from Acme", "couldn't erase", "7F3K2QX"}},
 	} {
 		r := o.words(test.said, test.err)
 		says(t, test.name, r, test.want...)
@@ -324,11 +371,14 @@ func TestDisconnectSaysWhatHappened(t *testing.T) {
 func installed(t *testing.T, sim *slacksim.Sim, userID string, choice slacksim.Choice) *slack.Client {
 	t.Helper()
 	ctx := context.Background()
-	back, err := sim.Authorize(ctx, sim.URL()+"/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=https://bot.example.com/back&scope=chat:write,users:read", userID, choice)
+	back, err := sim.Authorize(ctx, sim.URL()+
+		"/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=https://bot.example.com/back&scope=chat:write,users:read",
+		userID, choice)
 	if err != nil {
 		t.Fatal(err)
 	}
-	granted, err := slack.GetOAuthV2ResponseContext(ctx, http.DefaultClient, "1.2", "client-secret", strings.Split(strings.SplitAfter(back, "code=")[1], "&")[0],
+	granted, err := slack.GetOAuthV2ResponseContext(ctx, http.DefaultClient, "1.2", "client-secret",
+		strings.Split(strings.SplitAfter(back, "code=")[1], "&")[0],
 		"https://bot.example.com/back", slack.OAuthOptionAPIURL(sim.URL()+"/api/"))
 	if err != nil {
 		t.Fatal(err)
@@ -338,7 +388,8 @@ func installed(t *testing.T, sim *slacksim.Sim, userID string, choice slacksim.C
 
 func smallSlack(t *testing.T) *slacksim.Sim {
 	t.Helper()
-	sim := slacksim.New(slacksim.Config{App: slacksim.App{ID: "A0SWITCH01", Name: "Switchboard", ClientID: "1.2", ClientSecret: "client-secret", SigningSecret: "signing-secret",
+	sim := slacksim.New(slacksim.Config{App: slacksim.App{ID: "A0SWITCH01", Name: "Switchboard", ClientID: "1.2",
+		ClientSecret: "client-secret", SigningSecret: "signing-secret",
 		RedirectURLs: []string{"https://bot.example.com/"}, MessagesTab: true, HomeTab: true, OrgReady: true}})
 	sim.AddSmallWorld()
 	if err := sim.Start("127.0.0.1:0"); err != nil {
@@ -362,11 +413,13 @@ func TestHistoryFitsSlack(t *testing.T) {
 	client := installed(t, sim, slacksim.AcmeAdmin, slacksim.Choice{})
 	var lines []connection.Change
 	for range historyLines {
-		lines = append(lines, connection.Change{At: noon, By: connection.Person("U" + strings.Repeat("A", 40)), What: connection.DidPermissions, Outcome: connection.OutcomeDone,
+		lines = append(lines, connection.Change{At: noon, By: connection.Person("U" + strings.Repeat("A", 40)),
+			What: connection.DidPermissions, Outcome: connection.OutcomeDone,
 			Reason: strings.Repeat("+"+strings.Repeat("&", 900)+" -"+strings.Repeat("<", 900)+" ", 20)})
 	}
 	r := history(context.Background(), turnOf(t, "U1", historyStore{lines: lines}), ask{to: private, is: keeper})
-	if _, _, err := client.PostMessageContext(context.Background(), slacksim.AcmeAdmin, slack.MsgOptionText(r.Text, false), slack.MsgOptionBlocks(r.Blocks...)); err != nil {
+	if _, _, err := client.PostMessageContext(context.Background(), slacksim.AcmeAdmin, slack.MsgOptionText(r.Text, false),
+		slack.MsgOptionBlocks(r.Blocks...)); err != nil {
 		t.Error(err)
 	}
 	blocks, err := json.Marshal(r.Blocks)
@@ -381,8 +434,10 @@ func TestHistoryFitsSlack(t *testing.T) {
 // In an organisation's connection an admin of one workspace is a member like others.
 func TestKeepersOfAnOrganisation(t *testing.T) {
 	sim := smallSlack(t)
-	sim.AddWorkspace(slacksim.Workspace{ID: "T0GRID0001", Name: "Grid One", Domain: "grid-one", EnterpriseID: "E0GRID0001", EnterpriseName: "Grid Inc"})
-	sim.AddUser(slacksim.User{ID: "U0GRIDORG1", TeamID: "T0GRID0001", Name: "oda", Admin: true, Owner: true, PrimaryOwner: true})
+	sim.AddWorkspace(slacksim.Workspace{ID: "T0GRID0001", Name: "Grid One", Domain: "grid-one", EnterpriseID: "E0GRID0001",
+		EnterpriseName: "Grid Inc"})
+	sim.AddUser(slacksim.User{ID: "U0GRIDORG1", TeamID: "T0GRID0001", Name: "oda", Admin: true, Owner: true,
+		PrimaryOwner: true})
 	sim.AddUser(slacksim.User{ID: "U0GRIDADM1", TeamID: "T0GRID0001", Name: "gia", Admin: true})
 	client := installed(t, sim, "U0GRIDADM1", slacksim.Choice{Org: true})
 	if err := sim.Admins.GrantTeam(context.Background(), "T0GRID0001"); err != nil {
@@ -408,13 +463,16 @@ func TestKeepersOfAnOrganisation(t *testing.T) {
 // Of an organisation's connection its own admins decide, and every answer says so.
 func TestOrganisationHasItsOwnWords(t *testing.T) {
 	turn := turnOf(t, "U9", historyStore{})
-	turn.Connection.Key, turn.Connection.EnterpriseName, turn.UserTeam = connection.Key{AppID: "A1", EnterpriseID: "E1"}, "Acme Group", "E1"
+	turn.Connection.Key, turn.Connection.EnterpriseName, turn.UserTeam = connection.Key{AppID: "A1", EnterpriseID: "E1"},
+		"Acme Group", "E1"
 	for _, state := range []connection.State{connection.Active, connection.ReconnectRequired, connection.Removed} {
 		turn.Connection.State = state
 		h := turn.Health()
 		r := bot.Reply{Blocks: homeBlocks(turn, h, viewer{audience: direct, standing: member}, nil, noon, "")}
-		all := everything(t, statusReply(turn, h, viewer{standing: keeper}, false)) + everything(t, r) + everything(t, refusal(turn, member, nil, "do that"))
-		for _, want := range []string{"*Organisation*", "all workspaces of the organisation", "or an admin of the organisation", "admins of the organisation can do that"} {
+		all := everything(t, statusReply(turn, h, viewer{standing: keeper}, false)) + everything(t, r) + everything(t,
+			refusal(turn, member, nil, "do that"))
+		for _, want := range []string{"*Organisation*", "all workspaces of the organisation",
+			"or an admin of the organisation", "admins of the organisation can do that"} {
 			if !strings.Contains(all, want) {
 				t.Errorf("%s: no %q in %s", state, want, all)
 			}

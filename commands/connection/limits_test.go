@@ -1,8 +1,8 @@
 package connection
 
-// Slack refuses a message that is one character too long, and the person then reads nothing. So everything the app can say is made
-// here from the functions that say it, over many states, people and hostile names, and held against Slack's rules twice: by the
-// numbers of Slack's pages, and by slacksim.
+// Slack refuses a message that is one character too long, and the person then reads nothing. So everything the app can
+// say is made here from the functions that say it, over many states, people and hostile names, and held against Slack's
+// rules twice: by the numbers of Slack's pages, and by slacksim.
 
 import (
 	"cmp"
@@ -50,7 +50,8 @@ func (r *rules) length(where string, v any, least, most int) string {
 
 var (
 	entity = regexp.MustCompile(`&(amp;|lt;|gt;)?`)
-	markup = regexp.MustCompile(`^(@[UW][A-Z0-9]+|#C[A-Z0-9]+|!date\^\d+\^[^|]+\|[^<>]+|(https?://|mailto:)[^|<> ]+(\|[^<>]+)?)$`)
+	markup = regexp.MustCompile(
+		`^(@[UW][A-Z0-9]+|#C[A-Z0-9]+|!date\^\d+\^[^|]+\|[^<>]+|(https?://|mailto:)[^|<> ]+(\|[^<>]+)?)$`)
 )
 
 // marked holds text against Slack's markup: every < is one of ours and is closed, every & is an escape.
@@ -189,7 +190,8 @@ func (r *rules) element(where string, v any, seen map[any]bool) {
 // ofMessage returns what is wrong with a message.
 func ofMessage(text string, blocks []slack.Block) []string {
 	var r rules
-	if r.length("text", text, 1, 4000); !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "?") && !strings.HasSuffix(text, "…") {
+	if r.length("text", text, 1, 4000); !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "?") &&
+		!strings.HasSuffix(text, "…") {
 		r.bad("text", "does not end as a sentence: %q", text)
 	}
 	r.marked("text", text)
@@ -265,18 +267,25 @@ func casts() []cast {
 	}
 	var fifty []connection.Change
 	for i := range 50 {
-		fifty = append(fifty, connection.Change{At: noon, By: connection.Person("U" + strings.Repeat("A", 40)), What: connection.DidPermissions, Outcome: connection.OutcomeDone,
+		fifty = append(fifty, connection.Change{At: noon, By: connection.Person("U" + strings.Repeat("A", 40)),
+			What: connection.DidPermissions, Outcome: connection.OutcomeDone,
 			Reason: strings.Repeat("+"+strings.Repeat("&", 900)+" -"+strings.Repeat("<", 900)+" ", 20)})
 		if i%3 == 0 {
 			fifty[i].What, fifty[i].Outcome = connection.DidDisconnect, connection.OutcomeFail
 		}
 	}
 	ordinary := theApp()
-	ordinary.Operator, ordinary.SupportURL, ordinary.PrivacyURL, ordinary.Version = "Acme IT", "mailto:it@example.com", "https://example.com/privacy", "v1.2.3"
+	ordinary.Operator, ordinary.SupportURL, ordinary.PrivacyURL, ordinary.Version = "Acme IT", "mailto:it@example.com",
+		"https://example.com/privacy", "v1.2.3"
 	return []cast{
-		{"ordinary", ordinary, "Acme Corp", "U0ACMEDANA", catalogue(), []connection.Change{{At: noon, By: connection.Person("U1"), What: connection.DidInstall, Outcome: connection.OutcomeDone}}, whole},
-		{"hostile", install.App{Name: "Switch <b> & board that is very long", Summary: hostile, DataKept: hostile, Operator: hostile, Version: hostile,
-			SupportURL: "https://help.example.com/?" + strings.Repeat("q=1&", 100), PrivacyURL: "https://example.com/" + strings.Repeat("p", 500)}, hostile, "U" + strings.Repeat("A", 40), sixty, fifty, whole},
+		{"ordinary", ordinary, "Acme Corp", "U0ACMEDANA", catalogue(),
+			[]connection.Change{{At: noon, By: connection.Person("U1"), What: connection.DidInstall,
+				Outcome: connection.OutcomeDone}}, whole},
+		{"hostile", install.App{Name: "Switch <b> & board that is very long", Summary: hostile, DataKept: hostile,
+			Operator: hostile, Version: hostile,
+			SupportURL: "https://help.example.com/?" + strings.Repeat("q=1&", 100),
+			PrivacyURL: "https://example.com/" + strings.Repeat("p", 500)}, hostile, "U" + strings.Repeat("A", 40), sixty, fifty,
+			whole},
 		{"empty", install.App{}, "", "", nil, nil, whole},
 	}
 }
@@ -292,7 +301,8 @@ func sayings(t *testing.T, c cast) (all []saying) {
 		all = append(all, saying{name: c.name + ": " + fmt.Sprintf(format, args...), view: v})
 	}
 	turnIn := func(byHand bool, state connection.State, org bool) turn {
-		cfg := install.Config{App: c.app, PublicURL: "https://bot.example.com", Scopes: c.scopes, Store: historyStore{lines: c.lines}}
+		cfg := install.Config{App: c.app, PublicURL: "https://bot.example.com", Scopes: c.scopes,
+			Store: historyStore{lines: c.lines}}
 		if byHand {
 			cfg.BotToken = "xoxb-not-a-token"
 		}
@@ -300,8 +310,10 @@ func sayings(t *testing.T, c cast) (all []saying) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn := connection.Connection{ID: "con_0123456789abcdef", Key: connection.Key{AppID: "A1", TeamID: "T1"}, TeamName: c.team, EnterpriseName: c.team, TeamURL: "https://acme.slack.com/",
-			InstalledBy: c.person, InstalledAt: noon, CreatedAt: noon, AuthorizedAt: noon.Add(time.Hour), AuthorizedBy: c.person, LastEventAt: noon, CheckedAt: noon, Installs: 3, State: state, StateSince: noon}
+		conn := connection.Connection{ID: "con_0123456789abcdef", Key: connection.Key{AppID: "A1", TeamID: "T1"},
+			TeamName: c.team, EnterpriseName: c.team, TeamURL: "https://acme.slack.com/", InstalledBy: c.person,
+			InstalledAt: noon, CreatedAt: noon, AuthorizedAt: noon.Add(time.Hour), AuthorizedBy: c.person, LastEventAt: noon,
+			CheckedAt: noon, Installs: 3, State: state, StateSince: noon}
 		conn.ExpiresAt, conn.FailingSince, conn.RenewAt, conn.Tries = noon, noon, noon, 3
 		if org {
 			conn.EnterpriseID, conn.TeamID = "E1", ""
@@ -309,7 +321,8 @@ func sayings(t *testing.T, c cast) (all []saying) {
 		if state == connection.NotConnected {
 			conn = connection.Connection{}
 		}
-		return turn{&bot.Turn{Install: bot.InstallationOf(in, conn.Key, conn), UserID: cmp.Or(c.person, "U9"), UserTeam: "T1", ChannelID: "C1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: conn}, c.command}
+		return turn{&bot.Turn{Install: bot.InstallationOf(in, conn.Key, conn), UserID: cmp.Or(c.person, "U9"), UserTeam: "T1",
+			ChannelID: "C1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: conn}, c.command}
 	}
 	places := []audience{private, direct, public}
 	people := []standing{unknown, stranger, guest, member, keeper}
@@ -318,14 +331,16 @@ func sayings(t *testing.T, c cast) (all []saying) {
 			if byHand && org {
 				continue // there is no such thing
 			}
-			for _, state := range []connection.State{connection.Active, connection.Limited, connection.Retrying, connection.ReconnectRequired, connection.Removed, connection.Paused, connection.NotConnected, connection.Unknown} {
+			for _, state := range []connection.State{connection.Active, connection.Limited, connection.Retrying,
+				connection.ReconnectRequired, connection.Removed, connection.Paused, connection.NotConnected, connection.Unknown} {
 				tn := turnIn(byHand, state, org)
 				h := tn.Health()
 				switch state {
 				case connection.Limited:
 					h.State = connection.Limited
 				case connection.Unknown:
-					h.State, h.Reason, h.LastKnown, h.Label = connection.Unknown, connection.ReasonSlackSilent, connection.Active, "Couldn't check"
+					h.State, h.Reason, h.LastKnown, h.Label = connection.Unknown, connection.ReasonSlackSilent, connection.Active,
+						"Couldn't check"
 				case connection.ReconnectRequired:
 					h.WorksUntil = noon
 				}
@@ -348,7 +363,8 @@ func sayings(t *testing.T, c cast) (all []saying) {
 						}
 					}
 					home := homeBlocks(tn, h, who, c.lines[:min(homeLines, len(c.lines))], noon, "Done.")
-					addView(slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: home}}, "home %s, %v", at, is)
+					addView(slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: home}}, "home %s, %v", at,
+						is)
 					if h.Found {
 						p := permissionsReply(tn, h, is, who.permissions)
 						add(p, "permissions %s, %v", at, is)
@@ -366,7 +382,8 @@ func sayings(t *testing.T, c cast) (all []saying) {
 							found, theirs[ch.ID] = append(found, ch), i%4 == 0
 						}
 						for _, missing := range [][]string{nil, {readsPublic}, {readsPublic, readsPrivate}} {
-							add(channelsReply(tn, is, found, theirs, n < 200, missing), "%d channels, without %v, %s, %v", n, missing, at, is)
+							add(channelsReply(tn, is, found, theirs, n < 200, missing), "%d channels, without %v, %s, %v", n, missing, at,
+								is)
 						}
 					}
 				}
@@ -386,9 +403,13 @@ func sayings(t *testing.T, c cast) (all []saying) {
 				add(written(t, func(client *slack.Client) error {
 					return told.Resolve(ctx, client, connection.Notice{At: noon, Reason: h.Reason}, h)
 				}), "resolved %s", at)
-				add(written(t, func(client *slack.Client) error { return told.Welcome(ctx, client, tn.Connection) }), "welcome %s", at)
 				add(written(t, func(client *slack.Client) error {
-					_, _, err := told.TellMissing(ctx, client, "U1", install.MissingScopes{Connection: tn.Connection, Scopes: c.scopes, GrantURL: "https://bot.example.com/slack/install?connection=con_1"})
+					return told.Welcome(ctx, client, tn.Connection)
+				}), "welcome %s", at)
+				add(written(t, func(client *slack.Client) error {
+					_, _, err := told.TellMissing(ctx, client, "U1",
+						install.MissingScopes{Connection: tn.Connection, Scopes: c.scopes,
+							GrantURL: "https://bot.example.com/slack/install?connection=con_1"})
 					return err
 				}), "missing %s", at)
 			}
@@ -398,13 +419,17 @@ func sayings(t *testing.T, c cast) (all []saying) {
 	add(history(ctx, tn, ask{is: keeper}), "history")
 	addView(window("x", history(ctx, tn, ask{is: keeper})), "history in a window")
 	add(support(ctx, tn, ask{}), "support")
-	for _, typed := range []string{"", "statsu", "frobnicate", "how is the weather over there", strings.Repeat("<!channel>", 400), strings.Repeat("x", 4000), "help disconnect", "help frobnicate", "help statsu"} {
+	for _, typed := range []string{"", "statsu", "frobnicate", "how is the weather over there",
+		strings.Repeat("<!channel>", 400), strings.Repeat("x", 4000), "help disconnect", "help frobnicate", "help statsu"} {
 		add(answer(ctx, tn, typed, direct), "typed %.40q", typed)
 	}
 	o := outcomeOf(tn)
-	codes := []string{"not_in_channel", "channel_not_found", "is_archived", "restricted_action", "ekm_access_denied", "org_login_required", "team_access_not_granted", "missing_scope", "messages_tab_disabled",
-		"expired_trigger_id", "ratelimited", "internal_error", "account_inactive", "token_revoked", "token_expired", "invalid_auth", "zombie_`<apocalypse>", strings.Repeat("x&", 2000)}
-	failures := []error{nil, connection.ErrByHand, connection.ErrNotConnected, connection.ErrRenewing, context.DeadlineExceeded, &slack.RateLimitedError{RetryAfter: time.Hour}}
+	codes := []string{"not_in_channel", "channel_not_found", "is_archived", "restricted_action", "ekm_access_denied",
+		"org_login_required", "team_access_not_granted", "missing_scope", "messages_tab_disabled", "expired_trigger_id",
+		"ratelimited", "internal_error", "account_inactive", "token_revoked", "token_expired", "invalid_auth",
+		"zombie_`<apocalypse>", strings.Repeat("x&", 2000)}
+	failures := []error{nil, connection.ErrByHand, connection.ErrNotConnected, connection.ErrRenewing,
+		context.DeadlineExceeded, &slack.RateLimitedError{RetryAfter: time.Hour}}
 	for _, code := range codes {
 		failures = append(failures, slack.SlackErrorResponse{Err: code})
 	}
@@ -448,7 +473,8 @@ func TestEverythingFitsSlack(t *testing.T) {
 				case slack.HomeTabViewRequest:
 					_, err = client.PublishViewContext(ctx, slack.PublishViewContextRequest{UserID: slacksim.AcmeAdmin, View: v})
 				case nil:
-					_, _, err = client.PostMessageContext(ctx, slacksim.AcmeAdmin, slack.MsgOptionText(s.reply.Text, false), slack.MsgOptionBlocks(s.reply.Blocks...))
+					_, _, err = client.PostMessageContext(ctx, slacksim.AcmeAdmin, slack.MsgOptionText(s.reply.Text, false),
+						slack.MsgOptionBlocks(s.reply.Blocks...))
 				}
 			}
 			if faults != nil || err != nil {
@@ -527,48 +553,66 @@ func TestRulesOfSlackAreKnown(t *testing.T) {
 		blocks []slack.Block
 		ours   bool // slacksim takes it: Slack does, too, and people would not like it
 	}{
-		"no text":             {"", many(1, slack.NewDividerBlock()), true},
-		"no sentence":         {"Working", nil, true},
-		"a long text":         {strings.Repeat("x", 4000) + ".", nil, true},
-		"an open tag":         {"<@U1.", nil, true},
-		"a bare &":            {"you & me.", nil, true},
-		"everybody's name":    {"<!channel>.", nil, true},
-		"51 blocks":           {"x.", many(51, slack.NewDividerBlock()), false},
-		"a long section":      {"x.", many(1, slack.NewSectionBlock(text(3001), nil, nil)), false},
-		"an empty section":    {"x.", many(1, slack.NewSectionBlock(text(0), nil, nil)), false},
-		"11 fields":           {"x.", many(1, slack.NewSectionBlock(nil, []*slack.TextBlockObject{text(1), text(1), text(1), text(1), text(1), text(1), text(1), text(1), text(1), text(1), text(1)}, nil)), false},
-		"a long field":        {"x.", many(1, slack.NewSectionBlock(nil, []*slack.TextBlockObject{text(2001)}, nil)), false},
-		"a long header":       {"x.", many(1, slack.NewHeaderBlock(words(151))), false},
-		"a marked header":     {"x.", many(1, slack.NewHeaderBlock(text(1))), false},
-		"a long button":       {"x.", button(func(b *slack.ButtonBlockElement) { b.Text = words(76) }), false},
-		"a long value":        {"x.", button(func(b *slack.ButtonBlockElement) { b.Value = strings.Repeat("x", 2001) }), false},
-		"a long address":      {"x.", button(func(b *slack.ButtonBlockElement) { b.URL = "https://x/" + strings.Repeat("x", 3000) }), false},
-		"a long label":        {"x.", button(func(b *slack.ButtonBlockElement) { b.AccessibilityLabel = strings.Repeat("x", 76) }), false},
-		"an unknown style":    {"x.", button(func(b *slack.ButtonBlockElement) { b.Style = "loud" }), false},
-		"26 buttons":          {"x.", buttons(26, false), false},
-		"one id twice":        {"x.", buttons(2, true), false},
-		"one block twice":     {"x.", many(2, slack.NewActionBlock("b", slack.NewButtonBlockElement("a", "", words(1)))), false},
-		"11 in a context":     {"x.", many(1, slack.NewContextBlock("", text(1), text(1), text(1), text(1), text(1), text(1), text(1), text(1), text(1), text(1), text(1))), false},
-		"6 choices":           {"x.", many(1, slack.NewActionBlock("", slack.NewOverflowBlockElement("a", option(1), option(1), option(1), option(1), option(1), option(1)))), false},
-		"1 choice":            {"x.", many(1, slack.NewActionBlock("", slack.NewOverflowBlockElement("a", option(1)))), true},
-		"a long choice":       {"x.", many(1, slack.NewActionBlock("", slack.NewOverflowBlockElement("a", option(76), option(1)))), false},
-		"an image unspoken":   {"x.", many(1, slack.NewSectionBlock(text(1), nil, slack.NewAccessory(slack.NewImageBlockElement("https://x/y", "")))), false},
+		"no text":          {"", many(1, slack.NewDividerBlock()), true},
+		"no sentence":      {"Working", nil, true},
+		"a long text":      {strings.Repeat("x", 4000) + ".", nil, true},
+		"an open tag":      {"<@U1.", nil, true},
+		"a bare &":         {"you & me.", nil, true},
+		"everybody's name": {"<!channel>.", nil, true},
+		"51 blocks":        {"x.", many(51, slack.NewDividerBlock()), false},
+		"a long section":   {"x.", many(1, slack.NewSectionBlock(text(3001), nil, nil)), false},
+		"an empty section": {"x.", many(1, slack.NewSectionBlock(text(0), nil, nil)), false},
+		"11 fields": {"x.", many(1, slack.NewSectionBlock(nil,
+			[]*slack.TextBlockObject{text(1), text(1), text(1), text(1), text(1), text(1), text(1), text(1), text(1), text(1),
+				text(1)}, nil)), false},
+		"a long field":    {"x.", many(1, slack.NewSectionBlock(nil, []*slack.TextBlockObject{text(2001)}, nil)), false},
+		"a long header":   {"x.", many(1, slack.NewHeaderBlock(words(151))), false},
+		"a marked header": {"x.", many(1, slack.NewHeaderBlock(text(1))), false},
+		"a long button":   {"x.", button(func(b *slack.ButtonBlockElement) { b.Text = words(76) }), false},
+		"a long value": {"x.", button(func(b *slack.ButtonBlockElement) {
+			b.Value = strings.Repeat("x", 2001)
+		}), false},
+		"a long address": {"x.", button(func(b *slack.ButtonBlockElement) {
+			b.URL = "https://x/" + strings.Repeat("x", 3000)
+		}), false},
+		"a long label": {"x.", button(func(b *slack.ButtonBlockElement) {
+			b.AccessibilityLabel = strings.Repeat("x", 76)
+		}), false},
+		"an unknown style": {"x.", button(func(b *slack.ButtonBlockElement) { b.Style = "loud" }), false},
+		"26 buttons":       {"x.", buttons(26, false), false},
+		"one id twice":     {"x.", buttons(2, true), false},
+		"one block twice": {"x.", many(2, slack.NewActionBlock("b", slack.NewButtonBlockElement("a", "", words(1)))),
+			false},
+		"11 in a context": {"x.", many(1, slack.NewContextBlock("", text(1), text(1), text(1), text(1), text(1), text(1),
+			text(1), text(1), text(1), text(1), text(1))), false},
+		"6 choices": {"x.", many(1, slack.NewActionBlock("",
+			slack.NewOverflowBlockElement("a", option(1), option(1), option(1), option(1), option(1), option(1)))), false},
+		"1 choice": {"x.", many(1, slack.NewActionBlock("", slack.NewOverflowBlockElement("a", option(1)))), true},
+		"a long choice": {"x.", many(1, slack.NewActionBlock("",
+			slack.NewOverflowBlockElement("a", option(76), option(1)))), false},
+		"an image unspoken": {"x.", many(1, slack.NewSectionBlock(text(1), nil,
+			slack.NewAccessory(slack.NewImageBlockElement("https://x/y", "")))), false},
 		"all blocks together": {"x.", many(5, slack.NewSectionBlock(text(3000), nil, nil)), true},
 	} {
 		faults := ofMessage(test.text, test.blocks)
 		if len(faults) == 0 {
 			t.Errorf("%s: the rules of this test find nothing", name)
 		}
-		_, _, err := client.PostMessageContext(context.Background(), slacksim.AcmeAdmin, slack.MsgOptionText(cmp.Or(test.text, "x"), false), slack.MsgOptionBlocks(test.blocks...))
+		_, _, err := client.PostMessageContext(context.Background(), slacksim.AcmeAdmin,
+			slack.MsgOptionText(cmp.Or(test.text, "x"), false), slack.MsgOptionBlocks(test.blocks...))
 		if (err == nil) != test.ours {
 			t.Errorf("%s: slacksim says %v", name, err)
 		}
 	}
 	for name, v := range map[string]slack.ModalViewRequest{
-		"a long title":     {Type: slack.VTModal, Title: words(25), Blocks: slack.Blocks{BlockSet: many(1, slack.NewDividerBlock())}},
-		"a long button":    {Type: slack.VTModal, Title: words(1), Close: words(25), Blocks: slack.Blocks{BlockSet: many(1, slack.NewDividerBlock())}},
-		"101 blocks":       {Type: slack.VTModal, Title: words(1), Blocks: slack.Blocks{BlockSet: many(101, slack.NewDividerBlock())}},
-		"much to remember": {Type: slack.VTModal, Title: words(1), PrivateMetadata: strings.Repeat("x", 3001), Blocks: slack.Blocks{BlockSet: many(1, slack.NewDividerBlock())}},
+		"a long title": {Type: slack.VTModal, Title: words(25),
+			Blocks: slack.Blocks{BlockSet: many(1, slack.NewDividerBlock())}},
+		"a long button": {Type: slack.VTModal, Title: words(1), Close: words(25),
+			Blocks: slack.Blocks{BlockSet: many(1, slack.NewDividerBlock())}},
+		"101 blocks": {Type: slack.VTModal, Title: words(1),
+			Blocks: slack.Blocks{BlockSet: many(101, slack.NewDividerBlock())}},
+		"much to remember": {Type: slack.VTModal, Title: words(1), PrivateMetadata: strings.Repeat("x", 3001),
+			Blocks: slack.Blocks{BlockSet: many(1, slack.NewDividerBlock())}},
 	} {
 		if len(ofView(v)) == 0 {
 			t.Errorf("%s: the rules of this test find nothing", name)

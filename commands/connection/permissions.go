@@ -39,7 +39,8 @@ func permissions(ctx context.Context, t turn, a ask) bot.Reply {
 	return permissionsReply(t, h, is, lastPermissions(ctx, t))
 }
 
-// permissionsReply says it to a person of the workspace. last is the newest change of the permissions, zero: none known.
+// permissionsReply says it to a person of the workspace. last is the newest change of the permissions, zero: none
+// known.
 func permissionsReply(t turn, h install.Health, is standing, last connection.Change) bot.Reply {
 	app, team := t.app(), mrkdwn.Name(h.Connection.Place())
 	text := fmt.Sprintf("%s has all %d permissions it asks for in %s. Nothing to do.", app, h.Needed, team)

@@ -130,8 +130,8 @@ func (a ask) mayAct(ctx context.Context, t turn, doing string) (r bot.Reply, may
 	return refusal(t, is, err, doing), is == keeper
 }
 
-// refusal says why somebody may not do it; the zero Reply for those who may. err is why what they are could not be found
-// out.
+// refusal says why somebody may not do it; the zero Reply for those who may. err is why what they are could not be
+// found out.
 func refusal(t turn, is standing, err error, doing string) bot.Reply {
 	switch {
 	case is == keeper:

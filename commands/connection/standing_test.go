@@ -56,17 +56,22 @@ func TestStandingIn(t *testing.T) {
 		"nothing is said":              {alone, slack.User{}, true, stranger},
 		"joined an organisation since": {alone, slack.User{TeamID: "E1", Enterprise: in("E1", "T1")}, true, keeper},
 
-		"grid: member":                      {grid, slack.User{TeamID: "T1", Enterprise: in("E1", "T1")}, false, member},
-		"grid: admin":                       {grid, slack.User{TeamID: "T1", IsAdmin: true, Enterprise: in("E1", "T1")}, false, keeper},
-		"grid: admin, by the organisation":  {grid, slack.User{TeamID: "E1", IsAdmin: true, Enterprise: in("E1", "T1")}, false, keeper},
-		"grid: a sister's admin":            {grid, slack.User{TeamID: "T2", IsAdmin: true, Enterprise: in("E1", "T2")}, false, stranger},
-		"grid: a sister's installer":        {grid, slack.User{TeamID: "T2", Enterprise: in("E1", "T2")}, true, stranger},
-		"grid: the sister's admin, in both": {grid, slack.User{TeamID: "T2", IsAdmin: true, Enterprise: in("E1", "T1", "T2")}, false, member},
-		"grid: the installer, in both":      {grid, slack.User{TeamID: "T2", Enterprise: in("E1", "T1", "T2")}, true, keeper},
-		"grid: org admin":                   {grid, slack.User{TeamID: "T1", Enterprise: orgAdmin}, false, keeper},
-		"grid: org admin, not in it":        {grid, slack.User{TeamID: "T2", IsAdmin: true, Enterprise: elsewhereOrgAdmin}, false, stranger},
-		"grid: admin of another org":        {grid, slack.User{TeamID: "T1", Enterprise: otherOrgAdmin}, false, member},
-		"grid: guest":                       {grid, slack.User{TeamID: "T1", IsRestricted: true, Enterprise: orgAdmin}, true, guest},
+		"grid: member": {grid, slack.User{TeamID: "T1", Enterprise: in("E1", "T1")}, false, member},
+		"grid: admin": {grid, slack.User{TeamID: "T1", IsAdmin: true, Enterprise: in("E1", "T1")},
+			false, keeper},
+		"grid: admin, by the organisation": {grid, slack.User{TeamID: "E1", IsAdmin: true, Enterprise: in("E1", "T1")},
+			false, keeper},
+		"grid: a sister's admin": {grid, slack.User{TeamID: "T2", IsAdmin: true, Enterprise: in("E1", "T2")},
+			false, stranger},
+		"grid: a sister's installer": {grid, slack.User{TeamID: "T2", Enterprise: in("E1", "T2")}, true, stranger},
+		"grid: the sister's admin, in both": {grid, slack.User{TeamID: "T2", IsAdmin: true, Enterprise: in("E1", "T1", "T2")},
+			false, member},
+		"grid: the installer, in both": {grid, slack.User{TeamID: "T2", Enterprise: in("E1", "T1", "T2")}, true, keeper},
+		"grid: org admin":              {grid, slack.User{TeamID: "T1", Enterprise: orgAdmin}, false, keeper},
+		"grid: org admin, not in it": {grid, slack.User{TeamID: "T2", IsAdmin: true, Enterprise: elsewhereOrgAdmin}, false,
+			stranger},
+		"grid: admin of another org": {grid, slack.User{TeamID: "T1", Enterprise: otherOrgAdmin}, false, member},
+		"grid: guest":                {grid, slack.User{TeamID: "T1", IsRestricted: true, Enterprise: orgAdmin}, true, guest},
 
 		"org: member":           {org, slack.User{TeamID: "T1", Enterprise: in("E1", "T1")}, false, member},
 		"org: workspace admin":  {org, slack.User{TeamID: "T1", IsAdmin: true, Enterprise: in("E1", "T1")}, false, member},
@@ -89,17 +94,21 @@ func TestStandingIn(t *testing.T) {
 func TestSisterWorkspaceDecidesNothing(t *testing.T) {
 	const one, two, org = "T0GRID0001", "T0GRID0002", "E0GRID0001"
 	sim := smallSlack(t)
-	sim.AddWorkspace(slacksim.Workspace{ID: one, Name: "Grid One", Domain: "grid-one", EnterpriseID: org, EnterpriseName: "Grid Inc"})
-	sim.AddWorkspace(slacksim.Workspace{ID: two, Name: "Grid Two", Domain: "grid-two", EnterpriseID: org, EnterpriseName: "Grid Inc"})
+	sim.AddWorkspace(slacksim.Workspace{ID: one, Name: "Grid One", Domain: "grid-one", EnterpriseID: org,
+		EnterpriseName: "Grid Inc"})
+	sim.AddWorkspace(slacksim.Workspace{ID: two, Name: "Grid Two", Domain: "grid-two", EnterpriseID: org,
+		EnterpriseName: "Grid Inc"})
 	sim.AddUser(slacksim.User{ID: "U0GRIDORG1", TeamID: two, Name: "oda", Admin: true, OrgAdmin: true})
 	sim.AddUser(slacksim.User{ID: "U0GRIDONE1", TeamID: one, Name: "one", Admin: true})
 	sim.AddUser(slacksim.User{ID: "U0GRIDTWO1", TeamID: two, Name: "two", Admin: true})
 	sim.AddUser(slacksim.User{ID: "U0GRIDTWO2", TeamID: two, Name: "too", Admin: true, AlsoIn: []string{one}})
 	client := installed(t, sim, "U0GRIDONE1", slacksim.Choice{})
-	for user, want := range map[string]standing{"U0GRIDONE1": keeper, "U0GRIDTWO1": stranger, "U0GRIDTWO2": member, "U0GRIDORG1": stranger} {
+	for user, want := range map[string]standing{"U0GRIDONE1": keeper, "U0GRIDTWO1": stranger, "U0GRIDTWO2": member,
+		"U0GRIDORG1": stranger} {
 		for _, named := range []string{"", org, one, two} {
 			turn := turnOf(t, user, historyStore{})
-			turn.Slack, turn.UserTeam, turn.Connection.Key = client, named, connection.Key{AppID: "A1", EnterpriseID: org, TeamID: one}
+			turn.Slack, turn.UserTeam, turn.Connection.Key = client, named,
+				connection.Key{AppID: "A1", EnterpriseID: org, TeamID: one}
 			if is, err := standingOf(context.Background(), turn); is != want || err != nil {
 				t.Errorf("%s, placed in %q: %v %v, want %v", user, named, is, err, want)
 			}
@@ -148,13 +157,15 @@ func TestInstallerWhoIsAGuestActsOnNothing(t *testing.T) {
 	}
 	pressed := func(action string, value ...string) {
 		t.Helper()
-		if ack, err := s.sim.Press(ctx, leon, general, buttons.TS, action, value...); err != nil || ack.Status != http.StatusOK {
+		if ack, err := s.sim.Press(ctx, leon, general, buttons.TS, action, value...); err != nil ||
+			ack.Status != http.StatusOK {
 			t.Fatalf("press %s: %v %d", action, err, ack.Status)
 		}
 		before := len(s.sim.Messages(general, leon))
 		s.wait("the refusal of "+action, func() bool {
 			m, shown := s.last(general, leon)
-			return m.TS != buttons.TS && strings.Contains(shown, "Guests can't do that") && len(s.sim.Messages(general, leon)) >= before
+			return m.TS != buttons.TS && strings.Contains(shown, "Guests can't do that") &&
+				len(s.sim.Messages(general, leon)) >= before
 		})
 		if ack, err := s.sim.PressHome(ctx, leon, action, value...); err != nil || ack.Status != http.StatusOK {
 			t.Fatalf("press %s at home: %v %d", action, err, ack.Status)
@@ -192,10 +203,13 @@ func TestNobodyActsUnasked(t *testing.T) {
 		fault slacksim.Fault
 		says  string
 	}{
-		{"without permission", slacksim.Fault{Method: "users.info", Error: "missing_scope"}, "Slack couldn't be asked whether you may "},
-		{"knows no such person", slacksim.Fault{Method: "users.info", Error: "user_not_found"}, "Only people in the workspace that installed this app can "},
+		{"without permission", slacksim.Fault{Method: "users.info", Error: "missing_scope"},
+			"Slack couldn't be asked whether you may "},
+		{"knows no such person", slacksim.Fault{Method: "users.info", Error: "user_not_found"},
+			"Only people in the workspace that installed this app can "},
 		{"in trouble", slacksim.Fault{Method: "users.info", Status: 500}, "We couldn't ask Slack whether you may do that."},
-		{"limited", slacksim.Fault{Method: "users.info", RetryAfter: 30}, "We couldn't ask Slack whether you may do that."}, // for half a minute from here on
+		// for half a minute from here on
+		{"limited", slacksim.Fault{Method: "users.info", RetryAfter: 30}, "We couldn't ask Slack whether you may do that."},
 	} {
 		end := s.sim.Inject(test.fault)
 		for _, w := range []string{"history", "test", "disconnect"} {
@@ -214,7 +228,9 @@ func TestStatusSaysThatEventsAreHeldBack(t *testing.T) {
 	s := play(t, storagetest.SQLite(t))
 	has(t, "before", s.command(mia, "status"), "!holding back")
 	minute := time.Now().Truncate(time.Minute)
-	body := fmt.Sprintf(`{"token":"x","type":"app_rate_limited","api_app_id":"A0SWITCH01","team_id":%q,"minute_rate_limited":%d}`, slacksim.Acme, minute.Unix())
+	body := fmt.Sprintf(
+		`{"token":"x","type":"app_rate_limited","api_app_id":"A0SWITCH01","team_id":%q,"minute_rate_limited":%d}`,
+		slacksim.Acme, minute.Unix())
 	if ack := s.sim.Sender.Deliver(context.Background(), slacksim.Raw{Body: []byte(body)}); ack.Status != http.StatusOK {
 		t.Fatalf("%+v", ack)
 	}
@@ -227,7 +243,8 @@ func TestStatusSaysThatEventsAreHeldBack(t *testing.T) {
 			t.Fatal("it is never written down")
 		}
 	}
-	want := "Slack has been holding back events from this workspace since " + mrkdwn.Time(minute) + " (last heard " + mrkdwn.Time(minute) + ")"
+	want := "Slack has been holding back events from this workspace since " + mrkdwn.Time(minute) + " (last heard " +
+		mrkdwn.Time(minute) + ")"
 	has(t, "a member", s.command(mia, "status"), "Working", "not everything reaches it", "!Nothing to do", want)
 	has(t, "the installer", s.command(leon, "check"), want)
 	has(t, "the Home tab", s.home(mia), want)

@@ -197,7 +197,8 @@ func sentence(t turn, h install.Health, who viewer) string {
 			lacks = mrkdwn.Escape(mrkdwn.Clip(h.Connection.Without("It", h.Missing), maxSentence))
 		}
 	}
-	for _, line := range []string{mrkdwn.Escape(h.ReasonText), strings.TrimSpace(heldBack(h)), known(h), lacks, wayOut(t, h, who)} {
+	for _, line := range []string{mrkdwn.Escape(h.ReasonText), strings.TrimSpace(heldBack(h)), known(h), lacks,
+		wayOut(t, h, who)} {
 		if line != "" {
 			text += "\n" + line
 		}

@@ -1,7 +1,7 @@
 package connection
 
-// Conversations as people have them: every word, by each kind of person, typed, written and pressed, with the whole bot between
-// slacksim and a database.
+// Conversations as people have them: every word, by each kind of person, typed, written and pressed, with the whole bot
+// between slacksim and a database.
 
 import (
 	"cmp"
@@ -70,8 +70,8 @@ type scene struct {
 	silent bool          // Slack answers nothing in this scene
 }
 
-// play sets the scene. untick are permissions that Leon does not allow. The app is in #general, in a private channel, and in one
-// shared with another company.
+// play sets the scene. untick are permissions that Leon does not allow. The app is in #general, in a private channel,
+// and in one shared with another company.
 func play(t *testing.T, database string, untick ...string) *scene {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -90,21 +90,27 @@ func play(t *testing.T, database string, untick ...string) *scene {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sim := slacksim.New(slacksim.Config{App: slacksim.App{ID: "A0SWITCH01", Name: "Switchboard", ClientID: "1.2", ClientSecret: "client-secret", SigningSecret: "signing-secret",
-		RedirectURLs: []string{"https://bot.example.com/"}, Events: m.Settings.EventSubscriptions.BotEvents, HomeTab: true, MessagesTab: true}})
+	sim := slacksim.New(slacksim.Config{App: slacksim.App{ID: "A0SWITCH01", Name: "Switchboard", ClientID: "1.2",
+		ClientSecret: "client-secret", SigningSecret: "signing-secret",
+		RedirectURLs: []string{"https://bot.example.com/"}, Events: m.Settings.EventSubscriptions.BotEvents, HomeTab: true,
+		MessagesTab: true}})
 	sim.AddSmallWorld()
 	sim.AddUser(slacksim.User{ID: mia, TeamID: slacksim.Acme, Name: "mia", RealName: "Mia Member"})
 	sim.AddUser(slacksim.User{ID: gus, TeamID: slacksim.Acme, Name: "gus", RealName: "Gus Guest", Guest: true})
-	sim.AddChannel(slacksim.Channel{ID: general, TeamID: slacksim.Acme, Name: "general", Members: []string{leon, dana, mia, gus}})
-	sim.AddChannel(slacksim.Channel{ID: secret, TeamID: slacksim.Acme, Name: "secret-plans", Private: true, Members: []string{leon}})
-	sim.AddChannel(slacksim.Channel{ID: together, TeamID: slacksim.Acme, Name: "acme-birch", Members: []string{leon, ivy}, SharedWith: []string{slacksim.Birch}})
+	sim.AddChannel(slacksim.Channel{ID: general, TeamID: slacksim.Acme, Name: "general",
+		Members: []string{leon, dana, mia, gus}})
+	sim.AddChannel(slacksim.Channel{ID: secret, TeamID: slacksim.Acme, Name: "secret-plans", Private: true,
+		Members: []string{leon}})
+	sim.AddChannel(slacksim.Channel{ID: together, TeamID: slacksim.Acme, Name: "acme-birch", Members: []string{leon, ivy},
+		SharedWith: []string{slacksim.Birch}})
 	if err := sim.Start("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
 	app := theApp()
 	app.Operator, app.SupportURL = "Acme IT", "mailto:it@example.com"
 	s := &scene{t: t, sim: sim, db: db, store: &failing{Store: db}}
-	s.in, err = install.New(install.Config{App: app, ClientID: "1.2", ClientSecret: "client-secret", SlackURL: sim.URL(), PublicURL: "https://bot.example.com", Scopes: catalogue(), Store: s.store})
+	s.in, err = install.New(install.Config{App: app, ClientID: "1.2", ClientSecret: "client-secret", SlackURL: sim.URL(),
+		PublicURL: "https://bot.example.com", Scopes: catalogue(), Store: s.store})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +119,8 @@ func play(t *testing.T, database string, untick ...string) *scene {
 		t.Fatal(err)
 	}
 	inbox.Start()
-	b, err := bot.New(bot.Config{Install: s.in, Handlers: whole.Handlers(), Inbox: inbox, SigningSecrets: []connection.Secret{"signing-secret"}})
+	b, err := bot.New(bot.Config{Install: s.in, Handlers: whole.Handlers(), Inbox: inbox,
+		SigningSecrets: []connection.Secret{"signing-secret"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,11 +176,14 @@ func (s *scene) install(userID string, untick ...string) {
 	s.t.Helper()
 	ctx := context.Background()
 	scopes := strings.Join(connection.ScopeNames(catalogue()), ",")
-	back, err := s.sim.Authorize(ctx, s.sim.URL()+"/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=https://bot.example.com/slack/oauth_redirect&scope="+scopes, userID, slacksim.Choice{Untick: untick})
+	back, err := s.sim.Authorize(ctx, s.sim.URL()+
+		"/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=https://bot.example.com/slack/oauth_redirect&scope="+scopes,
+		userID, slacksim.Choice{Untick: untick})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	granted, err := slack.GetOAuthV2ResponseContext(ctx, s.in.Slack().HTTP, "1.2", "client-secret", strings.Split(strings.SplitAfter(back, "code=")[1], "&")[0],
+	granted, err := slack.GetOAuthV2ResponseContext(ctx, s.in.Slack().HTTP, "1.2", "client-secret",
+		strings.Split(strings.SplitAfter(back, "code=")[1], "&")[0],
 		"https://bot.example.com/slack/oauth_redirect", slack.OAuthOptionAPIURL(s.sim.URL()+"/api/"))
 	if err != nil {
 		s.t.Fatal(err)
@@ -181,8 +191,11 @@ func (s *scene) install(userID string, untick ...string) {
 	s.key = connection.Key{AppID: granted.AppID, TeamID: granted.Team.ID}
 	s.client = slack.New(granted.AccessToken, slack.OptionAPIURL(s.sim.URL()+"/api/"))
 	now := time.Now()
-	if _, _, err := s.db.Put(ctx, connection.Connection{Key: s.key, TokenPair: connection.TokenPair{Token: connection.Secret(granted.AccessToken)}, TeamName: "Acme Corp", BotUserID: granted.BotUserID,
-		Scopes: connection.SplitScopes(granted.Scope), State: connection.Active, StateSince: now, InstalledBy: userID, InstalledAt: now, AuthorizedBy: userID, AuthorizedAt: now, CheckedAt: now}); err != nil {
+	if _, _, err := s.db.Put(ctx, connection.Connection{Key: s.key,
+		TokenPair: connection.TokenPair{Token: connection.Secret(granted.AccessToken)}, TeamName: "Acme Corp",
+		BotUserID: granted.BotUserID, Scopes: connection.SplitScopes(granted.Scope), State: connection.Active,
+		StateSince: now, InstalledBy: userID, InstalledAt: now, AuthorizedBy: userID, AuthorizedAt: now,
+		CheckedAt: now}); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -209,11 +222,12 @@ func (s *scene) last(channel, user string) (slacksim.Message, string) {
 
 // read is text and blocks without JSON's escapes.
 func read(text string, blocks []byte) string {
-	return text + "\n" + strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&", `\n`, "\n", `\"`, `"`).Replace(string(blocks))
+	return text + "\n" + strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&", `\n`, "\n", `\"`, `"`).
+		Replace(string(blocks))
 }
 
-// command types /connection and returns what the person reads in the end. An answer that comes late, or breaks Slack's rules,
-// fails the test.
+// command types /connection and returns what the person reads in the end. An answer that comes late, or breaks Slack's
+// rules, fails the test.
 func (s *scene) command(user, text string) string {
 	s.t.Helper()
 	reply, err := s.sim.Command(context.Background(), user, general, strings.TrimSpace("/connection "+text))
@@ -276,7 +290,8 @@ func (s *scene) connection() connection.Connection {
 func has(t *testing.T, name, shown string, want ...string) {
 	t.Helper()
 	for _, w := range want {
-		if not, found := strings.CutPrefix(w, "!"); found && strings.Contains(shown, not) || !found && !strings.Contains(shown, w) {
+		if not, found := strings.CutPrefix(w, "!"); found && strings.Contains(shown, not) || !found &&
+			!strings.Contains(shown, w) {
 			t.Errorf("%s: %q in\n%s", name, w, shown)
 		}
 	}
@@ -292,23 +307,40 @@ func TestWhoIsToldWhat(t *testing.T) {
 	t.Parallel()
 	s := play(t, storagetest.SQLite(t))
 	facts := []string{"Working", "Connected by", "8 of 8 allowed"}
-	keeps := append([]string{"Check again", "Review permissions", "Send a test message", "Disconnect…", "Access renewal", "Data kept"}, facts...)
+	keeps := append([]string{"Check again", "Review permissions", "Send a test message", "Disconnect…", "Access renewal",
+		"Data kept"}, facts...)
 	for _, test := range []struct {
 		typed                      string
 		installer, member, visitor []string // the installer's is an admin's, too
 	}{
-		{"", keeps, append([]string{`!"type":"button"`, "!Access renewal"}, facts...), []string{"Working", "!Connected by", "!Acme"}},
+		{"", keeps, append([]string{`!"type":"button"`, "!Access renewal"}, facts...),
+			[]string{"Working", "!Connected by", "!Acme"}},
 		{"status", keeps, append([]string{`!"type":"button"`}, facts...), []string{"Working", "!Connected by", "!Acme"}},
-		{"status verbose", keeps, append([]string{`!"type":"button"`, "Access renewal", "One connection", "Data kept"}, facts...), []string{"Working", "!Connected by", "!Acme"}},
-		{"permissions", []string{"has all 8 permissions", "*Send messages* (required): To answer you."}, []string{"has all 8 permissions", `!"type":"button"`}, []string{"Working", "!permissions"}},
-		{"channels", []string{"Switchboard is in 3 channels.", "*Public channels:* 2: #acme-birch, #general", "*Private channels:* 1", "`/invite @Switchboard`"},
-			[]string{"#general", "*Private channels:* 1. You only see the names of those you're in.", "!in..", "!secret-plans"}, []string{"Only members of the workspace can see that.", "!#"}},
-		{"history", []string{"newest first.", "Installed, by <@" + leon + ">."}, []string{notTheirs + " see its history.", "!Installed"}, []string{notGuests + " see its history. Ask <@" + leon + ">, who installed it, or a workspace admin.", "!Installed"}},
-		{"reconnect", []string{"is connected to Acme Corp. You don't have to do anything", "It stays the same connection, with its history.", "It works once and expires in an hour.", "!settings", "https://bot.example.com/slack/install"}, []string{notTheirs + " reconnect it.", "!https"}, []string{notGuests + " reconnect it.", "!https"}},
-		{"support", []string{"is run by Acme IT.", "mailto:it@example.com?subject=Reference%20", "Connection: con_", "State: active", "!xox"}, []string{"is run by Acme IT.", "Reference: ", "Connection: con_"}, []string{"is run by Acme IT.", "Reference: ", "!con_", "!Acme Corp"}},
-		{"help", []string{"Here is what you can ask Switchboard.", "`/connection channels`"}, []string{"`/connection disconnect`"}, []string{"Here is what you can ask Switchboard."}},
-		{"help disconnect", []string{"/connection disconnect: removes it from Slack", "nothing happens before you press its button"}, []string{"A window lists what will happen"}, nil},
-		{"statsu", []string{"I don't know “statsu”. Did you mean `status`? Try `status`"}, []string{"Did you mean `status`?"}, nil},
+		{"status verbose", keeps, append([]string{`!"type":"button"`, "Access renewal", "One connection", "Data kept"},
+			facts...), []string{"Working", "!Connected by", "!Acme"}},
+		{"permissions", []string{"has all 8 permissions", "*Send messages* (required): To answer you."},
+			[]string{"has all 8 permissions", `!"type":"button"`}, []string{"Working", "!permissions"}},
+		{"channels", []string{"Switchboard is in 3 channels.", "*Public channels:* 2: #acme-birch, #general",
+			"*Private channels:* 1", "`/invite @Switchboard`"},
+			[]string{"#general", "*Private channels:* 1. You only see the names of those you're in.", "!in..", "!secret-plans"},
+			[]string{"Only members of the workspace can see that.", "!#"}},
+		{"history", []string{"newest first.", "Installed, by <@" + leon + ">."},
+			[]string{notTheirs + " see its history.", "!Installed"},
+			[]string{notGuests + " see its history. Ask <@" + leon + ">, who installed it, or a workspace admin.",
+				"!Installed"}},
+		{"reconnect", []string{"is connected to Acme Corp. You don't have to do anything",
+			"It stays the same connection, with its history.", "It works once and expires in an hour.", "!settings",
+			"https://bot.example.com/slack/install"}, []string{notTheirs + " reconnect it.", "!https"},
+			[]string{notGuests + " reconnect it.", "!https"}},
+		{"support", []string{"is run by Acme IT.", "mailto:it@example.com?subject=Reference%20", "Connection: con_",
+			"State: active", "!xox"}, []string{"is run by Acme IT.", "Reference: ", "Connection: con_"},
+			[]string{"is run by Acme IT.", "Reference: ", "!con_", "!Acme Corp"}},
+		{"help", []string{"Here is what you can ask Switchboard.", "`/connection channels`"},
+			[]string{"`/connection disconnect`"}, []string{"Here is what you can ask Switchboard."}},
+		{"help disconnect", []string{"/connection disconnect: removes it from Slack",
+			"nothing happens before you press its button"}, []string{"A window lists what will happen"}, nil},
+		{"statsu", []string{"I don't know “statsu”. Did you mean `status`? Try `status`"}, []string{"Did you mean `status`?"},
+			nil},
 		{"hlep", []string{"Did you mean `help`?"}, nil, nil},
 		{"premissions", []string{"Did you mean `permissions`?"}, nil, nil},
 		{"discconect", []string{"Did you mean `disconnect`?", "!window"}, nil, nil},
@@ -316,7 +348,8 @@ func TestWhoIsToldWhat(t *testing.T) {
 		{"frobnicate", []string{"I don't know “frobnicate”. Try `status`", "!Did you mean"}, nil, nil},
 		{"how is the weather today", []string{"I don't understand that. Try `status`"}, nil, nil},
 	} {
-		for who, want := range map[string][]string{leon: test.installer, dana: test.installer, mia: test.member, gus: test.visitor} {
+		for who, want := range map[string][]string{leon: test.installer, dana: test.installer, mia: test.member,
+			gus: test.visitor} {
 			if want == nil {
 				continue
 			}
@@ -328,8 +361,10 @@ func TestWhoIsToldWhat(t *testing.T) {
 		}
 	}
 	// Of private channels everybody reads the names of those they are in, whatever else they may do.
-	has(t, "the installer, who is in it", s.command(leon, "channels"), "*Private channels:* 1: #secret-plans", "!You only see the names")
-	has(t, "an admin, who is not", s.command(dana, "channels"), "*Private channels:* 1. You only see the names", "!secret-plans")
+	has(t, "the installer, who is in it", s.command(leon, "channels"), "*Private channels:* 1: #secret-plans",
+		"!You only see the names")
+	has(t, "an admin, who is not", s.command(dana, "channels"), "*Private channels:* 1. You only see the names",
+		"!secret-plans")
 	end := s.sim.Inject(slacksim.Fault{Method: "users.conversations", Error: "user_not_found", Times: 2})
 	if shown := s.command(leon, "channels"); strings.Contains(shown, "secret-plans") {
 		t.Errorf("where Slack doesn't say what he is in: %s", shown)
@@ -345,8 +380,10 @@ func TestWhoIsToldWhat(t *testing.T) {
 		}
 		return n
 	}
-	has(t, "leon types test", s.command(leon, "test"), "The test message is in your direct messages with Switchboard, under *Messages*.")
-	has(t, "dana types test", s.command(dana, "test"), "The test message is in your direct messages with Switchboard, under *Messages*.")
+	has(t, "leon types test", s.command(leon, "test"), "The test message is in your direct messages with Switchboard, "+
+		"under *Messages*.")
+	has(t, "dana types test", s.command(dana, "test"), "The test message is in your direct messages with Switchboard, "+
+		"under *Messages*.")
 	has(t, "mia types test", s.command(mia, "test"), notTheirs)
 	has(t, "gus types test", s.command(gus, "test"), notGuests)
 	_, shown := s.write(leon, "test")
@@ -369,7 +406,8 @@ func TestOutsidersGetNothing(t *testing.T) {
 	ctx := context.Background()
 	in, _ := s.sim.Installed(slacksim.Acme)
 	reveals := regexp.MustCompile(`Acme Corp|con_[0-9a-z]|secret-plans|` + leon + `|bot\.example\.com`)
-	for _, w := range append([]string{"", "statsu", "disconnect yes"}, strings.Split(strings.Trim(usage(), "[]"), " | ")...) {
+	for _, w := range append([]string{"", "statsu", "disconnect yes"},
+		strings.Split(strings.Trim(usage(), "[]"), " | ")...) {
 		ts, err := s.sim.Say(ctx, ivy, together, "<@"+in.BotUserID+"> "+w)
 		if err != nil {
 			t.Fatal(err)
@@ -394,11 +432,13 @@ func TestOutsidersGetNothing(t *testing.T) {
 	for _, id := range ids {
 		elements = append(elements, slack.NewButtonBlockElement(id, "", mrkdwn.Plain(id, mrkdwn.MaxButton)))
 	}
-	_, ts, err := s.client.PostMessageContext(ctx, together, slack.MsgOptionText("Buttons.", false), slack.MsgOptionBlocks(slack.NewActionBlock("", append(elements, more)...)))
+	_, ts, err := s.client.PostMessageContext(ctx, together, slack.MsgOptionText("Buttons.", false),
+		slack.MsgOptionBlocks(slack.NewActionBlock("", append(elements, more)...)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused := regexp.MustCompile(`Only people at Acme Corp can use this button\.|Only people (of|in) the workspace .* can do that\.`)
+	refused := regexp.MustCompile(
+		`Only people at Acme Corp can use this button\.|Only people (of|in) the workspace .* can do that\.`)
 	press := func(id string, value ...string) {
 		t.Helper()
 		before := len(s.sim.Messages(together, ivy))
@@ -406,7 +446,8 @@ func TestOutsidersGetNothing(t *testing.T) {
 			t.Fatalf("%s: %v %d", id, err, ack.Status)
 		}
 		s.wait("the refusal of "+id, func() bool { return len(s.sim.Messages(together, ivy)) > before })
-		if _, shown := s.last(together, ivy); !refused.MatchString(shown) || reveals.MatchString(refused.ReplaceAllString(shown, "")) {
+		if _, shown := s.last(together, ivy); !refused.MatchString(shown) ||
+			reveals.MatchString(refused.ReplaceAllString(shown, "")) {
 			t.Errorf("%s %v: %s", id, value, shown)
 		}
 	}
@@ -417,7 +458,8 @@ func TestOutsidersGetNothing(t *testing.T) {
 	for _, o := range more.Options {
 		press(actionMore, o.Value)
 	}
-	if n := len(s.sim.Calls("views.open")) + len(s.sim.Calls("users.conversations")) + len(s.sim.Calls("users.info")); n != asked {
+	if n := len(s.sim.Calls("views.open")) + len(s.sim.Calls("users.conversations")) +
+		len(s.sim.Calls("users.info")); n != asked {
 		t.Errorf("Slack was asked %d times for a person of another company", n-asked)
 	}
 }
@@ -458,7 +500,8 @@ func TestDisconnectWindow(t *testing.T) {
 		"typed with the word of old": func(s *scene) { s.command(dana, "disconnect yes") },
 		"written": func(s *scene) {
 			_, shown := s.write(dana, "disconnect")
-			has(s.t, "written", shown, "To disconnect Switchboard from Acme Corp, press the button.", "nothing happens before you confirm")
+			has(s.t, "written", shown, "To disconnect Switchboard from Acme Corp, press the button.",
+				"nothing happens before you confirm")
 			press(s, s.sim.DM(dana), dana, actionDisconnect)
 		},
 		"the menu of a status": func(s *scene) {
@@ -477,7 +520,9 @@ func TestDisconnectWindow(t *testing.T) {
 			s := play(t, storagetest.SQLite(t))
 			open(s)
 			v := s.window(dana)
-			has(t, "the window", read(v.Title+v.Submit, v.Blocks), "Disconnect?", "Disconnect Switchboard", "This removes Switchboard from Acme Corp, for everybody.", "Its access and messages are erased immediately, everything else after 90 days.",
+			has(t, "the window", read(v.Title+v.Submit, v.Blocks), "Disconnect?", "Disconnect Switchboard",
+				"This removes Switchboard from Acme Corp, for everybody.", "Its access and messages are erased immediately, "+
+					"everything else after 90 days.",
 				"Other apps")
 			if strings.Contains(v.PrivateMetadata, "xox") || !strings.Contains(v.PrivateMetadata, s.connection().ID) {
 				t.Errorf("it remembers %s", v.PrivateMetadata)
@@ -494,8 +539,10 @@ func TestDisconnectWindow(t *testing.T) {
 				t.Fatalf("submit: %v %d after %v", err, ack.Status, ack.Took)
 			}
 			v = s.window(dana)
-			has(t, "the window at the end", read(v.Title, v.Blocks), "Switchboard is disconnected from Acme Corp. Slack removed the app, and its access is erased.", "To bring it back, open")
-			if c := s.connection(); c.State != connection.Removed || c.Reason != connection.ReasonDisconnected || c.Token != "" || v.Submit != "" {
+			has(t, "the window at the end", read(v.Title, v.Blocks), "Switchboard is disconnected from Acme Corp. Slack "+
+				"removed the app, and its access is erased.", "To bring it back, open")
+			if c := s.connection(); c.State != connection.Removed || c.Reason != connection.ReasonDisconnected ||
+				c.Token != "" || v.Submit != "" {
 				t.Errorf("%s %s, the window has %q", c.State, c.Reason, v.Submit)
 			}
 			if _, there := s.sim.Installed(slacksim.Acme); there {
@@ -507,14 +554,22 @@ func TestDisconnectWindow(t *testing.T) {
 		between func(s *scene)
 		says    string
 	}{
-		"no longer an admin": {func(s *scene) { s.sim.AddUser(slacksim.User{ID: dana, TeamID: slacksim.Acme, Name: "dana"}) }, notTheirs + " disconnect it."},
+		"no longer an admin": {func(s *scene) {
+			s.sim.AddUser(slacksim.User{ID: dana, TeamID: slacksim.Acme, Name: "dana"})
+		}, notTheirs + " disconnect it."},
 		"installed again meanwhile": {func(s *scene) { s.install(leon) },
 			"Switchboard was connected to Acme Corp again since this window was opened, so nothing was changed."},
-		"Slack refuses": {func(s *scene) { s.sim.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "must_revoke_access"}) },
+		"Slack refuses": {func(s *scene) {
+			s.sim.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "must_revoke_access"})
+		},
 			"it said `must_revoke_access`. It is still connected to Acme Corp."},
-		"Slack is silent":             {func(s *scene) { s.sim.Inject(slacksim.Fault{Method: "apps.uninstall", Hang: true}) }, "we don't know whether Switchboard was removed from Acme Corp"},
-		"Slack doesn't say who it is": {func(s *scene) { s.sim.Inject(slacksim.Fault{Method: "users.info", Hang: true}) }, "We couldn't ask Slack whether you may do that."},
-		"the database is down":        {func(s *scene) { s.store.how.Store(1) }, "We can't reach our own records right now."},
+		"Slack is silent": {func(s *scene) {
+			s.sim.Inject(slacksim.Fault{Method: "apps.uninstall", Hang: true})
+		}, "we don't know whether Switchboard was removed from Acme Corp"},
+		"Slack doesn't say who it is": {func(s *scene) {
+			s.sim.Inject(slacksim.Fault{Method: "users.info", Hang: true})
+		}, "We couldn't ask Slack whether you may do that."},
+		"the database is down": {func(s *scene) { s.store.how.Store(1) }, "We can't reach our own records right now."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -556,12 +611,15 @@ func TestHomeTab(t *testing.T) {
 	t.Parallel()
 	s := play(t, storagetest.SQLite(t))
 	ctx := context.Background()
-	all := []string{"✅ *Working* since <!date^", "Checked <!date^", "Reopen this tab to refresh.", "What it does here", "What it may do, and why", "*Send messages* (required)"}
+	all := []string{"✅ *Working* since <!date^", "Checked <!date^", "Reopen this tab to refresh.", "What it does here",
+		"What it may do, and why", "*Send messages* (required)"}
 	for who, want := range map[string][]string{
-		leon: append([]string{"For admins", "Check again", "Review permissions", "Disconnect…", "What happened last", "Installed, by <@" + leon + ">."}, all...),
+		leon: append([]string{"For admins", "Check again", "Review permissions", "Disconnect…", "What happened last",
+			"Installed, by <@" + leon + ">."}, all...),
 		dana: append([]string{"For admins", "Check again"}, all...),
-		mia:  append([]string{"ask <@" + leon + ">, who connected it, or a workspace admin", "Could you look at Switchboard in Acme Corp?", `!"type":"button"`, "!What happened last"}, all...),
-		gus:  {"Working", "!Acme", `!"type":"button"`, "!What it may do"},
+		mia: append([]string{"ask <@" + leon + ">, who connected it, or a workspace admin",
+			"Could you look at Switchboard in Acme Corp?", `!"type":"button"`, "!What happened last"}, all...),
+		gus: {"Working", "!Acme", `!"type":"button"`, "!What it may do"},
 	} {
 		has(t, who, s.home(who), want...)
 	}
@@ -587,7 +645,8 @@ func TestHomeTab(t *testing.T) {
 		s.wait("the tab after "+action, func() bool { now, _ := s.sim.Home(dana); return now.Hash != was.Hash })
 	}
 	now, _ := s.sim.Home(dana)
-	has(t, "after the test", read("", now.Blocks), "The test message is in your direct messages with Switchboard, under *Messages*.")
+	has(t, "after the test", read("", now.Blocks), "The test message is in your direct messages with Switchboard, under "+
+		"*Messages*.")
 	// Who is no admin any more learns it from the press.
 	s.sim.AddUser(slacksim.User{ID: dana, TeamID: slacksim.Acme, Name: "dana"})
 	has(t, "an admin no longer", read("", press(actionPermissions).Blocks), notTheirs+" do that.")
@@ -598,24 +657,34 @@ func TestWithoutOptionalPermissions(t *testing.T) {
 	t.Parallel()
 	s := play(t, storagetest.SQLite(t), readsPublic, readsPrivate, "users:read")
 	const page = "<https://bot.example.com/slack/install|Open the install page>"
-	has(t, "status", s.command(leon, "status"), "Working, some features off", "see public channels", "see private channels it is in", "see who is who", page)
+	has(t, "status", s.command(leon, "status"), "Working, some features off", "see public channels",
+		"see private channels it is in", "see who is who", page)
 	has(t, "permissions", s.command(leon, "permissions"), "has 5 of the 8 permissions", "*See who is who*", page)
-	has(t, "channels", s.command(leon, "channels"), "can't see which channels it is in", "It can't list the public channels it is in or list the private channels it is in: it doesn't have permission to see public channels or see private channels it is in.", "`/invite @Switchboard`")
+	has(t, "channels", s.command(leon, "channels"), "can't see which channels it is in", "It can't list the public "+
+		"channels it is in or list the private channels it is in: it doesn't have permission to see public channels or see "+
+		"private channels it is in.", "`/invite @Switchboard`")
 	// Nobody can be told from a guest, the installer neither.
 	for _, who := range []string{leon, dana} {
-		has(t, "the status of "+who, s.command(who, "status"), "some features off", "!Connected by", `!"type":"button"`, "!/slack/install?", page)
+		has(t, "the status of "+who, s.command(who, "status"), "some features off", "!Connected by", `!"type":"button"`,
+			"!/slack/install?", page)
 	}
 	has(t, "an admin's permissions", s.command(dana, "permissions"), "has 5 of the 8 permissions", `!"type":"button"`)
-	has(t, "the installer's history", s.command(leon, "history"), "Slack couldn't be asked whether you may see its history, so nothing was done.", "Allow it")
-	has(t, "an admin's history", s.command(dana, "history"), "Slack couldn't be asked whether you may see its history, so nothing was done. Switchboard can't show admins their buttons: it doesn't have permission to see who is who.", "Allow it")
+	has(t, "the installer's history", s.command(leon, "history"), "Slack couldn't be asked whether you may see its "+
+		"history, so nothing was done.", "Allow it")
+	has(t, "an admin's history", s.command(dana, "history"), "Slack couldn't be asked whether you may see its history, "+
+		"so nothing was done. Switchboard can't show admins their buttons: it doesn't have permission to see who is who.",
+		"Allow it")
 	has(t, "an admin's reconnect", s.command(dana, "reconnect"), "this is the link that everybody can have", page)
-	if home := s.home(dana); strings.Contains(home, `"type":"button"`) || !strings.Contains(home, "Not allowed: *See who is who*") {
+	if home := s.home(dana); strings.Contains(home, `"type":"button"`) ||
+		!strings.Contains(home, "Not allowed: *See who is who*") {
 		t.Errorf("the Home tab: %s", home)
 	}
 
 	s = play(t, storagetest.SQLite(t), readsPrivate)
-	has(t, "permissions", s.command(leon, "permissions"), `"action_id":"connection.grant"`, `"accessibility_label":"Allow Switchboard: See private channels it is in"`)
-	has(t, "public channels alone", s.command(leon, "channels"), "*Public channels:* 2: #acme-birch, #general", "!*Private channels:*", "it doesn't have permission to see private channels it is in.", "Allow it")
+	has(t, "permissions", s.command(leon, "permissions"), `"action_id":"connection.grant"`,
+		`"accessibility_label":"Allow Switchboard: See private channels it is in"`)
+	has(t, "public channels alone", s.command(leon, "channels"), "*Public channels:* 2: #acme-birch, #general",
+		"!*Private channels:*", "it doesn't have permission to see private channels it is in.", "Allow it")
 }
 
 // All pages are read, up to a bound that is said.
@@ -625,11 +694,13 @@ func TestChannelsOfMany(t *testing.T) {
 	in, _ := s.sim.Installed(slacksim.Acme)
 	add := func(from, to int) {
 		for i := from; i < to; i++ {
-			s.sim.AddChannel(slacksim.Channel{ID: fmt.Sprintf("C0MANY%05d", i), TeamID: slacksim.Acme, Name: fmt.Sprintf("many-%05d", i), Members: []string{leon, in.BotUserID}})
+			s.sim.AddChannel(slacksim.Channel{ID: fmt.Sprintf("C0MANY%05d", i), TeamID: slacksim.Acme,
+				Name: fmt.Sprintf("many-%05d", i), Members: []string{leon, in.BotUserID}})
 		}
 	}
 	add(0, 427)
-	has(t, "430", s.command(leon, "channels"), "Switchboard is in 430 channels.", "*Public channels:* 429: #acme-birch", "#many-00000", "and 389 more", "*Private channels:* 1: #secret-plans")
+	has(t, "430", s.command(leon, "channels"), "Switchboard is in 430 channels.", "*Public channels:* 429: #acme-birch",
+		"#many-00000", "and 389 more", "*Private channels:* 1: #secret-plans")
 	if n := len(s.sim.Calls("users.conversations")); n != 4 {
 		t.Errorf("%d calls for 430 channels and those of one person", n)
 	}
@@ -652,8 +723,11 @@ func TestWordsInTrouble(t *testing.T) {
 			if _, err := s.db.Sweep(context.Background(), time.Now().Add(time.Hour)); err != nil {
 				s.t.Fatal(err)
 			}
-		}, map[string]string{"status": "Not connected", "channels": "isn't connected here", "reconnect": "<https://bot.example.com/slack/install|Open the page for that>", "history": "because this app isn't connected here",
-			"permissions": "Not connected", "disconnect": "isn't connected to this workspace, so there is nothing to disconnect", "test": "because this app isn't connected here", "support": "State: not_connected"}},
+		}, map[string]string{"status": "Not connected", "channels": "isn't connected here",
+			"reconnect": "<https://bot.example.com/slack/install|Open the page for that>",
+			"history":   "because this app isn't connected here", "permissions": "Not connected",
+			"disconnect": "isn't connected to this workspace, so there is nothing to disconnect",
+			"test":       "because this app isn't connected here", "support": "State: not_connected"}},
 		"dead access": {func(s *scene) {
 			if _, err := s.db.Update(context.Background(), s.key, func(c *connection.Connection) error {
 				c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, time.Now())
@@ -661,9 +735,12 @@ func TestWordsInTrouble(t *testing.T) {
 			}); err != nil {
 				s.t.Fatal(err)
 			}
-		}, map[string]string{"status": "Its access was withdrawn in Slack.", "check": "Needs reconnecting", "channels": "because it needs reconnecting", "permissions": "permissions", "support": "Reason: token_revoked"}},
-		"the database is gone":   {func(s *scene) { s.store.how.Store(1) }, map[string]string{"*": "We can't reach our own records right now.", "help": "Here is what", "statsu": "I don't know", "support": "Reason: records_unavailable"}},
-		"the database is silent": {func(s *scene) { s.store.how.Store(2) }, map[string]string{"*": "We can't reach our own records right now.", "help": "Here is what", "statsu": "I don't know", "support": "Reason: records_unavailable"}},
+		}, map[string]string{"status": "Its access was withdrawn in Slack.", "check": "Needs reconnecting",
+			"channels": "because it needs reconnecting", "permissions": "permissions", "support": "Reason: token_revoked"}},
+		"the database is gone": {func(s *scene) { s.store.how.Store(1) }, map[string]string{"*": "We can't reach our own " +
+			"records right now.", "help": "Here is what", "statsu": "I don't know", "support": "Reason: records_unavailable"}},
+		"the database is silent": {func(s *scene) { s.store.how.Store(2) }, map[string]string{"*": "We can't reach our own " +
+			"records right now.", "help": "Here is what", "statsu": "I don't know", "support": "Reason: records_unavailable"}},
 		"Slack is silent": {func(s *scene) {
 			s.silent = true
 			s.sim.Inject(slacksim.Fault{Hang: true})
@@ -684,7 +761,8 @@ func TestWordsInTrouble(t *testing.T) {
 							t.Errorf("%s by %s: %v %d after %v", w, who, err, reply.Status, reply.Took)
 							return
 						}
-						if strings.Contains(reply.Text, "This takes longer than Slack lets me wait") || !sentence.MatchString(reply.Text) && len(s.sim.OpenViews(who)) == 0 {
+						if strings.Contains(reply.Text, "This takes longer than Slack lets me wait") ||
+							!sentence.MatchString(reply.Text) && len(s.sim.OpenViews(who)) == 0 {
 							t.Errorf("%s by %s: %q", w, who, reply.Text)
 						}
 						s.fits(w, reply.Message)
@@ -702,7 +780,8 @@ func TestWordsInTrouble(t *testing.T) {
 
 // Slack is asked about one connection every 10 seconds at most, by all processes together; status asks each time.
 func TestCheckIsSparing(t *testing.T) {
-	for name, database := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+	for name, database := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite,
+		"postgres": storagetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := play(t, database(t))
@@ -712,7 +791,8 @@ func TestCheckIsSparing(t *testing.T) {
 			if n := asked() - before; n != 1 {
 				t.Errorf("the first check asked %d times", n)
 			}
-			has(t, "the second", s.command(dana, "check"), "Slack was asked less than 10 seconds ago, so this is the last answer; Slack last confirmed the connection <!date^", "Ask again in 10 seconds.", "!Just now")
+			has(t, "the second", s.command(dana, "check"), "Slack was asked less than 10 seconds ago, so this is the last "+
+				"answer; Slack last confirmed the connection <!date^", "Ask again in 10 seconds.", "!Just now")
 			m, _ := s.last(general, dana)
 			if _, err := s.sim.Press(context.Background(), dana, general, m.TS, actionCheck); err != nil {
 				t.Fatal(err)
@@ -721,7 +801,8 @@ func TestCheckIsSparing(t *testing.T) {
 				m, _ := s.last(general, dana)
 				return strings.Contains(m.Text, "Ask again in 10 seconds.")
 			})
-			other, err := install.New(install.Config{App: theApp(), SlackURL: s.sim.URL(), PublicURL: "https://bot.example.com", Store: s.db})
+			other, err := install.New(install.Config{App: theApp(), SlackURL: s.sim.URL(), PublicURL: "https://bot.example.com",
+				Store: s.db})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -739,28 +820,35 @@ func TestStatusTellsWhatChanged(t *testing.T) {
 	s := play(t, storagetest.SQLite(t))
 	s.sim.AddUser(slacksim.User{ID: leon, TeamID: slacksim.Acme, Name: "leon", Deleted: true})
 	if _, err := s.db.Update(context.Background(), s.key, func(c *connection.Connection) error {
-		c.Note(connection.Change{At: time.Now(), By: connection.Actor{Kind: connection.BySlack}, What: connection.DidPermissions, Outcome: connection.OutcomeDone, Reason: "-team:read"})
+		c.Note(connection.Change{At: time.Now(), By: connection.Actor{Kind: connection.BySlack},
+			What: connection.DidPermissions, Outcome: connection.OutcomeDone, Reason: "-team:read"})
 		c.LastEventAt = time.Now().Add(-100 * time.Hour)
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	has(t, "status", s.command(mia, "status"), "They have left; the connection doesn't depend on them", "*Permissions changed*", ", according to Slack")
-	has(t, "permissions", s.command(mia, "permissions"), "Last changed", "No longer allowed: see the workspace's name and icon.")
+	has(t, "status", s.command(mia, "status"), "They have left; the connection doesn't depend on them",
+		"*Permissions changed*", ", according to Slack")
+	has(t, "permissions", s.command(mia, "permissions"), "Last changed", "No longer allowed: see the workspace's name "+
+		"and icon.")
 }
 
 func TestSlips(t *testing.T) {
 	for _, test := range []struct {
 		a, b string
 		want int
-	}{{"", "", 0}, {"status", "status", 0}, {"statsu", "status", 1}, {"hlep", "help", 1}, {"premissions", "permissions", 1}, {"discconect", "disconnect", 2}, {"tst", "test", 1}, {"testt", "test", 1},
+	}{{"", "", 0}, {"status", "status", 0}, {"statsu", "status", 1}, {"hlep", "help", 1},
+		{"premissions", "permissions", 1}, {"discconect", "disconnect", 2}, {"tst", "test", 1}, {"testt", "test", 1},
 		{"", "abc", 3}, {"abc", "", 3}, {"ca", "abc", 3}, {"größe", "grösse", 2}} {
 		if got := edlib.OSADamerauLevenshteinDistance(test.a, test.b); got != test.want {
 			t.Errorf("the distance of %q and %q is %d, want %d", test.a, test.b, got, test.want)
 		}
 	}
-	for typed, want := range map[string]string{"statsu": "status", "hlep": "help", "halp": "help", "premissions": "permissions", "permisions": "permissions", "discconect": "disconnect", "diconnect": "disconnect",
-		"uninstal": "disconnect", "chanels": "channels", "channles": "channels", "histroy": "history", "recconect": "reconnect", "chekc": "check", "tset": "test", "suport": "support", "xyzzy": "", "a": "", "frobnicate": ""} {
+	for typed, want := range map[string]string{"statsu": "status", "hlep": "help", "halp": "help",
+		"premissions": "permissions", "permisions": "permissions", "discconect": "disconnect", "diconnect": "disconnect",
+		"uninstal": "disconnect", "chanels": "channels", "channles": "channels", "histroy": "history",
+		"recconect": "reconnect", "chekc": "check", "tset": "test", "suport": "support", "xyzzy": "", "a": "",
+		"frobnicate": ""} {
 		if w, _ := nearest(typed); w.name != want {
 			t.Errorf("%s is near %q, want %q", typed, w.name, want)
 		}
@@ -769,8 +857,10 @@ func TestSlips(t *testing.T) {
 
 // One word means one thing, whatever is said around it.
 func TestFind(t *testing.T) {
-	for said, want := range map[string]string{"is it working": "status", "hi": "help", "hi is it working": "status", "help disconnect": "help", "how do I uninstall it": "disconnect", "show me the history": "history",
-		"STATUS": "status", "is this a test": "", "test": "test", "what may it do": "", "which channels are you in": "channels", "thanks": "help"} {
+	for said, want := range map[string]string{"is it working": "status", "hi": "help", "hi is it working": "status",
+		"help disconnect": "help", "how do I uninstall it": "disconnect", "show me the history": "history",
+		"STATUS": "status", "is this a test": "", "test": "test", "what may it do": "",
+		"which channels are you in": "channels", "thanks": "help"} {
 		w, _, _ := lookupWord(strings.Fields(said))
 		if w.name != want {
 			t.Errorf("%q is %q, want %q", said, w.name, want)
@@ -799,28 +889,38 @@ func TestFind(t *testing.T) {
 func TestWhatSlackSaid(t *testing.T) {
 	turn := turnOf(t, "U1", historyStore{})
 	for want, err := range map[string]error{
-		"I'm not in that channel. Type `/invite @Switch &amp; board` there.":       slack.SlackErrorResponse{Err: "not_in_channel"},
-		"Your workspace's rules stop this. An admin can change that.":              slack.SlackErrorResponse{Err: "restricted_action"},
-		"it doesn't have permission to see who is who.":                            fmt.Errorf("ask: %w", slack.SlackErrorResponse{Err: "missing_scope"}),
-		"Slack asked us to slow down. Try again in 30 seconds.":                    &slack.RateLimitedError{RetryAfter: 30 * time.Second},
-		"Slack asked us to slow down. Try again in 10 minutes.":                    &slack.RateLimitedError{RetryAfter: 10 * time.Minute},
-		"Slack didn't answer in time.":                                             context.DeadlineExceeded,
-		"The app was removed from this workspace, or the workspace was closed.":    slack.SlackErrorResponse{Err: "account_inactive"},
-		"Slack said `zombie_apocalypse`.":                                          slack.SlackErrorResponse{Err: "zombie_apocalypse"},
-		"Your workspace's rules stop this: it is being moved into an organisation": slack.SlackErrorResponse{Err: "org_login_required"},
+		"I'm not in that channel. Type `/invite @Switch &amp; board` there.": slack.SlackErrorResponse{
+			Err: "not_in_channel"},
+		"Your workspace's rules stop this. An admin can change that.": slack.SlackErrorResponse{
+			Err: "restricted_action"},
+		"it doesn't have permission to see who is who.": fmt.Errorf("ask: %w",
+			slack.SlackErrorResponse{Err: "missing_scope"}),
+		"Slack asked us to slow down. Try again in 30 seconds.": &slack.RateLimitedError{
+			RetryAfter: 30 * time.Second},
+		"Slack asked us to slow down. Try again in 10 minutes.": &slack.RateLimitedError{
+			RetryAfter: 10 * time.Minute},
+		"Slack didn't answer in time.": context.DeadlineExceeded,
+		"The app was removed from this workspace, or the workspace was closed.": slack.SlackErrorResponse{
+			Err: "account_inactive"},
+		"Slack said `zombie_apocalypse`.": slack.SlackErrorResponse{
+			Err: "zombie_apocalypse"},
+		"Your workspace's rules stop this: it is being moved into an organisation": slack.SlackErrorResponse{
+			Err: "org_login_required"},
 	} {
 		if got := slackSaid(turn, err, "users:read"); !strings.Contains(got, want) {
 			t.Errorf("%v: %s", err, got)
 		}
 	}
-	if got := features([]connection.Scope{{Feature: "a"}, {Feature: "b"}, {Feature: "a"}, {}, {Feature: "c"}, {Feature: "d"}}); got != "a, b, c or 1 more thing" {
+	if got := features([]connection.Scope{{Feature: "a"}, {Feature: "b"}, {Feature: "a"}, {}, {Feature: "c"},
+		{Feature: "d"}}); got != "a, b, c or 1 more thing" {
 		t.Errorf("features: %s", got)
 	}
 }
 
 // Text with markup is never cut in the middle of it.
 func TestCut(t *testing.T) {
-	for _, s := range []string{strings.Repeat("&amp;", 50), strings.Repeat("x <https://a.b/c|d> ", 20), strings.Repeat("`code` ", 40), "```" + strings.Repeat("x", 200) + "```", strings.Repeat("<!date^1^{date}|x>", 20)} {
+	for _, s := range []string{strings.Repeat("&amp;", 50), strings.Repeat("x <https://a.b/c|d> ", 20),
+		strings.Repeat("`code` ", 40), "```" + strings.Repeat("x", 200) + "```", strings.Repeat("<!date^1^{date}|x>", 20)} {
 		for most := 20; most < 60; most++ {
 			got := mrkdwn.Cut(s, most)
 			var r rules

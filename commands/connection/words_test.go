@@ -45,10 +45,14 @@ func TestWords(t *testing.T) {
 // What people copy, quote, format and paste is understood alike in the command, the direct message and after a mention:
 // it passes one function, and means the same as the bare word.
 func TestWordsAsPeopleWriteThem(t *testing.T) {
-	around := []string{"%s", " %s ", "%s.", "%s!", "%s?!", "%s,", "%s…", "`%s`", "```%s```", "```\n%s\n```", "*%s*", "_%s_", "~%s~", "*_%s_*", "`*%s*`.", "“%s”", "\"%s\"", "'%s'", "‘%s’", "‚%s‘", "„%s“", "«%s»", "« %s »", "‹%s›", "「%s」",
-		"(%s)", "[%s]", "{%s}", "<%s>", "&lt;%s&gt;", "&gt; %s", "&amp; %s", "> %s", "• %s", "- %s", "— %s", "--%s", "/%s", "#%s", "@%s", "\u200b%s\u200b", "\ufeff%s", "%s\u00ad", "\u2060%s\u200d", "\u00a0%s\u00a0", "\u202f%s", "\u3000%s", "\u202e%s\u202c",
-		"%s\ufe0f", "<http://%[1]s|%[1]s>", "<https://%s>", "<https://%s/>", "/connection %s", "`/connection %s`", "“/connection %s”", "/Connection: %s", "<@U0BOT> %s", "<@U0BOT>: `%s`", "Switch &amp; board: %s", "*Switch & board* _%s_",
-		"\t%s\r\n", ":wave: %s", "👉 %s 👈", "%s 🙏"}
+	around := []string{"%s", " %s ", "%s.", "%s!", "%s?!", "%s,", "%s…", "`%s`", "```%s```", "```\n%s\n```", "*%s*",
+		"_%s_", "~%s~", "*_%s_*", "`*%s*`.", "“%s”", "\"%s\"", "'%s'", "‘%s’", "‚%s‘", "„%s“", "«%s»", "« %s »", "‹%s›",
+		"「%s」", "(%s)", "[%s]", "{%s}", "<%s>", "&lt;%s&gt;", "&gt; %s", "&amp; %s", "> %s", "• %s", "- %s", "— %s", "--%s",
+		"/%s", "#%s", "@%s", "\u200b%s\u200b", "\ufeff%s", "%s\u00ad", "\u2060%s\u200d", "\u00a0%s\u00a0", "\u202f%s",
+		"\u3000%s", "\u202e%s\u202c",
+		"%s\ufe0f", "<http://%[1]s|%[1]s>", "<https://%s>", "<https://%s/>", "/connection %s", "`/connection %s`",
+		"“/connection %s”", "/Connection: %s", "<@U0BOT> %s", "<@U0BOT>: `%s`", "Switch &amp; board: %s",
+		"*Switch & board* _%s_", "\t%s\r\n", ":wave: %s", "👉 %s 👈", "%s 🙏"}
 	turn := turnOf(t, "U1", historyStore{})
 	for _, form := range around {
 		for _, w := range []string{"help", "HELP", "Help", "hElP", "ｈｅｌｐ", "𝐡𝐞𝐥𝐩"} {
@@ -61,14 +65,16 @@ func TestWordsAsPeopleWriteThem(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"`history`", "/connection “History”.", "*HISTORY*"} {
-		if got := answer(context.Background(), turn, text, public).Text; !strings.Contains(got, "I only answer that privately") {
+		if got := answer(context.Background(), turn, text, public).Text; !strings.Contains(got,
+			"I only answer that privately") {
 			t.Errorf("%q in a channel: %.60q", text, got)
 		}
 	}
 }
 
 func FuzzWords(f *testing.F) {
-	for _, s := range []string{"", "/connection `help`", "<http://a|b> &gt; *x*", "e\u200b\u0301", "ﬁ ｈ Ⅷ ①", "<<a|b>|c>", "<@U1", "&amp;lt;", "\xff'-_’", "\u1100\u1161\u3164", "switchboard switchboard connection"} {
+	for _, s := range []string{"", "/connection `help`", "<http://a|b> &gt; *x*", "e\u200b\u0301", "ﬁ ｈ Ⅷ ①", "<<a|b>|c>",
+		"<@U1", "&amp;lt;", "\xff'-_’", "\u1100\u1161\u3164", "switchboard switchboard connection"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

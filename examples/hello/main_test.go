@@ -61,7 +61,8 @@ func TestManifest(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"name: Hello", "- app_mentions:read", "- chat:write", "- app_mention\n", "- app_uninstalled"} {
+	for _, want := range []string{"name: Hello", "- app_mentions:read", "- chat:write", "- app_mention\n",
+		"- app_uninstalled"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("%q is not in the manifest:\n%s", want, out)
 		}

@@ -48,10 +48,11 @@ const (
 	DidTellMissing = "tell_wanted" // a person was written to, because somebody asked for what is not allowed
 	DidUserGrant   = "user_grant"  // a person let the app act for them; the subject is the reason
 	DidUserRevoke  = "user_revoke"
-	DidMove        = "move"       // the workspace joined an organisation, whose id is the reason
-	DidWorkspaces  = "workspaces" // an organisation's app was added to workspaces or taken from them; their ids are the reason
-	DidErase       = "erase"      // unreadable secrets were dropped
-	DidChange      = "change"     // something that told nobody what it did; there should be no such line
+	DidMove        = "move" // the workspace joined an organisation, whose id is the reason
+	// an organisation's app was added to workspaces or taken from them; their ids are the reason
+	DidWorkspaces = "workspaces"
+	DidErase      = "erase"  // unreadable secrets were dropped
+	DidChange     = "change" // something that told nobody what it did; there should be no such line
 )
 
 // How it ended.

@@ -29,8 +29,9 @@ type State string
 
 // The states, as scripts and the database know them. install.Health.Label has the words people read.
 const (
-	Active            State = "active"
-	Limited           State = "limited"  // its access works, but it has fewer permissions than it needs; see install.Health
+	Active State = "active"
+	// its access works, but it has fewer permissions than it needs; see install.Health
+	Limited           State = "limited"
 	Retrying          State = "retrying" // trouble that can pass by itself
 	ReconnectRequired State = "reconnect_required"
 	Removed           State = "removed"
@@ -216,7 +217,8 @@ func (c Connection) Replaced(next Connection) Connection {
 	}
 
 	if changes := permissionsApart(c.Scopes, next.Scopes); changes != "" && c.State != Removed {
-		next.Note(Change{At: next.AuthorizedAt, By: Person(next.AuthorizedBy), What: DidPermissions, Outcome: OutcomeDone, Reason: changes})
+		next.Note(Change{At: next.AuthorizedAt, By: Person(next.AuthorizedBy), What: DidPermissions, Outcome: OutcomeDone,
+			Reason: changes})
 	}
 	if c.State != Removed {
 		// Whoever reconnects does not become the installer, who has rights that any member could take so.

@@ -22,7 +22,8 @@ func TestSecretDoesNotPrint(t *testing.T) {
 		fmt.Fprintf(&out, verb+"\n", c.Token)
 		fmt.Fprintf(&out, verb+"\n", &c)
 	}
-	for _, log := range []*slog.Logger{slog.New(slog.NewTextHandler(&out, nil)), slog.New(slog.NewJSONHandler(&out, nil))} {
+	for _, log := range []*slog.Logger{slog.New(slog.NewTextHandler(&out, nil)),
+		slog.New(slog.NewJSONHandler(&out, nil))} {
 		log.Info("m", "token", c.Token, "connection", c, "pointer", &c, "list", []connection.Secret{c.Token})
 	}
 	if err := json.NewEncoder(&out).Encode(c); err != nil {

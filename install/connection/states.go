@@ -13,14 +13,15 @@ import (
 const checkInterval = 6 * time.Hour
 
 var reasonText = map[string]string{
-	ReasonUninstalled:         "The app was removed from this workspace.",
-	ReasonDisconnected:        "It was disconnected.",
-	ReasonRenewalFailing:      "Its access couldn't be renewed yet. It's tried again automatically.",
-	ReasonRefreshRejected:     "Its access couldn't be renewed.",
-	ReasonTokenRevoked:        "Its access was withdrawn in Slack.",
-	ReasonTokenExpired:        "Its access ran out and couldn't be renewed.",
-	ReasonAccountInactive:     "The app was removed from this workspace, or the workspace was closed.",
-	ReasonInvalidAuth:         "Slack no longer accepts this connection. If your workspace limits apps to certain IP addresses, check those limits.",
+	ReasonUninstalled:     "The app was removed from this workspace.",
+	ReasonDisconnected:    "It was disconnected.",
+	ReasonRenewalFailing:  "Its access couldn't be renewed yet. It's tried again automatically.",
+	ReasonRefreshRejected: "Its access couldn't be renewed.",
+	ReasonTokenRevoked:    "Its access was withdrawn in Slack.",
+	ReasonTokenExpired:    "Its access ran out and couldn't be renewed.",
+	ReasonAccountInactive: "The app was removed from this workspace, or the workspace was closed.",
+	ReasonInvalidAuth: "Slack no longer accepts this connection. If your workspace limits apps to certain IP " +
+		"addresses, check those limits.",
 	ReasonMissingScope:        "A permission is missing.",
 	ReasonUnreadable:          "Its stored access can't be read any longer.",
 	ReasonSlackSilent:         "Slack didn't answer, or had trouble of its own.",
@@ -85,7 +86,8 @@ func (c *Connection) grantedNow(scopes []string, at time.Time) {
 	if len(scopes) == 0 || slices.Equal(scopes, c.Scopes) {
 		return
 	}
-	c.Note(Change{At: at, By: Actor{Kind: BySlack}, What: DidPermissions, Outcome: OutcomeDone, Reason: permissionsApart(c.Scopes, scopes)})
+	c.Note(Change{At: at, By: Actor{Kind: BySlack}, What: DidPermissions, Outcome: OutcomeDone,
+		Reason: permissionsApart(c.Scopes, scopes)})
 	c.Beginnings = noteScopes(c.Beginnings, c.Scopes, scopes, at)
 	c.Scopes = scopes
 }
@@ -193,7 +195,8 @@ type Identity struct {
 // trouble. "": Slack said nothing.
 func DecisiveCode(code string) bool {
 	switch code {
-	case "", "ratelimited", "internal_error", "fatal_error", "service_unavailable", "server_error", "request_timeout", "not_authed":
+	case "", "ratelimited", "internal_error", "fatal_error", "service_unavailable", "server_error", "request_timeout",
+		"not_authed":
 		return false
 	}
 	return true

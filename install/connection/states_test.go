@@ -15,7 +15,8 @@ func TestLateAnswerChangesNothing(t *testing.T) {
 	c := connection.Connection{State: connection.Active, Scopes: []string{"chat:write"}}
 	c.Works([]string{"chat:write", "files:read"}, noon)
 	c.Works([]string{"chat:write"}, noon.Add(-time.Millisecond))
-	if !slices.Equal(c.Scopes, []string{"chat:write", "files:read"}) || !c.CheckedAt.Equal(noon) || len(c.Changes) != 1 || c.Changes[0].Reason != "+files:read" {
+	if !slices.Equal(c.Scopes, []string{"chat:write", "files:read"}) || !c.CheckedAt.Equal(noon) || len(c.Changes) != 1 ||
+		c.Changes[0].Reason != "+files:read" {
 		t.Errorf("after a late answer: %s, checked %v, %+v", c.Scopes, c.CheckedAt, c.Changes)
 	}
 	// A clock that was set back by more than a call takes makes no answer late.
@@ -32,7 +33,8 @@ func TestWithoutPermissions(t *testing.T) {
 	also := connection.Scope{Name: "files:write", Label: "Send files", Feature: "show files"}
 	who := connection.Scope{Name: "users:read", Label: "See who is who", Feature: "greet by name"}
 	bare := connection.Scope{Name: "pins:read", Label: "See pins"}
-	c := connection.Connection{Scopes: []string{"pins:read"}, Beginnings: []connection.Beginning{{Of: "-files:read"}, {Of: "-files:write"}, {Of: "~users:read"}}}
+	c := connection.Connection{Scopes: []string{"pins:read"},
+		Beginnings: []connection.Beginning{{Of: "-files:read"}, {Of: "-files:write"}, {Of: "~users:read"}}}
 	for _, test := range []struct {
 		scopes []connection.Scope
 		want   string
@@ -54,11 +56,13 @@ func TestWithoutPermissions(t *testing.T) {
 	}
 }
 
-// A connection that stops working while the message about what is wanted waits to be resolved still has its person told.
+// A connection that stops working while the message about what is wanted waits to be resolved still has its person
+// told.
 func TestTroubleComesBeforeWhatIsWanted(t *testing.T) {
 	t.Parallel()
 	noon := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	c := connection.Connection{State: connection.Active, Notice: connection.Notice{Reason: connection.ReasonMissingScope, At: noon, To: "U1", Channel: "D1", TS: "1.1"}}
+	c := connection.Connection{State: connection.Active,
+		Notice: connection.Notice{Reason: connection.ReasonMissingScope, At: noon, To: "U1", Channel: "D1", TS: "1.1"}}
 	c.SetState(connection.ReconnectRequired, connection.ReasonTokenRevoked, noon)
 	if !c.Notice.At.IsZero() {
 		t.Error("it counts as told")

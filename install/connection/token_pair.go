@@ -144,7 +144,8 @@ func (c *TokenPair) Failed(code string, now time.Time) string {
 			return DeadPair
 		}
 		c.RenewAt = now.Add(rejectionPause)
-	case exchange && (code == "token_already_exchanged" || code == "invalid_token" || code == "authorization_not_found" || code == "not_allowed_token_type"):
+	case exchange && (code == "token_already_exchanged" || code == "invalid_token" || code == "authorization_not_found" ||
+		code == "not_allowed_token_type"):
 		c.RenewAt = neverRenew
 		return leftPair
 	case DecisiveCode(code): // bad_client_secret, token_rotation_not_enabled, org_login_required …
@@ -166,7 +167,8 @@ func (c *TokenPair) Failed(code string, now time.Time) string {
 // workspace is gone.
 func rejects(code string) bool {
 	switch code {
-	case "invalid_refresh_token", "invalid_grant", "invalid_token", ReasonTokenRevoked, ReasonTokenExpired, ReasonAccountInactive, "authorization_not_found":
+	case "invalid_refresh_token", "invalid_grant", "invalid_token", ReasonTokenRevoked, ReasonTokenExpired,
+		ReasonAccountInactive, "authorization_not_found":
 		return true
 	}
 	return false

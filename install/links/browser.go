@@ -44,7 +44,8 @@ func NewSecret() (plain string, hash []byte) {
 
 // HashSecret returns the hash under which a state or cookie is kept; false when the value was never ours.
 func HashSecret(plain string) ([]byte, bool) {
-	if len(plain) != base64.RawURLEncoding.EncodedLen(secretBytes) { // the decoder skips line breaks, of which we write none
+	if len(plain) != base64.RawURLEncoding.EncodedLen(secretBytes) {
+		// the decoder skips line breaks, of which we write none
 		return nil, false
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(plain)
@@ -58,8 +59,8 @@ func HashSecret(plain string) ([]byte, bool) {
 // refAlphabet has no letters that sound or look alike, so that a reference survives a telephone call.
 const refAlphabet = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
-// NewRef returns a short reference for a person to quote and an operator to search for. 32^7 of them make two the same in
-// a log unlikely; nothing depends on it.
+// NewRef returns a short reference for a person to quote and an operator to search for. 32^7 of them make two the same
+// in a log unlikely; nothing depends on it.
 func NewRef() string {
 	b := make([]byte, 7)
 	_, _ = rand.Read(b) // never fails

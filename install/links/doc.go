@@ -5,7 +5,7 @@
 //	page := l.Grant(c, links.GrantRequest{Scopes: []string{"reactions:write"}})
 //	ok := l.Verify("grant", signed, &link) // whichever replica made it
 //
-// All that is wanted stands in the text itself, so that a link can be made while the database is down. It is signed with
-// a key derived from the app's own, so that any replica verifies it. It works once and not for long: that it was used is
-// the store's to remember.
+// All that is wanted stands in the text itself, so that a link can be made while the database is down. It is signed
+// with a key derived from the app's own, so that any replica verifies it. It works once and not for long: that it was
+// used is the store's to remember.
 package links

@@ -26,7 +26,8 @@ const (
 	UndoLife  = 30 * time.Minute
 	// How long it is remembered that something signed was used: longer than anything signed lives.
 	UsedKept = stayLife + 24*time.Hour
-	// A link goes into a button's address, which Slack takes up to 3000 characters of. A state holds a link's words and some more.
+	// A link goes into a button's address, which Slack takes up to 3000 characters of. A state holds a link's words and
+	// some more.
 	LongestSigned = 4000
 )
 
@@ -57,9 +58,9 @@ type Link struct {
 // GrantURL is the page that connects, reconnects or allows more, without a wish of its own: see Grant.
 func (l *Links) GrantURL(c connection.Connection) string { return l.Grant(c, GrantRequest{}) }
 
-// Grant is the page that connects, reconnects or allows more: one click for a person, then Slack asks for consent. Each call
-// makes a new link, which is used up by the first install that is carried through with it and lasts an hour, or 7 days when
-// it stays. It is bound to c's workspace; without a known c it is the open start page. It asks nobody.
+// Grant is the page that connects, reconnects or allows more: one click for a person, then Slack asks for consent. Each
+// call makes a new link, which is used up by the first install that is carried through with it and lasts an hour, or 7
+// days when it stays. It is bound to c's workspace; without a known c it is the open start page. It asks nobody.
 func (l *Links) Grant(c connection.Connection, w GrantRequest) string {
 	life := LinkLife
 	if w.Stays {
@@ -92,8 +93,8 @@ func HashOf(nonce []byte) []byte {
 	return sum[:]
 }
 
-// Sign returns v as text that only we can have written, for one purpose: what is signed for another does not open. All replicas
-// have the keys, and a new first key leaves what is on its way as it is.
+// Sign returns v as text that only we can have written, for one purpose: what is signed for another does not open. All
+// replicas have the keys, and a new first key leaves what is on its way as it is.
 func (l *Links) Sign(purpose string, v any) string {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -106,7 +107,8 @@ func (l *Links) Sign(purpose string, v any) string {
 	return base64.RawURLEncoding.EncodeToString(append(mac(key, purpose, body), body...))
 }
 
-// Verify brings v back from what sign returned with any of the keys. false: it is cut short, changed, or never was ours.
+// Verify brings v back from what sign returned with any of the keys. false: it is cut short, changed, or never was
+// ours.
 func (l *Links) Verify(purpose, signed string, v any) bool {
 	if len(signed) > LongestSigned {
 		return false
@@ -117,8 +119,8 @@ func (l *Links) Verify(purpose, signed string, v any) bool {
 	}
 	keys := l.Keys
 	if purpose != "state" && l.ClientSecret != "" {
-		// The release before this one signed with the client secret, and its links last for up to 8 days. The release after this one
-		// needs no such key.
+		// The release before this one signed with the client secret, and its links last for up to 8 days. The release after
+		// this one needs no such key.
 		keys = append(slices.Clip(keys), l.ClientSecret)
 	}
 	body := b[sha256.Size:]

@@ -63,8 +63,9 @@ func added(t *testing.T) (*slacksim.Sim, *slack.Client) {
 	t.Helper()
 	ctx := context.Background()
 	sim := slacksim.New(slacksim.Config{App: slacksim.App{
-		ID: "A0SWITCH01", Name: "Switchboard", ClientID: "1.2", ClientSecret: "client-secret", SigningSecret: "signing-secret",
-		RedirectURLs: []string{"https://bot.example.com/"}, MessagesTab: true, HomeTab: true,
+		ID: "A0SWITCH01", Name: "Switchboard", ClientID: "1.2", ClientSecret: "client-secret",
+		SigningSecret: "signing-secret",
+		RedirectURLs:  []string{"https://bot.example.com/"}, MessagesTab: true, HomeTab: true,
 	}})
 	sim.AddSmallWorld()
 	if err := sim.Start("127.0.0.1:0"); err != nil {
@@ -81,7 +82,8 @@ func added(t *testing.T) (*slacksim.Sim, *slack.Client) {
 	})
 
 	const back = "https://bot.example.com/back"
-	consent := sim.URL() + "/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=" + back + "&scope=chat:write,users:read"
+	consent := sim.URL() + "/oauth/v2/authorize?client_id=1.2&state=s&redirect_uri=" + back +
+		"&scope=chat:write,users:read"
 	called, err := sim.Authorize(ctx, consent, slacksim.AcmeAdmin, slacksim.Choice{})
 	if err != nil {
 		t.Fatal(err)
@@ -99,31 +101,38 @@ func TestTellAndResolve(t *testing.T) {
 	sim, client := added(t)
 	ctx := context.Background()
 	h := install.Health{
-		State: connection.ReconnectRequired, ReasonText: connection.ReasonText(connection.ReasonRefreshRejected), WorksUntil: noon,
-		GrantURL: "https://bot.example.com/slack/install?connection=con_1",
+		State: connection.ReconnectRequired, ReasonText: connection.ReasonText(connection.ReasonRefreshRejected),
+		WorksUntil: noon,
+		GrantURL:   "https://bot.example.com/slack/install?connection=con_1",
 		Connection: connection.Connection{
-			ID: "con_1", Key: connection.Key{TeamID: slacksim.Acme}, TeamName: strings.Repeat("Very & Long ", 20), InstalledBy: slacksim.AcmeAdmin,
+			ID: "con_1", Key: connection.Key{TeamID: slacksim.Acme}, TeamName: strings.Repeat("Very & Long ", 20),
+			InstalledBy: slacksim.AcmeAdmin,
 		},
 	}
 	channel, ts, err := told.Tell(ctx, client, slacksim.AcmeAdmin, h)
 	if err != nil || channel != sim.DM(slacksim.AcmeAdmin) {
 		t.Fatalf("%s %v", channel, err)
 	}
-	says(t, "notice", told.trouble(slacksim.AcmeAdmin, h), "Its access couldn't be renewed.", "It still works until "+mrkdwn.Time(noon)+".",
-		"If nobody reconnects it, its commands and messages stop then.", "You're getting this because you installed the app.", "Run by Acme IT",
-		`"style":"primary"`, `"accessibility_label":"Reconnect Switch & board to Very & Long`)
+	says(t, "notice", told.trouble(slacksim.AcmeAdmin, h), "Its access couldn't be renewed.",
+		"It still works until "+mrkdwn.Time(noon)+".", "If nobody reconnects it, its commands and messages stop then.",
+		"You're getting this because you installed the app.", "Run by Acme IT", `"style":"primary"`,
+		`"accessibility_label":"Reconnect Switch & board to Very & Long`)
 	if n := strings.Count(string(sim.Messages(channel, slacksim.AcmeAdmin)[0].Blocks), `"type":"button"`); n != 1 {
 		t.Errorf("%d buttons", n)
 	}
-	says(t, "to an admin", told.trouble(slacksim.AcmeMember, h), "the person who installed it is no longer a full member", "you're an admin")
+	says(t, "to an admin", told.trouble(slacksim.AcmeMember, h), "the person who installed it is no longer a full member",
+		"you're an admin")
 	by := h
-	by.GrantURL, by.NextStep, by.WorksUntil = "", "The people who run the app set its access by hand. They can fix it.", time.Time{}
-	if m := told.trouble(slacksim.AcmeAdmin, by); strings.Contains(m.text, "Reconnecting takes") || !strings.Contains(m.text, "They can fix it") {
+	by.GrantURL, by.NextStep, by.WorksUntil = "", "The people who run the app set its access by hand. They can fix it.",
+		time.Time{}
+	if m := told.trouble(slacksim.AcmeAdmin, by); strings.Contains(m.text, "Reconnecting takes") ||
+		!strings.Contains(m.text, "They can fix it") {
 		t.Errorf("without an install page: %s", m.text)
 	}
 
 	h = install.Health{State: connection.Active, Connection: h.Connection}
-	err = told.Resolve(ctx, client, connection.Notice{Reason: connection.ReasonRefreshRejected, At: noon, Channel: channel, TS: ts}, h)
+	err = told.Resolve(ctx, client, connection.Notice{Reason: connection.ReasonRefreshRejected, At: noon, Channel: channel,
+		TS: ts}, h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +144,8 @@ func TestTellAndResolve(t *testing.T) {
 	}
 	h.State, h.Sentence = connection.Limited, "It can't answer mentions: it no longer has permission to see them."
 	says(t, "some features off", told.resolved(connection.Notice{At: noon}, h), "works again", h.Sentence)
-	h.Lacking, h.Sentence, h.NextStep = true, "It can't answer you: it no longer has permission to write.", "An admin can allow it."
+	h.Lacking, h.Sentence, h.NextStep = true, "It can't answer you: it no longer has permission to write.",
+		"An admin can allow it."
 	silent := told.resolved(connection.Notice{At: noon}, h)
 	says(t, "a required permission gone", silent, "has its access again", h.Sentence, h.NextStep)
 	if shown := read(t, silent); strings.Contains(shown, "works again") || strings.Contains(shown, "Nothing to do") {
@@ -146,27 +156,33 @@ func TestTellAndResolve(t *testing.T) {
 // The welcome says what the app can read, as far as that was allowed, and nothing that isn't so.
 func TestWelcome(t *testing.T) {
 	t.Parallel()
-	c := connection.Connection{ID: "con_1", Key: connection.Key{AppID: "A1", TeamID: "T1"}, TeamName: "Acme <Corp>", InstalledBy: "U1"}
+	c := connection.Connection{ID: "con_1", Key: connection.Key{AppID: "A1", TeamID: "T1"}, TeamName: "Acme <Corp>",
+		InstalledBy: "U1"}
 	for _, test := range []struct {
 		scopes   []string
 		mentions bool
 		sees     string
 	}{
-		{[]string{"im:history", "app_mentions:read"}, true, "It can only read messages you send it here and messages that @mention it."},
+		{[]string{"im:history", "app_mentions:read"}, true, "It can only read messages you send it here and messages that " +
+			"@mention it."},
 		{[]string{"im:history"}, false, "It can only read messages you send it here. It isn't allowed"},
 		{[]string{"app_mentions:read"}, true, "It can only read messages that @mention it."},
 		{nil, false, "It can't read any messages: "},
-		{[]string{"channels:history", "im:history"}, false, "It can read messages you send it here, and all messages in public channels that it was added to."},
-		{[]string{"app_mentions:read", "channels:history", "groups:history"}, true, "It can read all messages in public channels and private channels that it was added to."},
+		{[]string{"channels:history", "im:history"}, false, "It can read messages you send it here, and all messages in " +
+			"public channels that it was added to."},
+		{[]string{"app_mentions:read", "channels:history", "groups:history"}, true,
+			"It can read all messages in public channels and private channels that it was added to."},
 	} {
 		c.Scopes = test.scopes
-		if welcome := read(t, told.welcome(c)); !strings.Contains(welcome, test.sees) || strings.Contains(welcome, "/invite") != test.mentions {
+		if welcome := read(t, told.welcome(c)); !strings.Contains(welcome, test.sees) ||
+			strings.Contains(welcome, "/invite") != test.mentions {
 			t.Errorf("with %q the welcome says %s", test.scopes, welcome)
 		}
 	}
 
 	c.Key, c.TeamName = connection.Key{AppID: "A1", EnterpriseID: "E1"}, "Acme Group"
-	if all := read(t, told.welcome(c)); strings.Count(all, "Until an admin of the organisation adds it to workspaces") != 2 || strings.Contains(all, "team=") {
+	if all := read(t, told.welcome(c)); strings.Count(all,
+		"Until an admin of the organisation adds it to workspaces") != 2 || strings.Contains(all, "team=") {
 		t.Errorf("an organisation's welcome: %s", all)
 	}
 }
@@ -175,13 +191,17 @@ func TestWelcome(t *testing.T) {
 func TestAppWithoutCommands(t *testing.T) {
 	t.Parallel()
 	c := connection.Connection{
-		ID: "con_1", Key: connection.Key{AppID: "A1", TeamID: "T1"}, TeamName: "Acme Corp", InstalledBy: "U1", Scopes: []string{"app_mentions:read"},
+		ID: "con_1", Key: connection.Key{AppID: "A1", TeamID: "T1"}, TeamName: "Acme Corp", InstalledBy: "U1",
+		Scopes: []string{"app_mentions:read"},
 	}
-	h := install.Health{Connection: c, State: connection.ReconnectRequired, GrantURL: "https://bot.example.com/slack/install?connection=con_1"}
+	h := install.Health{Connection: c, State: connection.ReconnectRequired,
+		GrantURL: "https://bot.example.com/slack/install?connection=con_1"}
 	welcome := plain.welcome(c)
-	says(t, "welcome", welcome, "Hello is now connected to Acme Corp.", "You mention it in a channel where it was added", "type `/invite @Hello` there first.")
+	says(t, "welcome", welcome, "Hello is now connected to Acme Corp.", "You mention it in a channel where it was added",
+		"type `/invite @Hello` there first.")
 	trouble := plain.trouble("U1", h)
-	says(t, "trouble", trouble, "Hello needs reconnecting in Acme Corp.", "Until somebody reconnects it, it doesn't work there.", "|Reconnect it>.")
+	says(t, "trouble", trouble, "Hello needs reconnecting in Acme Corp.",
+		"Until somebody reconnects it, it doesn't work there.", "|Reconnect it>.")
 	h.WorksUntil = noon
 	ending := plain.trouble("U1", h)
 	says(t, "trouble ahead", ending, "If nobody reconnects it, it stops working then.")

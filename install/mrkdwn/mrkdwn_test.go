@@ -4,7 +4,8 @@ import "testing"
 
 func TestEscape(t *testing.T) {
 	t.Parallel()
-	for in, want := range map[string]string{"a & b": "a &amp; b", "&lt;b&gt;": "&lt;b&gt;", "<!channel>": "&lt;!channel&gt;"} {
+	for in, want := range map[string]string{"a & b": "a &amp; b", "&lt;b&gt;": "&lt;b&gt;",
+		"<!channel>": "&lt;!channel&gt;"} {
 		if got := Escape(in); got != want {
 			t.Errorf("Escape(%q) = %q, want %q", in, got, want)
 		}

@@ -74,9 +74,9 @@ func (b bounded) CloseIdleConnections() {
 	}
 }
 
-// Client returns a Web API client with a token, for the workspace of k. It keeps to Slack's limits: calls block until their turn,
-// or fail with a *slack.RateLimitedError when that is too far away. team is the workspace that calls with an organisation's token
-// are about, "" when none is known. What is sent goes through next.
+// Client returns a Web API client with a token, for the workspace of k. It keeps to Slack's limits: calls block until
+// their turn, or fail with a *slack.RateLimitedError when that is too far away. team is the workspace that calls with
+// an organisation's token are about, "" when none is known. What is sent goes through next.
 func (a *API) Client(token connection.Secret, k connection.Key, team string, next Doer) *slack.Client {
 	h := limited{api: a, key: k, team: team, next: next}
 	return slack.New(token.Reveal(), slack.OptionHTTPClient(h), slack.OptionAPIURL(a.Address+"/api/"))
@@ -102,8 +102,9 @@ func (a *API) OAuth(ctx context.Context, method string, form url.Values) (Grante
 	return answer, err
 }
 
-// Call calls a Web API method that slack-go lacks, or of which it drops a part, and decodes its answer. It blocks for the call. Errors
-// are as slack-go's: slack.SlackErrorResponse, *slack.RateLimitedError, slack.StatusCodeError, or the network's, without the address.
+// Call calls a Web API method that slack-go lacks, or of which it drops a part, and decodes its answer. It blocks for
+// the call. Errors are as slack-go's: slack.SlackErrorResponse, *slack.RateLimitedError, slack.StatusCodeError, or the
+// network's, without the address.
 func (a *API) Call(ctx context.Context, method string, token connection.Secret, form url.Values, answer any) error {
 	if _, err := a.Post(ctx, method, token, form, answer); err != nil {
 		return Cause(err)
@@ -111,10 +112,13 @@ func (a *API) Call(ctx context.Context, method string, token connection.Secret, 
 	return nil
 }
 
-// Post calls a Web API method and decodes its answer. An answer of Slack's that is not ok is a slack.SlackErrorResponse, a
-// 429 a *slack.RateLimitedError, another HTTP status a slack.StatusCodeError; anything else is the network's trouble.
-func (a *API) Post(ctx context.Context, method string, token connection.Secret, form url.Values, answer any) (http.Header, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.Address+"/api/"+method, strings.NewReader(form.Encode()))
+// Post calls a Web API method and decodes its answer. An answer of Slack's that is not ok is a
+// slack.SlackErrorResponse, a 429 a *slack.RateLimitedError, another HTTP status a slack.StatusCodeError; anything else
+// is the network's trouble.
+func (a *API) Post(ctx context.Context, method string, token connection.Secret, form url.Values,
+	answer any) (http.Header, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.Address+"/api/"+method,
+		strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", method, err)
 	}
@@ -144,7 +148,8 @@ func (a *API) Post(ctx context.Context, method string, token connection.Secret, 
 	bad := json.Unmarshal(body, &verdict)
 	switch {
 	case bad == nil && !bool(verdict.OK) && verdict.Error != "" && resp.StatusCode < 500:
-		return nil, slack.SlackErrorResponse{Err: string(verdict.Error), Needed: string(verdict.Needed), Provided: string(verdict.Provided)}
+		return nil, slack.SlackErrorResponse{Err: string(verdict.Error), Needed: string(verdict.Needed),
+			Provided: string(verdict.Provided)}
 	case resp.StatusCode != http.StatusOK:
 		return nil, slack.StatusCodeError{Code: resp.StatusCode, Status: resp.Status}
 	case bad != nil:

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// An organisation's calls name their workspace, however slack-go makes them; a call that names one keeps it, and what is no call with
-// arguments stays as it is.
+// An organisation's calls name their workspace, however slack-go makes them; a call that names one keeps it, and what
+// is no call with arguments stays as it is.
 func TestWithArgument(t *testing.T) {
 	t.Parallel()
 	const form, asJSON = "application/x-www-form-urlencoded", "application/json; charset=utf-8"
@@ -30,7 +30,8 @@ func TestWithArgument(t *testing.T) {
 		"longer than looked": {form, "", "text=" + strings.Repeat("x", longestBody), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := http.NewRequest(http.MethodPost, "https://slack.com/api/users.list"+test.query, strings.NewReader(test.body))
+			r, err := http.NewRequest(http.MethodPost, "https://slack.com/api/users.list"+test.query,
+				strings.NewReader(test.body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -49,7 +50,8 @@ func TestWithArgument(t *testing.T) {
 				}
 				if strings.Contains(test.kind, "json") && test.want != "" {
 					var before, after map[string]any
-					if json.Unmarshal([]byte(test.body), &before) != nil || json.Unmarshal(body, &after) != nil || after["team_id"] != test.want {
+					if json.Unmarshal([]byte(test.body), &before) != nil || json.Unmarshal(body, &after) != nil ||
+						after["team_id"] != test.want {
 						t.Errorf("became %s", body)
 					}
 					for name, v := range before {
@@ -57,7 +59,9 @@ func TestWithArgument(t *testing.T) {
 							t.Errorf("lost %s: %v", name, v)
 						}
 					}
-				} else if form, err := url.ParseQuery(string(body)); test.body != "" && test.kind == "application/x-www-form-urlencoded" && test.query == "" && (err != nil || form.Get("team_id") != test.want) {
+				} else if form, err := url.ParseQuery(string(body)); test.body != "" &&
+					test.kind == "application/x-www-form-urlencoded" && test.query == "" &&
+					(err != nil || form.Get("team_id") != test.want) {
 					t.Errorf("became %q", body)
 				}
 				if next.Body, err = next.GetBody(); err != nil {
@@ -89,7 +93,9 @@ func TestWithToken(t *testing.T) {
 		}
 		next := WithToken(r, "xoxb-new")
 		sent, err := io.ReadAll(next.Body)
-		if all := string(sent) + next.Header.Get("Authorization"); err != nil || strings.Contains(all, "old") || strings.Count(all, "xoxb-new") != 1 || len(sent) != len(body) || r.Header.Get("Authorization") != map[bool]string{false: "Bearer xoxb-old"}[inForm] {
+		if all := string(sent) + next.Header.Get("Authorization"); err != nil || strings.Contains(all, "old") ||
+			strings.Count(all, "xoxb-new") != 1 || len(sent) != len(body) ||
+			r.Header.Get("Authorization") != map[bool]string{false: "Bearer xoxb-old"}[inForm] {
 			t.Errorf("sent %s", all)
 		}
 	}

@@ -1,6 +1,7 @@
 package slackapi
 
-// The arguments of a call on its way: looked for, added and replaced without a copy of a message where that can be helped.
+// The arguments of a call on its way: looked for, added and replaced without a copy of a message where that can be
+// helped.
 
 import (
 	"bytes"
@@ -18,7 +19,8 @@ const longestBody = 1 << 20
 
 // argument reads an argument of a call and leaves the call as it was. It is "" when it can't be found.
 func argument(r *http.Request, name string) string {
-	if v := formValue(r.URL.RawQuery, name); v != "" || r.GetBody == nil || r.ContentLength <= 0 || r.ContentLength > longestBody {
+	if v := formValue(r.URL.RawQuery, name); v != "" || r.GetBody == nil || r.ContentLength <= 0 ||
+		r.ContentLength > longestBody {
 		return v
 	}
 	body, err := r.GetBody()
@@ -64,14 +66,15 @@ func formValue(form, name string) string {
 	return ""
 }
 
-// WithArgument returns r with one more argument in its body, form or JSON, unless it has it already; r itself when it carries
-// something else. The methods that know the argument need it, and all others ignore it.
+// WithArgument returns r with one more argument in its body, form or JSON, unless it has it already; r itself when it
+// carries something else. The methods that know the argument need it, and all others ignore it.
 func WithArgument(r *http.Request, name, value string) *http.Request {
 	if value == "" || argument(r, name) != "" {
 		return r
 	}
 	kind := r.Header.Get("Content-Type")
-	asForm, asJSON := strings.HasPrefix(kind, "application/x-www-form-urlencoded"), strings.HasPrefix(kind, "application/json")
+	asForm, asJSON := strings.HasPrefix(kind, "application/x-www-form-urlencoded"),
+		strings.HasPrefix(kind, "application/json")
 	if r.Body == nil || r.Body == http.NoBody || r.GetBody == nil || !asForm && !asJSON || r.ContentLength > longestBody {
 		if r.Body != nil && r.Body != http.NoBody {
 			return r

@@ -18,8 +18,8 @@ import (
 // ErrUnclear says that Slack was asked, and that its answer doesn't say whether it did what it was asked.
 var ErrUnclear = errors.New("no clear answer from Slack")
 
-// MaybeDone reports whether a call that failed may have done its work: no answer came back, or one of those of which Slack
-// says so. https://docs.slack.dev/reference/methods/apps.uninstall#errors
+// MaybeDone reports whether a call that failed may have done its work: no answer came back, or one of those of which
+// Slack says so. https://docs.slack.dev/reference/methods/apps.uninstall#errors
 func MaybeDone(err error) bool {
 	var dial *net.OpError
 	switch SlackError(err) {
@@ -66,6 +66,6 @@ func Cause(err error) error {
 // Decisive reports whether an error says something about the token, as against Slack or the network having trouble.
 func Decisive(err error) bool { return connection.DecisiveCode(SlackError(err)) }
 
-// Moving reports whether Slack refuses calls because a workspace is being moved into an organisation. That passes by itself, and
-// takes minutes to hours. https://docs.slack.dev/enterprise/developing-for-enterprise-orgs
+// Moving reports whether Slack refuses calls because a workspace is being moved into an organisation. That passes by
+// itself, and takes minutes to hours. https://docs.slack.dev/enterprise/developing-for-enterprise-orgs
 func Moving(code string) bool { return code == "org_login_required" || code == "team_added_to_org" }

@@ -1,7 +1,8 @@
 package slackapi
 
-// What Slack answers to a code or a refresh token. The code is spent and the tokens live the moment Slack answers, so nothing in
-// the answer may throw them away: a field of another JSON type than the documented one is read as what it says, or left out.
+// What Slack answers to a code or a refresh token. The code is spent and the tokens live the moment Slack answers, so
+// nothing in the answer may throw them away: a field of another JSON type than the documented one is read as what it
+// says, or left out.
 
 import (
 	"bytes"
@@ -107,15 +108,18 @@ type Granted struct {
 	} `json:"authed_user"`
 }
 
-// of is the connection that a consent at a time is for. A field that Slack left out, or that could not be read, is empty.
+// of is the connection that a consent at a time is for. A field that Slack left out, or that could not be read, is
+// empty.
 func (g Granted) Connection(at time.Time) connection.Connection {
 	c := connection.Connection{
-		Key:            connection.Key{AppID: string(g.AppID), EnterpriseID: string(g.Enterprise.ID), TeamID: string(g.Team.ID)},
+		Key: connection.Key{AppID: string(g.AppID), EnterpriseID: string(g.Enterprise.ID),
+			TeamID: string(g.Team.ID)},
 		TeamName:       string(g.Team.Name),
 		EnterpriseName: string(g.Enterprise.Name),
 		BotUserID:      string(g.BotUserID),
 		Scopes:         connection.SplitScopes(string(g.Scope)),
-		TokenPair:      connection.Started(connection.Secret(g.AccessToken), connection.Secret(g.RefreshToken), time.Duration(g.ExpiresIn), at),
+		TokenPair: connection.Started(connection.Secret(g.AccessToken), connection.Secret(g.RefreshToken),
+			time.Duration(g.ExpiresIn), at),
 		Webhook: connection.Webhook{
 			URL: connection.Secret(g.IncomingWebhook.URL), Channel: string(g.IncomingWebhook.Channel),
 			ChannelID: string(g.IncomingWebhook.ChannelID), ConfigurationURL: string(g.IncomingWebhook.ConfigurationURL),

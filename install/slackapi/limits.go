@@ -1,10 +1,11 @@
 package slackapi
 
-// Slack counts an app's calls for each workspace and method, and messages for each channel too, and refuses what is too much.
-// Here calls wait for their turn rather than be refused; where that would take too long they fail at once, with the time
-// after which to come back. https://docs.slack.dev/apis/web-api/rate-limits
+// Slack counts an app's calls for each workspace and method, and messages for each channel too, and refuses what is too
+// much. Here calls wait for their turn rather than be refused; where that would take too long they fail at once, with
+// the time after which to come back. https://docs.slack.dev/apis/web-api/rate-limits
 //
-// Each process counts what it sends itself. What several replicas send too much together, Slack refuses, and that is kept to.
+// Each process counts what it sends itself. What several replicas send too much together, Slack refuses, and that is
+// kept to.
 
 import (
 	"bytes"
@@ -30,11 +31,11 @@ import (
 )
 
 const (
-	// How long one call waits, its repetitions included. At a message a second that is at most ten calls of one channel, so
-	// that they cannot take all of the bot's workers; work that would wait longer is better put back.
+	// How long one call waits, its repetitions included. At a message a second that is at most ten calls of one channel,
+	// so that they cannot take all of the bot's workers; work that would wait longer is better put back.
 	turnPatience = 10 * time.Second
-	// What is left of the caller's deadline when a call that waited is sent. Sent with less, its answer could be missed, and
-	// then nobody knows whether a message was posted.
+	// What is left of the caller's deadline when a call that waited is sent. Sent with less, its answer could be missed,
+	// and then nobody knows whether a message was posted.
 	turnSpare = 500 * time.Millisecond
 	// How often a call that Slack refused is made again.
 	turnRepeats = 3
@@ -52,8 +53,8 @@ const (
 // pace is how often a method may be called in one workspace: a number at once, then so many a minute.
 type pace struct{ burst, minute int }
 
-// Slack promises the numbers for a minute, says of bursts only that the higher tiers take more of them, and asks apps to be
-// made for one call a second of each method.
+// Slack promises the numbers for a minute, says of bursts only that the higher tiers take more of them, and asks apps
+// to be made for one call a second of each method.
 var (
 	tier2 = pace{10, 20}
 	tier3 = pace{20, 50}
@@ -78,8 +79,8 @@ const (
 	replies     = "conversations.replies"
 )
 
-// paces has the methods the app uses, each by the facts on its page below https://docs.slack.dev/reference/methods/. Others
-// are taken for tier 3, where most are.
+// paces has the methods the app uses, each by the facts on its page below https://docs.slack.dev/reference/methods/.
+// Others are taken for tier 3, where most are.
 var paces = map[string]pace{
 	"auth.test":          authTest,
 	postMessage:          posts,
@@ -168,8 +169,8 @@ func (b *bucket) idle(at time.Time) bool {
 // limits are the buckets of all workspaces, without those that are like new. The zero value is ready for use.
 type limits struct{ shards [64]shard }
 
-// shard has the buckets of some of the workspaces, and all of each. Its lock is held neither while a call waits nor while it
-// is made.
+// shard has the buckets of some of the workspaces, and all of each. Its lock is held neither while a call waits nor
+// while it is made.
 type shard struct {
 	mu      sync.Mutex
 	buckets map[queue]*bucket
@@ -239,8 +240,8 @@ func (l *limits) call(k connection.Key, method, channel string) *call {
 	return c
 }
 
-// take gives the call the places it lacks, and returns how long to wait for the last of them. It gives none when that is
-// longer than room.
+// take gives the call the places it lacks, and returns how long to wait for the last of them. It gives none when that
+// is longer than room.
 func (c *call) take(now time.Time, room time.Duration) (wait time.Duration, ok bool) {
 	c.shard.mu.Lock()
 	defer c.shard.mu.Unlock()
@@ -285,8 +286,9 @@ func (c *call) giveBack() {
 	}
 }
 
-// refused closes what Slack has refused a call of, for a time. Of a message it doesn't say whether it was too much for the
-// channel or for the workspace: it is taken for the channel, and when a second channel is refused meanwhile, for both.
+// refused closes what Slack has refused a call of, for a time. Of a message it doesn't say whether it was too much for
+// the channel or for the workspace: it is taken for the channel, and when a second channel is refused meanwhile, for
+// both.
 func (c *call) refused(now time.Time, wait time.Duration) {
 	c.shard.mu.Lock()
 	defer c.shard.mu.Unlock()
@@ -329,9 +331,10 @@ type Doer interface {
 // limited is the HTTP client of a Web API client for the workspace of key. A call blocks until its turn, at most for
 // turnPatience and until ctx's deadline; if its turn is later it fails at once with a *slack.RateLimitedError.
 type limited struct {
-	api  *API
-	key  connection.Key
-	team string // the workspace that calls with an organisation's token are about, unless they name one; "" when none is known
+	api *API
+	key connection.Key
+	// the workspace that calls with an organisation's token are about, unless they name one; "" when none is known
+	team string
 	next Doer
 }
 
@@ -387,7 +390,8 @@ func (l limited) Do(r *http.Request) (*http.Response, error) {
 }
 
 // await blocks until c's turn and returns how long that was.
-func (l limited) await(ctx context.Context, c *call, method string, room time.Duration) (waited time.Duration, err error) {
+func (l limited) await(ctx context.Context, c *call, method string,
+	room time.Duration) (waited time.Duration, err error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		room = min(room, time.Until(deadline)-turnSpare)
 	}
@@ -418,8 +422,8 @@ func (l limited) await(ctx context.Context, c *call, method string, room time.Du
 // errNoWord is an answer that is neither ok nor an error. slack-go takes it for success.
 var errNoWord = errors.New("the answer says neither ok nor an error")
 
-// verdictOf returns for how long Slack refuses more calls like the one that resp answers; 0 when it does not. The body of such an answer
-// can still be read. errNoWord.
+// verdictOf returns for how long Slack refuses more calls like the one that resp answers; 0 when it does not. The body
+// of such an answer can still be read. errNoWord.
 func verdictOf(resp *http.Response) (time.Duration, error) {
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests:

@@ -1,7 +1,7 @@
 package slackapi
 
-// Calls keep to Slack's limits by waiting. Where a test is about time it goes by the clock of a synctest bubble, in which
-// slacksim is called without a network: seconds pass at once, and to the nanosecond.
+// Calls keep to Slack's limits by waiting. Where a test is about time it goes by the clock of a synctest bubble, in
+// which slacksim is called without a network: seconds pass at once, and to the nanosecond.
 
 import (
 	"bytes"
@@ -52,10 +52,12 @@ type traffic struct {
 
 func newTraffic(t *testing.T, change func(*API)) *traffic {
 	x := &traffic{T: t, numbers: map[string]int{}, began: time.Now()}
-	x.slack = slacksim.New(slacksim.Config{App: slacksim.App{ID: "A1", ClientID: "1.2", ClientSecret: "s", SigningSecret: "s", RedirectURLs: []string{"http://127.0.0.1:9"}, MessagesTab: true}})
+	x.slack = slacksim.New(slacksim.Config{App: slacksim.App{ID: "A1", ClientID: "1.2", ClientSecret: "s",
+		SigningSecret: "s", RedirectURLs: []string{"http://127.0.0.1:9"}, MessagesTab: true}})
 	x.slack.SetURL("http://slack.test")
 	x.slack.AddSmallWorld()
-	x.api = &API{Address: x.slack.URL(), HTTP: &http.Client{Transport: direct{x.slack.Handler()}}, Now: time.Now, Met: x.met}
+	x.api = &API{Address: x.slack.URL(), HTTP: &http.Client{Transport: direct{x.slack.Handler()}}, Now: time.Now,
+		Met: x.met}
 	if change != nil {
 		change(x.api)
 	}
@@ -63,29 +65,36 @@ func newTraffic(t *testing.T, change func(*API)) *traffic {
 	x.birch = x.grant(slacksim.Birch, slacksim.BirchAdmin)
 	at, _ := x.slack.Installed(slacksim.Acme)
 	other, _ := x.slack.Installed(slacksim.Birch)
-	if err := errors.Join(x.slack.Invite(ctx, slacksim.AcmeAdmin, general, at.BotUserID), x.slack.Invite(ctx, slacksim.AcmeAdmin, project, at.BotUserID),
+	if err := errors.Join(x.slack.Invite(ctx, slacksim.AcmeAdmin, general, at.BotUserID),
+		x.slack.Invite(ctx, slacksim.AcmeAdmin, project, at.BotUserID),
 		x.slack.Invite(ctx, slacksim.BirchAdmin, elsewhere, other.BotUserID)); err != nil {
 		t.Fatal(err)
 	}
-	x.person = connection.UserToken{TokenOwner: connection.TokenOwner{Key: x.acme.Key, UserID: slacksim.AcmeAdmin}, TokenPair: connection.TokenPair{Token: connection.Secret(at.UserTokens[slacksim.AcmeAdmin])}}
+	x.person = connection.UserToken{TokenOwner: connection.TokenOwner{Key: x.acme.Key, UserID: slacksim.AcmeAdmin},
+		TokenPair: connection.TokenPair{Token: connection.Secret(at.UserTokens[slacksim.AcmeAdmin])}}
 	return x
 }
 
 func (x *traffic) grant(team, user string) connection.Connection {
 	x.Helper()
-	query := url.Values{"client_id": {"1.2"}, "state": {"s"}, "redirect_uri": {"http://127.0.0.1:9"}, "scope": {"chat:write,users:read,team:read"}, "user_scope": {"users:read"}}
-	back, err := x.slack.Authorize(context.Background(), x.slack.URL()+"/oauth/v2/authorize?"+query.Encode(), user, slacksim.Choice{})
+	query := url.Values{"client_id": {"1.2"}, "state": {"s"}, "redirect_uri": {"http://127.0.0.1:9"},
+		"scope": {"chat:write,users:read,team:read"}, "user_scope": {"users:read"}}
+	back, err := x.slack.Authorize(context.Background(), x.slack.URL()+"/oauth/v2/authorize?"+query.Encode(), user,
+		slacksim.Choice{})
 	if err != nil {
 		x.Fatal(err)
 	}
 	u, _ := url.Parse(back)
-	got, err := x.api.OAuth(context.Background(), "oauth.v2.access", url.Values{"client_id": {"1.2"}, "client_secret": {"s"}, "code": {u.Query().Get("code")}, "redirect_uri": {"http://127.0.0.1:9"}})
+	got, err := x.api.OAuth(context.Background(), "oauth.v2.access",
+		url.Values{"client_id": {"1.2"}, "client_secret": {"s"}, "code": {u.Query().Get("code")},
+			"redirect_uri": {"http://127.0.0.1:9"}})
 	if err != nil {
 		x.Fatal(err)
 	}
 	at, _ := x.slack.Installed(team)
-	return connection.Connection{Key: connection.Key{AppID: "A1", TeamID: team}, ID: "of " + team, BotID: at.BotID, State: connection.Active, CheckedAt: x.api.Now(),
-		Scopes: connection.SplitScopes(string(got.Scope)), TokenPair: connection.TokenPair{Token: connection.Secret(got.AccessToken)}}
+	return connection.Connection{Key: connection.Key{AppID: "A1", TeamID: team}, ID: "of " + team, BotID: at.BotID,
+		State: connection.Active, CheckedAt: x.api.Now(), Scopes: connection.SplitScopes(string(got.Scope)),
+		TokenPair: connection.TokenPair{Token: connection.Secret(got.AccessToken)}}
 }
 
 func (x *traffic) post(ctx context.Context, c connection.Connection, channel, text string) error {
@@ -94,7 +103,8 @@ func (x *traffic) post(ctx context.Context, c connection.Connection, channel, te
 }
 
 func (x *traffic) user(ctx context.Context, c connection.Connection) error {
-	_, err := x.client(c).GetUserInfoContext(ctx, map[string]string{slacksim.Acme: slacksim.AcmeMember, slacksim.Birch: slacksim.BirchMember}[c.TeamID])
+	_, err := x.client(c).GetUserInfoContext(ctx,
+		map[string]string{slacksim.Acme: slacksim.AcmeMember, slacksim.Birch: slacksim.BirchMember}[c.TeamID])
 	return err
 }
 
@@ -137,7 +147,8 @@ func (x *traffic) limited(err error, left time.Duration) {
 	}
 }
 
-// sent fails the test unless Slack got the calls of a method at these seconds. Of messages those of a channel are meant.
+// sent fails the test unless Slack got the calls of a method at these seconds. Of messages those of a channel are
+// meant.
 func (x *traffic) sent(method, team, channel string, want ...float64) {
 	x.Helper()
 	var got []float64
@@ -216,7 +227,8 @@ func TestCallsWaitForTheirTurn(t *testing.T) {
 	bubble(t, "the workspace's ceiling", nil, func(x *traffic) {
 		people := make([]string, posts.burst+2)
 		for i := range people {
-			people[i] = x.slack.AddUser(slacksim.User{ID: fmt.Sprintf("U0ACME%04d", i), TeamID: slacksim.Acme, Name: fmt.Sprint("p", i)}).ID
+			people[i] = x.slack.AddUser(slacksim.User{ID: fmt.Sprintf("U0ACME%04d", i), TeamID: slacksim.Acme,
+				Name: fmt.Sprint("p", i)}).ID
 		}
 		x.each(len(people), func(i int) error { return x.post(ctx, x.acme, people[i], "to all") })
 		x.fine(x.post(ctx, x.birch, elsewhere, "b"))
@@ -399,7 +411,8 @@ func TestSlackRefuses(t *testing.T) {
 		})
 	}
 	bubble(t, "nothing", nil, func(x *traffic) {
-		for _, f := range []slacksim.Fault{{Error: "user_not_found"}, {Status: 503, Body: "x"}, {Body: strings.Repeat("ratelimited ", 200)}} {
+		for _, f := range []slacksim.Fault{{Error: "user_not_found"}, {Status: 503, Body: "x"},
+			{Body: strings.Repeat("ratelimited ", 200)}} {
 			f.Method, f.Times = "users.info", 1
 			x.slack.Inject(f)
 			var limited *slack.RateLimitedError
@@ -423,8 +436,8 @@ func TestSlackRefuses(t *testing.T) {
 }
 
 // Over a network, and with the body of a message.
-// An app that is distributed commercially and not in Slack's Marketplace reads a conversation once a minute. That is learnt by Slack's
-// first refusal, for that method in that workspace: nobody else waits.
+// An app that is distributed commercially and not in Slack's Marketplace reads a conversation once a minute. That is
+// learnt by Slack's first refusal, for that method in that workspace: nobody else waits.
 func TestHistoryIsReadSeldom(t *testing.T) {
 	read := func(x *traffic, c connection.Connection) error {
 		_, err := x.client(c).GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{ChannelID: general})
@@ -447,7 +460,8 @@ func TestHistoryIsReadSeldom(t *testing.T) {
 			x.limited(read(x, x.acme), time.Minute) // at once, and without a call
 		}
 		x.fine(x.user(ctx, x.acme))
-		_, _, _, err := x.client(x.acme).GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{ChannelID: general, Timestamp: "1.1"})
+		_, _, _, err := x.client(x.acme).GetConversationRepliesContext(ctx,
+			&slack.GetConversationRepliesParameters{ChannelID: general, Timestamp: "1.1"})
 		for range 3 {
 			err = errors.Join(err, read(x, x.birch))
 		}
@@ -515,7 +529,8 @@ func TestArgumentOfACall(t *testing.T) {
 		"longer than looked": {form, "", "text=" + strings.Repeat("x", longestBody) + "&channel=C1", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := http.NewRequest(http.MethodPost, "https://slack.com/api/chat.postMessage"+test.query, strings.NewReader(test.body))
+			r, err := http.NewRequest(http.MethodPost, "https://slack.com/api/chat.postMessage"+test.query,
+				strings.NewReader(test.body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -601,7 +616,8 @@ func TestRefusal(t *testing.T) {
 		"a month":                 {429, "2592000", limit, 15 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			resp := &http.Response{StatusCode: test.status, Header: http.Header{"Retry-After": {test.after}}, Body: io.NopCloser(strings.NewReader(test.body))}
+			resp := &http.Response{StatusCode: test.status, Header: http.Header{"Retry-After": {test.after}},
+				Body: io.NopCloser(strings.NewReader(test.body))}
 			if got, err := verdictOf(resp); got != test.want || err != nil {
 				t.Errorf("%v %v, not %v", got, err, test.want)
 			}
@@ -655,7 +671,8 @@ func TestWorkspacesOfAnOrganisation(t *testing.T) {
 	bubble(t, "", nil, func(x *traffic) {
 		l := limited{x.api, connection.Key{AppID: "A1", EnterpriseID: "E1"}, "", x.api.HTTP}
 		do := func(team string) error {
-			r, err := http.NewRequest(http.MethodPost, x.api.Address+"/api/users.list", strings.NewReader(url.Values{"team_id": {team}}.Encode()))
+			r, err := http.NewRequest(http.MethodPost, x.api.Address+"/api/users.list",
+				strings.NewReader(url.Values{"team_id": {team}}.Encode()))
 			if err != nil {
 				return err
 			}
@@ -728,8 +745,8 @@ func TestLimitsStaySmall(t *testing.T) {
 	}
 }
 
-// What a free turn costs a call, for workspaces that all call now and then (a hundred thousand: each call begins a bucket) and
-// all the time (a hundred). A message of 2.5 kB is looked through for its channel.
+// What a free turn costs a call, for workspaces that all call now and then (a hundred thousand: each call begins a
+// bucket) and all the time (a hundred). A message of 2.5 kB is looked through for its channel.
 func BenchmarkTurn(b *testing.B) {
 	message := url.Values{"blocks": {strings.Repeat(`{"type":"x"}`, 100)}, "channel": {"C1"}, "text": {"x"}}.Encode()
 	for _, bench := range []struct {
@@ -748,7 +765,8 @@ func BenchmarkTurn(b *testing.B) {
 			for i := range keys {
 				keys[i] = connection.Key{AppID: "A1", TeamID: fmt.Sprint("T", i)}
 			}
-			answer := &answers{http.Response{StatusCode: http.StatusOK, Header: http.Header{}}, bytes.NewReader([]byte(`{"ok":true}`))}
+			answer := &answers{http.Response{StatusCode: http.StatusOK, Header: http.Header{}},
+				bytes.NewReader([]byte(`{"ok":true}`))}
 			r, err := http.NewRequest(http.MethodPost, api.Address+"/api/"+bench.method, strings.NewReader(bench.body))
 			if err != nil {
 				b.Fatal(err)

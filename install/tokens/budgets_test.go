@@ -43,7 +43,8 @@ func TestWaitingForTheBudget(t *testing.T) {
 		keys = append(keys, r.connect(in, id).Key)
 	}
 	r.Clock.Advance(stage.Life + time.Hour)
-	if err := in.db.ClosedUntil(r.Ctx, slackapi.Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 100}, r.Clock.Now().Add(time.Minute)); err != nil {
+	if err := in.db.ClosedUntil(r.Ctx, slackapi.Budget{Name: "oauth.v2.access", Interval: time.Second / 8, Burst: 100},
+		r.Clock.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	raw := r.Raw()

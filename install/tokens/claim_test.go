@@ -15,7 +15,8 @@ import (
 	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
-// The clocks of two machines are a minute apart, one way or the other: a lease holds all the same, and it ends all the same.
+// The clocks of two machines are a minute apart, one way or the other: a lease holds all the same, and it ends all the
+// same.
 func TestLeaseWithClocksApart(t *testing.T) {
 	t.Parallel()
 	for _, skew := range []time.Duration{time.Minute, -time.Minute} {
@@ -68,8 +69,8 @@ func TestLeaseWithClocksApart(t *testing.T) {
 	}
 }
 
-// Who took a lease was killed before Slack answered. Another process, which runs on, takes over when the lease ends: it doesn't begin
-// to watch the lease then.
+// Who took a lease was killed before Slack answered. Another process, which runs on, takes over when the lease ends: it
+// doesn't begin to watch the lease then.
 func TestLeaseOfADeadProcess(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
@@ -107,12 +108,17 @@ func TestUnreadableMakeRoom(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = stranger.Close() })
 	for i := range 200 {
-		if _, err := stranger.Add(r.Ctx, connection.Connection{Key: connection.Key{AppID: c.AppID, TeamID: fmt.Sprintf("TLL%04d", i)},
-			TokenPair: connection.Started("xoxb-1", "", 0, r.Clock.Now()), State: connection.Active, InstalledAt: r.Clock.Now(), AuthorizedAt: r.Clock.Now()}); err != nil {
+		if _, err := stranger.Add(r.Ctx, connection.Connection{Key: connection.Key{AppID: c.AppID,
+			TeamID: fmt.Sprintf("TLL%04d", i)},
+			TokenPair: connection.Started("xoxb-1", "", 0, r.Clock.Now()), State: connection.Active, InstalledAt: r.Clock.Now(),
+			AuthorizedAt: r.Clock.Now()}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := r.Raw().ExecContext(r.Ctx, "UPDATE connections SET id = 'con_0' || team_id WHERE team_id LIKE 'TLL%'"); err != nil { // before c
+	if _,
+		err := r.Raw().ExecContext(r.Ctx,
+		"UPDATE connections SET id = 'con_0' || team_id WHERE team_id LIKE 'TLL%'"); err != nil {
+		// before c
 		t.Fatal(err)
 	}
 	for range 5 {

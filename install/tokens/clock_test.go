@@ -1,6 +1,7 @@
 package tokens_test
 
-// A machine's clock was wrong for a while, and what it wrote is still there: nobody whose clock is right waits for that time.
+// A machine's clock was wrong for a while, and what it wrote is still there: nobody whose clock is right waits for that
+// time.
 
 import (
 	"bytes"
@@ -33,20 +34,23 @@ func (r *rig) renewed(in replica, c connection.Connection) connection.Connection
 	return r.Row(in.db, c.Key)
 }
 
-// One replica renews with a clock that is ahead, once. The budget it spent from is open for the others, and what it planned
-// happens when it should.
+// One replica renews with a clock that is ahead, once. The budget it spent from is open for the others, and what it
+// planned happens when it should.
 func TestRenewalsAfterAClockAhead(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		for _, d := range []time.Duration{20 * time.Hour, 24 * time.Hour, 400 * 24 * time.Hour} {
-			good, ahead := r.replica(nil), r.replica(func(cfg *config) { cfg.Now = func() time.Time { return r.Clock.Now().Add(d) } })
+			good, ahead := r.replica(nil), r.replica(func(cfg *config) {
+				cfg.Now = func() time.Time { return r.Clock.Now().Add(d) }
+			})
 			c := r.connect(good, slacksim.AcmeAdmin)
 			now := r.renewed(ahead, c)
 			if wrong := now.RenewAt.Sub(r.Clock.Now()); wrong < d {
 				t.Fatalf("the clock ahead planned the next renewal in %v", wrong)
 			}
 			now = r.renewed(good, now)
-			if in := now.RenewAt.Sub(r.Clock.Now()); in > connection.FurthestRenewal || now.ExpiresAt.Sub(r.Clock.Now()) > stage.Life {
+			if in := now.RenewAt.Sub(r.Clock.Now()); in > connection.FurthestRenewal ||
+				now.ExpiresAt.Sub(r.Clock.Now()) > stage.Life {
 				t.Errorf("%v ahead: renewed again in %v", d, in)
 			}
 			r.Clock.Advance(time.Second) // the budget counts as emptied by that renewal
@@ -69,7 +73,8 @@ func TestLeaseOfAClockAhead(t *testing.T) {
 	})
 }
 
-// A process whose own clock is set back, because the database's was: what it remembers of a moment ago holds it up no longer.
+// A process whose own clock is set back, because the database's was: what it remembers of a moment ago holds it up no
+// longer.
 func TestClockSetBack(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
@@ -80,7 +85,9 @@ func TestClockSetBack(t *testing.T) {
 		})
 		c := r.connect(in, slacksim.AcmeAdmin)
 		r.Due()
-		r.Update(in.db, c.Key, func(c *connection.Connection) { c.RenewAt, c.LeaseUntil = r.Clock.Now(), in.Now().Add(time.Minute) })
+		r.Update(in.db, c.Key, func(c *connection.Connection) {
+			c.RenewAt, c.LeaseUntil = r.Clock.Now(), in.Now().Add(time.Minute)
+		})
 		if err := in.Renew(r.Ctx, c.Key); err == nil {
 			t.Error("renewed what another process leases")
 		}
@@ -111,7 +118,8 @@ func TestBrokenClockIsTold(t *testing.T) {
 		for range 3 {
 			r.renewDue(in)
 		}
-		if n := strings.Count(log.String(), "a renewal was planned by a clock that was wrong"); n != 1 || !strings.Contains(log.String(), fmt.Sprint(c.Key)) {
+		if n := strings.Count(log.String(), "a renewal was planned by a clock that was wrong"); n != 1 ||
+			!strings.Contains(log.String(), fmt.Sprint(c.Key)) {
 			t.Errorf("told %d times:\n%s", n, log.String())
 		}
 	})

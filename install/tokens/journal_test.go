@@ -1,6 +1,7 @@
 package tokens_test
 
-// What the store doesn't have, or has lost, and what can't be read or removed: none of it costs a token, and none of it holds up others.
+// What the store doesn't have, or has lost, and what can't be read or removed: none of it costs a token, and none of it
+// holds up others.
 
 import (
 	"context"
@@ -18,15 +19,16 @@ import (
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
-// An entry of the journal that no key at hand opens may hold the successor of what is in the row. It is waited for, but not for
-// ever, and by nobody else.
+// An entry of the journal that no key at hand opens may hold the successor of what is in the row. It is waited for, but
+// not for ever, and by nobody else.
 func TestEntryThatCannotBeOpened(t *testing.T) {
 	r := sqliteRig(t)
 	in := r.replica(nil)
 	a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
 	own := r.Keys
 	r.Keys = seal.NewKey()
-	if _, err := r.replica(nil).db.Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: a.Key}, Origin: connection.Renewal{Spent: "x"}, Token: "y", Refresh: "z", Life: stage.Life, At: r.Clock.Now()}); err != nil {
+	if _, err := r.replica(nil).db.Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: a.Key},
+		Origin: connection.Renewal{Spent: "x"}, Token: "y", Refresh: "z", Life: stage.Life, At: r.Clock.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	r.Keys = own
@@ -61,7 +63,8 @@ func TestEntryThatCannotBeRemoved(t *testing.T) {
 	r.Breaches = true // these pairs are ours, not Slack's
 	journal := func(c connection.Connection) {
 		t.Helper()
-		if _, err := in.db.Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key}, Origin: connection.Renewal{Spent: c.RefreshToken}, Token: "xoxe.xoxb-1-new", Refresh: c.RefreshToken + "-new",
+		if _, err := in.db.Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key},
+			Origin: connection.Renewal{Spent: c.RefreshToken}, Token: "xoxe.xoxb-1-new", Refresh: c.RefreshToken + "-new",
 			Life: stage.Life, At: r.Clock.Now()}); err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +82,8 @@ func TestEntryThatCannotBeRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	do("CREATE TRIGGER stuck BEFORE INSERT ON entries WHEN NEW.standing = 1 AND NEW.team_id = '" + a.TeamID + "' BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+	do("CREATE TRIGGER stuck BEFORE INSERT ON entries WHEN NEW.standing = 1 AND NEW.team_id = '" + a.TeamID +
+		"' BEGIN SELECT RAISE(ABORT, 'disk full'); END")
 	replay := func(want int) {
 		t.Helper()
 		if left, err := in.Reconciler.Replay(r.Ctx); left != want || err != nil {

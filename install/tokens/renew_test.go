@@ -22,7 +22,8 @@ func TestRenewsAheadOfTheEnd(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		c := r.connect(in, slacksim.AcmeAdmin)
-		if early, late := stage.Life*15/24, stage.Life*17/24; c.RenewAt.Before(r.Clock.Now().Add(early)) || c.RenewAt.After(r.Clock.Now().Add(late)) {
+		if early, late := stage.Life*15/24, stage.Life*17/24; c.RenewAt.Before(r.Clock.Now().Add(early)) ||
+			c.RenewAt.After(r.Clock.Now().Add(late)) {
 			t.Errorf("a token of %v is renewed after %v, not after two thirds of that", stage.Life, c.RenewAt.Sub(r.Clock.Now()))
 		}
 		for generation := range 3 {
@@ -37,7 +38,8 @@ func TestRenewsAheadOfTheEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			now := r.Row(in.db, c.Key)
-			if now.Token == c.Token || now.ID != c.ID || now.State != connection.Active || !now.LeaseUntil.IsZero() || !now.ExpiresAt.Equal(r.Clock.Now().Add(stage.Life)) {
+			if now.Token == c.Token || now.ID != c.ID || now.State != connection.Active || !now.LeaseUntil.IsZero() ||
+				!now.ExpiresAt.Equal(r.Clock.Now().Add(stage.Life)) {
 				t.Fatalf("generation %d: %+v", generation, now)
 			}
 			r.Works(now)
@@ -48,7 +50,8 @@ func TestRenewsAheadOfTheEnd(t *testing.T) {
 		}
 		r.EmptyJournal()
 		lines, err := in.db.History(r.Ctx, c.ID, 10)
-		if err != nil || len(lines) != 4 || lines[0].What != connection.DidRenew || lines[0].By.Kind != connection.BySwitchboard || lines[3].What != connection.DidInstall {
+		if err != nil || len(lines) != 4 || lines[0].What != connection.DidRenew ||
+			lines[0].By.Kind != connection.BySwitchboard || lines[3].What != connection.DidInstall {
 			t.Errorf("history: %+v (%v)", lines, err)
 		}
 	})
@@ -185,8 +188,8 @@ func TestRejectionOfThePast(t *testing.T) {
 	})
 }
 
-// The database goes away between Slack's answer and the store, and the process is killed. What Slack handed out is in the
-// journal, and home after the next start.
+// The database goes away between Slack's answer and the store, and the process is killed. What Slack handed out is in
+// the journal, and home after the next start.
 func TestDatabaseGoneAndKilled(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
@@ -254,7 +257,8 @@ func TestTroubleIsNotDeath(t *testing.T) {
 					_ = in.Renew(r.Ctx, c.Key)
 					now := r.Row(in.db, c.Key)
 					wait := now.RenewAt.Sub(r.Clock.Now())
-					if now.State != connection.Active && now.State != connection.Retrying || now.RefreshToken != c.RefreshToken || wait <= 0 || wait > 20*time.Minute {
+					if now.State != connection.Active && now.State != connection.Retrying || now.RefreshToken != c.RefreshToken ||
+						wait <= 0 || wait > 20*time.Minute {
 						t.Fatalf("%s %s, again in %v", now.State, now.Reason, wait)
 					}
 					if fault.RetryAfter > 0 && wait < 7*time.Second {
@@ -293,8 +297,8 @@ func TestFailingRenewalSaysWhy(t *testing.T) {
 			want  string
 		}{
 			{slacksim.Fault{Status: 500}, "no_answer"}, {slacksim.Fault{Error: "bad_client_secret"}, "bad_client_secret"},
-			{slacksim.Fault{Error: "bad_client_secret"}, "bad_client_secret"}, {slacksim.Fault{RetryAfter: 1}, "bad_client_secret"},
-			{slacksim.Fault{Status: 502}, "no_answer"},
+			{slacksim.Fault{Error: "bad_client_secret"}, "bad_client_secret"},
+			{slacksim.Fault{RetryAfter: 1}, "bad_client_secret"}, {slacksim.Fault{Status: 502}, "no_answer"},
 		} {
 			step.fault.Method = "oauth.v2.access"
 			clear := r.Slack.Inject(step.fault)

@@ -72,8 +72,8 @@ func (r *rig) replica(change func(*config)) replica {
 
 	in := replica{db: r.Open(), Now: cfg.Now}
 	in.api = r.API(cfg.HTTP, cfg.Now)
-	in.Keeper = tokens.New(tokens.Config{ClientID: "1.2", ClientSecret: "client-secret", MoveToRotation: cfg.MoveToRotation,
-		Renews: func(connection.Key) bool { return true },
+	in.Keeper = tokens.New(tokens.Config{ClientID: "1.2", ClientSecret: "client-secret",
+		MoveToRotation: cfg.MoveToRotation, Renews: func(connection.Key) bool { return true },
 		// What is kept goes on in its own grant. Other consents are not these tests' business.
 		Consents: func(ctx context.Context, p connection.Grant) (connection.Grant, string, error) {
 			return in.Delivery.Offer(ctx, p)

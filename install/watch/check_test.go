@@ -49,7 +49,8 @@ func TestStatesFromAnswers(t *testing.T) {
 				if now.State != test.want || now.Reason != test.why {
 					t.Errorf("kept: %s %s, want %s %s", now.State, now.Reason, test.want, test.why)
 				}
-				if h.Live != test.live || test.live && h.State != test.want || !test.live && (h.State != connection.Unknown || h.LastKnown != connection.Active) {
+				if h.Live != test.live || test.live && h.State != test.want || !test.live &&
+					(h.State != connection.Unknown || h.LastKnown != connection.Active) {
 					t.Errorf("shown: %s, last known %s", h.State, h.LastKnown)
 				}
 				if now.State != connection.Active && (now.StateSince.IsZero() || h.ReasonText == "") {
@@ -68,11 +69,14 @@ func TestStatesFromAnswers(t *testing.T) {
 				} else if in.Check(r.Ctx, c.Key); r.Row(in.db, c.Key).State != connection.Active {
 					t.Errorf("a good answer does not mend it: %s", r.Row(in.db, c.Key).State)
 				}
-				if back := r.connect(in, slacksim.AcmeMember); back.ID != c.ID || back.State != connection.Active || back.Reason != "" || !back.CreatedAt.Equal(c.CreatedAt) {
+				if back := r.connect(in, slacksim.AcmeMember); back.ID != c.ID || back.State != connection.Active ||
+					back.Reason != "" || !back.CreatedAt.Equal(c.CreatedAt) {
 					t.Errorf("reconnect: %+v", back)
 				}
 				lines, err := in.History(r.Ctx, c, 50)
-				if err != nil || slices.ContainsFunc(lines, func(l connection.Change) bool { return l.What == connection.DidChange }) {
+				if err != nil || slices.ContainsFunc(lines, func(l connection.Change) bool {
+					return l.What == connection.DidChange
+				}) {
 					t.Errorf("history: %+v (%v)", lines, err)
 				}
 			})
@@ -115,7 +119,8 @@ func TestBackgroundCheck(t *testing.T) {
 		if now := r.Row(in.db, a.Key); now.State != connection.Active || !now.CheckedAt.Equal(r.Clock.Now()) {
 			t.Errorf("the one that works: %s, checked %v", now.State, now.CheckedAt)
 		}
-		if now := r.Row(in.db, b.Key); now.State != connection.Removed || now.Reason != "account_inactive" || now.Token != "" {
+		if now := r.Row(in.db, b.Key); now.State != connection.Removed || now.Reason != "account_inactive" ||
+			now.Token != "" {
 			t.Errorf("the one that is gone: %s %s", now.State, now.Reason)
 		}
 	})
@@ -145,7 +150,8 @@ func TestCheckedByAClockAhead(t *testing.T) {
 		if err := in.CheckDue(r.Ctx); err != nil {
 			t.Fatal(err)
 		}
-		if now = r.Row(in.db, c.Key); !now.CheckedAt.Equal(r.Clock.Now()) || now.CheckAt.Sub(r.Clock.Now()) > connection.FurthestCheck {
+		if now = r.Row(in.db, c.Key); !now.CheckedAt.Equal(r.Clock.Now()) ||
+			now.CheckAt.Sub(r.Clock.Now()) > connection.FurthestCheck {
 			t.Errorf("checked %v, next %v", now.CheckedAt, now.CheckAt)
 		}
 		if err := in.SawEvent(r.Ctx, c.Key, r.Clock.Now()); err != nil {

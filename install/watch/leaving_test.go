@@ -26,7 +26,8 @@ func TestDisconnect(t *testing.T) {
 			if _, err := in.Disconnect(r.Ctx, c.Key, by); err == nil || r.Row(in.db, c.Key).Token != c.Token {
 				t.Errorf("%+v: %v", f, err)
 			}
-			if lines, err := in.History(r.Ctx, c, 1); err != nil || len(lines) != 1 || lines[0].What != connection.DidDisconnect || lines[0].Outcome != connection.OutcomeFail {
+			if lines, err := in.History(r.Ctx, c, 1); err != nil || len(lines) != 1 ||
+				lines[0].What != connection.DidDisconnect || lines[0].Outcome != connection.OutcomeFail {
 				t.Errorf("%+v: history: %+v (%v)", f, lines, err)
 			}
 			clear()
@@ -40,11 +41,13 @@ func TestDisconnect(t *testing.T) {
 			t.Error("the app is still installed")
 		}
 		now := r.Row(in.db, c.Key)
-		if now.State != connection.Removed || now.Reason != connection.ReasonDisconnected || now.Token != "" || now.RefreshToken != "" || now.ID != c.ID {
+		if now.State != connection.Removed || now.Reason != connection.ReasonDisconnected || now.Token != "" ||
+			now.RefreshToken != "" || now.ID != c.ID {
 			t.Errorf("%+v", now)
 		}
 		// Slack's own two events follow, and change nothing.
-		for _, reason := range []string{connection.ReasonTokenRevoked, connection.ReasonUninstalled, connection.ReasonTokenRevoked} {
+		for _, reason := range []string{connection.ReasonTokenRevoked, connection.ReasonUninstalled,
+			connection.ReasonTokenRevoked} {
 			if err := in.HandleRemoval(r.Ctx, c.Key, connection.Removal{Reason: reason, At: r.Clock.Now()}); err != nil {
 				t.Error(err)
 			}
@@ -56,7 +59,8 @@ func TestDisconnect(t *testing.T) {
 			t.Errorf("twice: %v", err)
 		}
 		lines, err := in.History(r.Ctx, c, 10)
-		if err != nil || lines[0].What != connection.DidDisconnect || lines[0].By != by || lines[0].Outcome != connection.OutcomeDone || lines[0].Reason != "ok" {
+		if err != nil || lines[0].What != connection.DidDisconnect || lines[0].By != by ||
+			lines[0].Outcome != connection.OutcomeDone || lines[0].Reason != "ok" {
 			t.Errorf("history: %+v (%v)", lines, err)
 		}
 		if back := r.connect(in, slacksim.AcmeAdmin); back.ID != c.ID || back.State != connection.Active {
@@ -67,7 +71,8 @@ func TestDisconnect(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Breaches = true // the dead token is used once more, to ask
-		if said, err := in.Disconnect(r.Ctx, c.Key, by); err != nil || said != "account_inactive" || r.Row(in.db, c.Key).Token != "" {
+		if said, err := in.Disconnect(r.Ctx, c.Key, by); err != nil || said != "account_inactive" ||
+			r.Row(in.db, c.Key).Token != "" {
 			t.Errorf("%q %v", said, err)
 		}
 	})
@@ -80,13 +85,14 @@ type slowNotes struct {
 	once          sync.Once
 }
 
-func (s *slowNotes) Update(ctx context.Context, k connection.Key, change func(*connection.Connection) error) (connection.Connection, error) {
+func (s *slowNotes) Update(ctx context.Context, k connection.Key,
+	change func(*connection.Connection) error) (connection.Connection, error) {
 	s.once.Do(func() { close(s.reached); <-s.goOn })
 	return s.DB.Update(ctx, k, change)
 }
 
-// A person waits a moment for the record of what failed, not for ever. What comes after that isn't followed by it: the history
-// never says "not disconnected" of what is.
+// A person waits a moment for the record of what failed, not for ever. What comes after that isn't followed by it: the
+// history never says "not disconnected" of what is.
 func TestFailureStandsBehindNoSuccess(t *testing.T) {
 	r := sqliteRig(t)
 	in := r.replica(nil)
@@ -108,7 +114,8 @@ func TestFailureStandsBehindNoSuccess(t *testing.T) {
 	waiting.Wait()
 
 	lines, err := in.History(r.Ctx, c, 5)
-	if err != nil || len(lines) != 2 || lines[0].What != connection.DidDisconnect || lines[0].Outcome != connection.OutcomeDone {
+	if err != nil || len(lines) != 2 || lines[0].What != connection.DidDisconnect ||
+		lines[0].Outcome != connection.OutcomeDone {
 		t.Errorf("history: %+v (%v)", lines, err)
 	}
 }

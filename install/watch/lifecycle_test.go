@@ -26,7 +26,8 @@ func TestChannelMoved(t *testing.T) {
 		if now := r.Row(in.db, c.Key); now.Webhook.ChannelID != "C1" || now.Notice.Channel != "C2" {
 			t.Errorf("%s %s", now.Webhook.ChannelID, now.Notice.Channel)
 		}
-		if err := in.HandleChannelChanged(r.Ctx, connection.Key{AppID: c.AppID, TeamID: "T0NOBODY01"}, "G1", "C1"); err != nil {
+		if err := in.HandleChannelChanged(r.Ctx, connection.Key{AppID: c.AppID, TeamID: "T0NOBODY01"}, "G1",
+			"C1"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -38,17 +39,22 @@ func TestWorkspaceLeavesAlone(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		org := r.Organisation(in.db)
-		r.Update(in.db, org.Key, func(c *connection.Connection) { c.TokenPair = connection.TokenPair{Token: "xoxb-not-known"} }) // Slack can't say whether it is gone
+		// Slack can't say whether it is gone
+		r.Update(in.db, org.Key, func(c *connection.Connection) {
+			c.TokenPair = connection.TokenPair{Token: "xoxb-not-known"}
+		})
 		k := connection.Key{AppID: org.AppID, EnterpriseID: stage.Grid, TeamID: stage.GridOne}
 		for _, reason := range []string{connection.ReasonUninstalled, connection.ReasonTokenRevoked} {
 			if err := in.HandleRemoval(r.Ctx, k, connection.Removal{Reason: reason, At: r.Clock.Now()}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if now := r.Row(in.db, org.Key); now.State != connection.Active || now.Token == "" || now.PendingRemoval != (connection.Removal{}) {
+		if now := r.Row(in.db, org.Key); now.State != connection.Active || now.Token == "" ||
+			now.PendingRemoval != (connection.Removal{}) {
 			t.Errorf("%+v", now)
 		}
-		if err := in.HandleRemoval(r.Ctx, org.Key, connection.Removal{Reason: connection.ReasonUninstalled, At: r.Clock.Now()}); err != nil {
+		if err := in.HandleRemoval(r.Ctx, org.Key,
+			connection.Removal{Reason: connection.ReasonUninstalled, At: r.Clock.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		if now := r.Row(in.db, org.Key); now.State != connection.Removed {
@@ -57,8 +63,8 @@ func TestWorkspaceLeavesAlone(t *testing.T) {
 	})
 }
 
-// A person takes back what they allowed on the organisation's install, and Slack's word names a workspace beside it. Nothing but its
-// answer about the token counts then.
+// A person takes back what they allowed on the organisation's install, and Slack's word names a workspace beside it.
+// Nothing but its answer about the token counts then.
 func TestPersonOfAnOrganisation(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
@@ -67,15 +73,18 @@ func TestPersonOfAnOrganisation(t *testing.T) {
 		r.Consent(stage.GridAdmin, slacksim.Choice{Org: true}, "chat:write")
 		at, _ := r.Slack.Installed(stage.Grid)
 		k := connection.Key{AppID: org.AppID, EnterpriseID: stage.Grid, TeamID: stage.GridOne}
-		for id, token := range map[string]string{stage.GridAdmin: at.UserTokens[stage.GridAdmin], stage.GridOwner: "xoxp-not-known"} {
-			u := connection.UserToken{TokenOwner: connection.TokenOwner{Key: org.Key, UserID: id}, TokenPair: connection.TokenPair{Token: connection.Secret(token)}, GrantedAt: r.Clock.Now()}
+		for id, token := range map[string]string{stage.GridAdmin: at.UserTokens[stage.GridAdmin],
+			stage.GridOwner: "xoxp-not-known"} {
+			u := connection.UserToken{TokenOwner: connection.TokenOwner{Key: org.Key, UserID: id},
+				TokenPair: connection.TokenPair{Token: connection.Secret(token)}, GrantedAt: r.Clock.Now()}
 			if err := in.db.AddUser(r.Ctx, u); err != nil {
 				t.Fatal(err)
 			}
 		}
 		said := func(want int) {
 			t.Helper()
-			if err := in.HandleUsersRevoked(r.Ctx, k, []string{stage.GridAdmin, stage.GridOwner}, r.Clock.Now().Add(time.Hour)); err != nil {
+			if err := in.HandleUsersRevoked(r.Ctx, k, []string{stage.GridAdmin, stage.GridOwner},
+				r.Clock.Now().Add(time.Hour)); err != nil {
 				t.Fatal(err)
 			}
 			if left, err := in.db.Users(r.Ctx, org.Key); err != nil || len(left) != want {
@@ -98,7 +107,8 @@ func TestRemovalOfAConsentByAClockAhead(t *testing.T) {
 		for _, ahead := range []time.Duration{0, time.Hour} {
 			c := r.connect(r.off(ahead), slacksim.AcmeAdmin)
 			stop := r.Slack.Inject(slacksim.Fault{Method: "auth.test", Error: connection.ReasonInvalidAuth})
-			if err := in.HandleRemoval(r.Ctx, c.Key, connection.Removal{Reason: connection.ReasonTokenRevoked, At: r.Clock.Now()}); err != nil {
+			if err := in.HandleRemoval(r.Ctx, c.Key,
+				connection.Removal{Reason: connection.ReasonTokenRevoked, At: r.Clock.Now()}); err != nil {
 				t.Fatal(err)
 			}
 			stop()
@@ -109,7 +119,8 @@ func TestRemovalOfAConsentByAClockAhead(t *testing.T) {
 	})
 }
 
-// While Slack holds back events of a workspace, its state says since when and as of when, on every replica; afterwards nothing.
+// While Slack holds back events of a workspace, its state says since when and as of when, on every replica; afterwards
+// nothing.
 func TestEventsHeld(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {

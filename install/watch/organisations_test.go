@@ -47,7 +47,8 @@ func TestJoinedOnce(t *testing.T) {
 	})
 }
 
-// An organisation's connection works, and a workspace may not have the app yet: all pages of the list are looked through.
+// An organisation's connection works, and a workspace may not have the app yet: all pages of the list are looked
+// through.
 func TestStatusInAWorkspace(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
@@ -60,7 +61,8 @@ func TestStatusInAWorkspace(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for team, want := range map[string]connection.State{stage.GridOne: connection.Active, "T0GRIDX249": connection.Active, stage.GridTwo: connection.NotConnected, "": connection.Active} {
+		for team, want := range map[string]connection.State{stage.GridOne: connection.Active, "T0GRIDX249": connection.Active,
+			stage.GridTwo: connection.NotConnected, "": connection.Active} {
 			for _, k := range []connection.Key{org.Key, {AppID: org.AppID, EnterpriseID: stage.Grid, TeamID: stage.GridTwo}} {
 				h := in.CheckIn(r.Ctx, k, team)
 				if h.State != want || (want == connection.NotConnected) != (h.Reason == connection.ReasonNotAdded) {
@@ -69,7 +71,9 @@ func TestStatusInAWorkspace(t *testing.T) {
 			}
 		}
 		h := in.CheckIn(r.Ctx, org.Key, stage.GridTwo)
-		if h.GrantURL != in.AddToWorkspacesURL(org.Key) || h.Sentence != "Your organisation has it. This workspace doesn't." || h.NextStep == "" || h.LastKnown != connection.Active {
+		if h.GrantURL != in.AddToWorkspacesURL(org.Key) ||
+			h.Sentence != "Your organisation has it. This workspace doesn't." || h.NextStep == "" ||
+			h.LastKnown != connection.Active {
 			t.Errorf("%+v", h)
 		}
 		if h := in.AssessIn(org, nil, stage.GridTwo); h.Reason != connection.ReasonNotAdded {
@@ -85,7 +89,8 @@ func TestStatusInAWorkspace(t *testing.T) {
 			t.Errorf("the organisation's: %s", now.State)
 		}
 		// With more pages than are read, not all workspaces are known, and nothing is said of those that are not.
-		r.Slack.Inject(slacksim.Fault{Method: "auth.teams.list", Body: `{"ok":true,"teams":[{"id":"T1"}],"response_metadata":{"next_cursor":"more"}}`})
+		r.Slack.Inject(slacksim.Fault{Method: "auth.teams.list",
+			Body: `{"ok":true,"teams":[{"id":"T1"}],"response_metadata":{"next_cursor":"more"}}`})
 		for range 2 {
 			if h := in.CheckIn(r.Ctx, org.Key, stage.GridTwo); h.State != connection.Active {
 				t.Errorf("endless pages: %+v", h)
@@ -94,14 +99,16 @@ func TestStatusInAWorkspace(t *testing.T) {
 	})
 }
 
-// A workspace's access that needs a person is not waited for where the organisation's works, unless the operator paused it there.
+// A workspace's access that needs a person is not waited for where the organisation's works, unless the operator paused
+// it there.
 func TestOrganisationTakesOver(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
 		in := r.replica(nil)
 		org := r.Organisation(in.db)
 		k := connection.Key{AppID: org.AppID, EnterpriseID: stage.Grid, TeamID: stage.GridOne}
-		own, _, err := in.db.Put(r.Ctx, connection.Connection{Key: k, State: connection.Active, TokenPair: connection.TokenPair{Token: "xoxb-own"}})
+		own, _, err := in.db.Put(r.Ctx, connection.Connection{Key: k, State: connection.Active,
+			TokenPair: connection.TokenPair{Token: "xoxb-own"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,9 +116,10 @@ func TestOrganisationTakesOver(t *testing.T) {
 			own, org connection.State
 			want     string // the id, "" for none
 		}{
-			{connection.Active, connection.Active, own.ID}, {connection.Retrying, connection.Active, own.ID}, {connection.ReconnectRequired, connection.Active, org.ID},
-			{connection.Removed, connection.Active, org.ID}, {connection.Paused, connection.Active, ""},
-			{connection.Active, connection.Removed, own.ID}, {connection.ReconnectRequired, connection.ReconnectRequired, own.ID}, {connection.Removed, connection.Removed, ""},
+			{connection.Active, connection.Active, own.ID}, {connection.Retrying, connection.Active, own.ID},
+			{connection.ReconnectRequired, connection.Active, org.ID}, {connection.Removed, connection.Active, org.ID},
+			{connection.Paused, connection.Active, ""}, {connection.Active, connection.Removed, own.ID},
+			{connection.ReconnectRequired, connection.ReconnectRequired, own.ID}, {connection.Removed, connection.Removed, ""},
 			{connection.ReconnectRequired, connection.Paused, own.ID}, {connection.Removed, connection.Paused, ""},
 		} {
 			for key, state := range map[connection.Key]connection.State{k: test.own, org.Key: test.org} {
@@ -122,7 +130,8 @@ func TestOrganisationTakesOver(t *testing.T) {
 			}
 			// A payload that names another organisation, or none, never gets this one's.
 			for _, e := range []string{"", "E0OTHER001"} {
-				if c, err := in.Open(r.Ctx, connection.Key{AppID: k.AppID, EnterpriseID: e, TeamID: stage.GridOne}); err == nil && c.ID != own.ID {
+				if c, err := in.Open(r.Ctx, connection.Key{AppID: k.AppID, EnterpriseID: e, TeamID: stage.GridOne}); err == nil &&
+					c.ID != own.ID {
 					t.Errorf("named %q: %s", e, c.Key)
 				}
 			}

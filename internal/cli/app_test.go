@@ -63,7 +63,8 @@ func TestAnotherProgramSaysItsName(t *testing.T) {
 		"manifest --permissions", "connections list", "serve", "nonsense"} {
 		var out bytes.Buffer
 		p := another()
-		p.exitCode(&out, p.run(t.Context(), strings.Fields(args), func(name string) string { return settings[name] }, &out, &out))
+		p.exitCode(&out, p.run(t.Context(), strings.Fields(args), func(name string) string { return settings[name] }, &out,
+			&out))
 		said := strings.ReplaceAll(out.String(), "switchboard.db", "") // the file's name is the same for all
 		if strings.Contains(strings.ToLower(said), "switchboard") || strings.Contains(said, "/connection ") || said == "" {
 			t.Errorf("hello %s: %s", args, said)
@@ -91,8 +92,11 @@ func TestMessagesOfAnyApp(t *testing.T) {
 			plain, ok := m.(messages.Messages)
 			return ok && plain.App.Name == "Hello" && len(plain.Scopes) > 0 && !plain.Home
 		}},
-		"it has a Home tab": {hasHome.App, func(m install.Messages) bool { plain, ok := m.(messages.Messages); return ok && plain.Home }},
-		"it has its own":    {own.App, func(m install.Messages) bool { return m.(messages.Messages).SlackURL == "its own" }},
+		"it has a Home tab": {hasHome.App, func(m install.Messages) bool {
+			plain, ok := m.(messages.Messages)
+			return ok && plain.Home
+		}},
+		"it has its own": {own.App, func(m install.Messages) bool { return m.(messages.Messages).SlackURL == "its own" }},
 	} {
 		var cfg server.Config
 		if test.app.Fill(&cfg); !test.want(cfg.Install.Messages) {
@@ -108,7 +112,8 @@ func TestAnyAppTellsItsPeople(t *testing.T) {
 		w.of = another()
 		w.of.clock = testClock
 		w.of.Handlers = append(w.of.Handlers,
-			bot.OnEvent("reaction_added", func(context.Context, *bot.Turn, *struct{}) error { return nil }, "reactions:read", "chat:write"))
+			bot.OnEvent("reaction_added", func(context.Context, *bot.Turn, *struct{}) error { return nil }, "reactions:read",
+				"chat:write"))
 		app, err := w.of.simApp(w.proxy.URL)
 		if err != nil {
 			t.Fatal(err)
@@ -124,8 +129,10 @@ func TestAnyAppTellsItsPeople(t *testing.T) {
 		w.wait("the message about the trouble", func() bool { return len(w.fromApp(dm, dana)) == 2 })
 
 		all := w.fromApp(dm, dana)
-		for i, want := range []string{"Hello is now connected to Acme Corp.", "Hello needs reconnecting in Acme Corp. Its access couldn't be renewed."} {
-			if said := asRead(all[i]); !strings.HasPrefix(all[i].Text, want) || strings.Contains(said, "/connection ") || strings.Contains(said, "Switchboard") {
+		for i, want := range []string{"Hello is now connected to Acme Corp.",
+			"Hello needs reconnecting in Acme Corp. Its access couldn't be renewed."} {
+			if said := asRead(all[i]); !strings.HasPrefix(all[i].Text, want) || strings.Contains(said, "/connection ") ||
+				strings.Contains(said, "Switchboard") {
 				t.Errorf("want %q first in %s", want, said)
 			}
 		}

@@ -1,8 +1,8 @@
 package cli
 
-// Whether people can use a page who don't see it, don't use a mouse, have a small screen or a dark one. axe-core knows the rules
-// (WCAG 2.2 AA and what is good besides); it is fetched once, checked against its hash, and kept outside of the repository.
-// https://github.com/dequelabs/axe-core
+// Whether people can use a page who don't see it, don't use a mouse, have a small screen or a dark one. axe-core knows
+// the rules (WCAG 2.2 AA and what is good besides); it is fetched once, checked against its hash, and kept outside of
+// the repository. https://github.com/dequelabs/axe-core
 
 import (
 	"archive/tar"
@@ -80,7 +80,8 @@ func fetchAxe(cache string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	name := strings.Replace(strings.TrimSuffix(axePackage, ".tgz"), "core-", "core@", 1)
-	if said, err := exec.CommandContext(ctx, "npm", "pack", "--silent", "--pack-destination", folder, name).CombinedOutput(); err != nil {
+	if said, err := exec.CommandContext(ctx, "npm", "pack", "--silent", "--pack-destination", folder, name).
+		CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("npm pack %s: %w %s", name, err, said)
 	}
 	packed, err := os.ReadFile(filepath.Join(folder, axePackage))
@@ -93,7 +94,8 @@ func fetchAxe(cache string) ([]byte, error) {
 	return packed, os.Rename(filepath.Join(folder, axePackage), filepath.Join(cache, axePackage))
 }
 
-// axe fails the test for each rule that the page breaks as it is now. Without npm and outside of CI the test is skipped.
+// axe fails the test for each rule that the page breaks as it is now. Without npm and outside of CI the test is
+// skipped.
 func (b *tab) axe(what string) {
 	b.t.Helper()
 	script, err := axeScript()
@@ -137,12 +139,13 @@ func (b *tab) fits(what string) {
 	b.is(what+": fits the window", `document.documentElement.scrollWidth <= innerWidth`)
 }
 
-// controls are what a keyboard has to reach. Of radio buttons with one name Tab reaches the one that is chosen, and arrows the others.
+// controls are what a keyboard has to reach. Of radio buttons with one name Tab reaches the one that is chosen, and
+// arrows the others.
 const controls = `[...document.querySelectorAll('a[href],button,input,select,textarea,summary')].filter(e => e.type !== "hidden" && !e.disabled && !e.ariaHidden && e.checkVisibility() && !e.closest("[inert]")
 	&& !(e.type === "radio" && !e.checked && document.querySelector('input[type=radio][name="' + e.name + '"]:checked')))`
 
-// byKeyboard goes through the page with the Tab key alone and fails the test for each control that it does not come to, or
-// comes to unseen. It opens what can be opened, with Enter.
+// byKeyboard goes through the page with the Tab key alone and fails the test for each control that it does not come to,
+// or comes to unseen. It opens what can be opened, with Enter.
 func (b *tab) byKeyboard(what string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
@@ -182,7 +185,8 @@ func (b *tab) byKeyboard(what string) {
 			return
 		}
 	}
-	left, _ := chromedp.Run(ctx, chromedp.Evaluate[string](controls+`.filter(e => !reached.has(e)).map(e => e.outerHTML).join("\n")`))
+	left, _ := chromedp.Run(ctx, chromedp.Evaluate[string](controls+
+		`.filter(e => !reached.has(e)).map(e => e.outerHTML).join("\n")`))
 	b.t.Errorf("%s: the Tab key does not come to\n%s", what, left)
 }
 

@@ -17,7 +17,8 @@ type backupCmd struct {
 
 // errBackUpPostgres is said instead of a backup that would be a worse one.
 var errBackUpPostgres = errors.New("backup is for SQLite. Back up PostgreSQL with its own tools: " +
-	"point-in-time recovery (a base backup and archived WAL) or a standby, so that no renewed token is lost; or, for less, " +
+	"point-in-time recovery (a base backup and archived WAL) or a standby, so that no renewed token is lost; or, for " +
+	"less, " +
 	"pg_dump --format=custom --file=FILE and the address of the database. See docs/backup.md")
 
 // Run writes the backup and says what else a restore needs.
@@ -45,7 +46,8 @@ func (c *backupCmd) Run(env *environment) (err error) {
 	}
 	journal := d.Journal()
 	if c.JSON {
-		return printJSON(env.stdout, map[string]any{"file": c.File, "bytes": size, "at": stamp(at), "key": key, "journal": journal})
+		return printJSON(env.stdout, map[string]any{"file": c.File, "bytes": size, "at": stamp(at), "key": key,
+			"journal": journal})
 	}
 	_, err = fmt.Fprintf(env.stdout, `Wrote %s: %d bytes, the database as of %s.
 Not in it, and needed for a restore:

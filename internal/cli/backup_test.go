@@ -30,7 +30,8 @@ func TestBackupAndRestore(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "backup.db")
 	out, errs, code := w.command("backup", file, "--json")
 	var said struct{ File, Key, Journal string }
-	if err := json.Unmarshal([]byte(out), &said); err != nil || code != 0 || said.File != file || said.Key != "ENCRYPTION_KEYS" {
+	if err := json.Unmarshal([]byte(out), &said); err != nil || code != 0 || said.File != file ||
+		said.Key != "ENCRYPTION_KEYS" {
 		t.Fatalf("exit %d %s%s %v", code, out, errs, err)
 	}
 	if _, errs, code := w.command("backup", file); code != 1 || !strings.Contains(errs, "replaces none") {
@@ -55,7 +56,8 @@ func TestBackupAndRestore(t *testing.T) {
 		w.checkNewest(w.row(db, team))
 	}
 	if calls := w.refreshes(); len(calls) != 2 {
-		t.Errorf("%d refresh tokens were presented, not those of the renewal and of the consent that was outdated", len(calls))
+		t.Errorf("%d refresh tokens were presented, not those of the renewal and of the consent that was outdated",
+			len(calls))
 	}
 	w.quick("after the restore", slacksim.AcmeAdmin, "/connection status", "Working")
 	if n := w.metrics(r)[restored]; n != 3 {
@@ -83,8 +85,10 @@ func (w *world) replaceBy(backup string) {
 func TestBackupOfPostgres(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "backup.db")
-	env := over(good, map[string]string{"DATABASE_URL": "postgres://u:hush@127.0.0.1:1/x", "ENCRYPTION_KEYS": seal.NewKey()})
-	if _, errs, code := try(env, "backup", file); code != 2 || !strings.Contains(errs, "pg_dump") || strings.Contains(errs, "hush") {
+	env := over(good, map[string]string{"DATABASE_URL": "postgres://u:hush@127.0.0.1:1/x",
+		"ENCRYPTION_KEYS": seal.NewKey()})
+	if _, errs, code := try(env, "backup", file); code != 2 || !strings.Contains(errs, "pg_dump") ||
+		strings.Contains(errs, "hush") {
 		t.Errorf("exit %d %s", code, errs)
 	}
 	if _, err := os.Stat(file); err == nil {

@@ -24,10 +24,12 @@ import (
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
-// benchDoor is the program's door on a fresh database with one connection, its workers running; it ends with the benchmark.
+// benchDoor is the program's door on a fresh database with one connection, its workers running; it ends with the
+// benchmark.
 func benchDoor(b *testing.B, address string) http.Handler {
 	b.Helper()
-	database := server.Database{URL: connection.Secret(address), DataDir: b.TempDir(), Keys: connection.Secret(seal.NewKey())}
+	database := server.Database{URL: connection.Secret(address), DataDir: b.TempDir(),
+		Keys: connection.Secret(seal.NewKey())}
 	keys, err := database.Keyring()
 	if err != nil {
 		b.Fatal(err)
@@ -36,7 +38,8 @@ func benchDoor(b *testing.B, address string) http.Handler {
 	if err != nil {
 		b.Fatal(err)
 	}
-	c := connection.Connection{Key: connection.Key{AppID: "A1", TeamID: "T1"}, TokenPair: connection.TokenPair{Token: "xoxb-0-bench"}, State: connection.Active, InstalledAt: time.Now()}
+	c := connection.Connection{Key: connection.Key{AppID: "A1", TeamID: "T1"},
+		TokenPair: connection.TokenPair{Token: "xoxb-0-bench"}, State: connection.Active, InstalledAt: time.Now()}
 	if _, err = db.Migrate(b.Context()); err == nil {
 		_, _, err = db.Put(b.Context(), c)
 	}
@@ -74,13 +77,15 @@ func benchDoor(b *testing.B, address string) http.Handler {
 	return s.Handler()
 }
 
-// A whole /connection command through the program's own routes: signature, look-up in the database, answer. Slack is not
-// asked: help needs no live answer.
+// A whole /connection command through the program's own routes: signature, look-up in the database, answer. Slack is
+// not asked: help needs no live answer.
 func BenchmarkCommandRoundTrip(b *testing.B) {
-	for name, address := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+	for name, address := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite,
+		"postgres": storagetest.Postgres} {
 		b.Run(name, func(b *testing.B) {
 			door := benchDoor(b, address(b))
-			body := []byte(url.Values{"command": {"/connection"}, "text": {"help"}, "team_id": {"T1"}, "user_id": {"U1"}, "channel_id": {"C1"}, "api_app_id": {"A1"}}.Encode())
+			body := []byte(url.Values{"command": {"/connection"}, "text": {"help"}, "team_id": {"T1"}, "user_id": {"U1"},
+				"channel_id": {"C1"}, "api_app_id": {"A1"}}.Encode())
 			b.ReportAllocs()
 			for b.Loop() {
 				r := httptest.NewRequest(http.MethodPost, "/slack/events", bytes.NewReader(body))
@@ -132,19 +137,24 @@ func BenchmarkDemoFirstPage(b *testing.B) {
 
 // How long an event takes from its request to its handler when nothing else is going on, with the commit in between.
 func BenchmarkEventToHandler(b *testing.B) {
-	for name, address := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+	for name, address := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite,
+		"postgres": storagetest.Postgres} {
 		b.Run(name, func(b *testing.B) {
 			began := make(chan time.Time, 1)
 			was := handlersOf
 			defer func() { handlersOf = was }()
 			handlersOf = func() []bot.Handler {
-				return append(commands.All(), bot.OnEvent("bench", func(context.Context, *bot.Turn, *struct{}) error { began <- time.Now(); return nil }).Always())
+				return append(commands.All(), bot.OnEvent("bench", func(context.Context, *bot.Turn, *struct{}) error {
+					began <- time.Now()
+					return nil
+				}).Always())
 			}
 			door := benchDoor(b, address(b))
 			run := time.Now().UnixNano()
 			var toHandler, toAck []time.Duration
 			for b.Loop() {
-				body := fmt.Appendf(nil, `{"type":"event_callback","api_app_id":"A1","team_id":"T1","event_id":"Ev%d-%d","event_time":1,"event":{"type":"bench"}}`, run, len(toAck))
+				body := fmt.Appendf(nil,
+					`{"type":"event_callback","api_app_id":"A1","team_id":"T1","event_id":"Ev%d-%d","event_time":1,"event":{"type":"bench"}}`, run, len(toAck))
 				r := httptest.NewRequest(http.MethodPost, "/slack/events", bytes.NewReader(body))
 				now := time.Now().Unix()
 				r.Header.Set("Content-Type", "application/json")

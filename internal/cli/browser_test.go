@@ -51,8 +51,9 @@ func newTab(t *testing.T) *tab {
 	ctx, closeTab := chromedp.NewContext(context.Background(), chromedp.WithAllocatorOptions(
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Headless, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-sync", true), chromedp.Flag("hide-scrollbars", true),
-		chromedp.WindowSize(1160, 800), chromedp.UserDataDir(t.TempDir()), chromedp.Env("TZ=UTC")))
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-sync", true),
+		chromedp.Flag("hide-scrollbars", true), chromedp.WindowSize(1160, 800), chromedp.UserDataDir(t.TempDir()),
+		chromedp.Env("TZ=UTC")))
 	b := &tab{t: t, ctx: ctx, pictures: os.Getenv("SCREENSHOTS")}
 	if err := chromedp.Do(ctx); err != nil { // starts the browser, which lives as long as ctx
 		closeTab()
@@ -148,14 +149,16 @@ func (b *tab) signIn(userID string) {
 // press clicks something in a part of the page that may be replaced at any moment: found and clicked in one go.
 func (b *tab) press(selector string) {
 	b.t.Helper()
-	b.ask("press "+selector, fmt.Sprintf(`(e => { if (!e) return false; e.click(); return true })(document.querySelector(%q))`, selector))
+	b.ask("press "+selector,
+		fmt.Sprintf(`(e => { if (!e) return false; e.click(); return true })(document.querySelector(%q))`, selector))
 }
 
 // reads waits until the element says all of want.
 func (b *tab) reads(selector string, want ...string) {
 	b.t.Helper()
 	for _, w := range want {
-		b.ask(fmt.Sprintf("read %q in %s", w, selector), fmt.Sprintf(`[...document.querySelectorAll(%q)].some(e => e.innerText.includes(%q))`, selector, w))
+		b.ask(fmt.Sprintf("read %q in %s", w, selector),
+			fmt.Sprintf(`[...document.querySelectorAll(%q)].some(e => e.innerText.includes(%q))`, selector, w))
 	}
 }
 
@@ -305,7 +308,8 @@ func TestBrowser(t *testing.T) {
 	general := address + "/client/" + acme + "/" + slacksim.AcmeGeneral
 	b.open(general)
 	b.type_("/connection status")
-	b.reads("#messages .ephemeral", "Only visible to you", "Working", "Just now, with Slack", "8 of 8 allowed", "Dana Reyes", "Check again")
+	b.reads("#messages .ephemeral", "Only visible to you", "Working", "Just now, with Slack", "8 of 8 allowed",
+		"Dana Reyes", "Check again")
 	b.picture("status")
 	b.press(`#messages .ephemeral [data-action-id="connection.check"]`)
 	b.reads("#messages .ephemeral", "Just now, with Slack")

@@ -124,7 +124,8 @@ func (env *environment) source() *source {
 type exited int
 
 // run is the whole program with the world handed in. It blocks until the subcommand is done or ctx ended.
-func (p *program) run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) (err error) {
+func (p *program) run(ctx context.Context, args []string, getenv func(string) string, stdout,
+	stderr io.Writer) (err error) {
 	defer func() {
 		switch v := recover().(type) {
 		case nil:

@@ -48,7 +48,8 @@ func TestReplicasWhoseClocksDiffer(t *testing.T) {
 		near(o.team+" was installed", c.InstalledAt, 0)
 		near(o.team+" expires", c.ExpiresAt, 12*time.Hour)
 		for range clocks {
-			if reply := w.type_(o.user, o.channel, "/connection status"); reply.Status != http.StatusOK || !strings.Contains(reply.Text, "Working since") {
+			if reply := w.type_(o.user, o.channel, "/connection status"); reply.Status != http.StatusOK ||
+				!strings.Contains(reply.Text, "Working since") {
 				t.Errorf("%s: /connection status: %+v", o.team, reply)
 			}
 		}

@@ -87,8 +87,8 @@ func (s *source) readDotenv(name string) {
 	}
 }
 
-// causeOf is the system's word for what is wrong with a file, without its name: that may be a secret, put into the wrong
-// setting.
+// causeOf is the system's word for what is wrong with a file, without its name: that may be a secret, put into the
+// wrong setting.
 func causeOf(err error) string {
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -356,7 +356,8 @@ func installs(s *source, flag string) (closed bool, admit []string) {
 // lease reads INBOX_LEASE. Below a second replicas would take each other's work; above ten minutes a crash is felt too
 // long.
 func lease(s *source, flag string) time.Duration {
-	return duration(s, flag, "INBOX_LEASE", "30s", time.Second, 10*time.Minute, "write a duration from 1s to 10m, for example 30s")
+	return duration(s, flag, "INBOX_LEASE", "30s", time.Second, 10*time.Minute,
+		"write a duration from 1s to 10m, for example 30s")
 }
 
 // drainDelay reads DRAIN_DELAY. A minute is more than any proxy needs, and whoever stops the program waits as long.

@@ -33,7 +33,8 @@ func TestLostKeyFile(t *testing.T) {
 	if err := os.Remove(file + ".key"); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, code := w.command("serve"); code != 2 || !slices.Equal(problems(t, errs), []string{"ENCRYPTION_KEYS"}) || !strings.Contains(errs, "there is no key file "+file+".key.") {
+	if _, errs, code := w.command("serve"); code != 2 || !slices.Equal(problems(t, errs), []string{"ENCRYPTION_KEYS"}) ||
+		!strings.Contains(errs, "there is no key file "+file+".key.") {
 		t.Errorf("serve without its key file: exit %d: %s", code, errs)
 	}
 	if _, err := os.Stat(file + ".key"); !errors.Is(err, os.ErrNotExist) {
@@ -80,12 +81,16 @@ func TestNothingInThePlaceOfWhatIsLost(t *testing.T) {
 		says   string
 		absent []string
 	}{
-		"an empty key file":    {func() error { return os.WriteFile(file+".key", nil, 0o600) }, nil, 1, "is empty", nil},
-		"a link to nothing":    {func() error { return errors.Join(os.Remove(file+".key"), os.Symlink("nowhere", file+".key")) }, nil, 2, "no key file", []string{filepath.Join(data, "nowhere")}},
-		"no key file":          {remove(file + ".key"), nil, 2, "no key file", []string{file + ".key"}},
-		"no database":          {remove(file), nil, 1, "belongs to another database", []string{file}},
-		"neither":              {remove(file, file+".key"), nil, 1, "belongs to another database", []string{file, file + ".key"}},
-		"a database elsewhere": {remove(), map[string]string{"DATABASE_URL": "sqlite:" + elsewhere}, 1, "belongs to another database", []string{elsewhere, elsewhere + ".key"}},
+		"an empty key file": {func() error { return os.WriteFile(file+".key", nil, 0o600) }, nil, 1, "is empty", nil},
+		"a link to nothing": {func() error {
+			return errors.Join(os.Remove(file+".key"), os.Symlink("nowhere", file+".key"))
+		}, nil, 2, "no key file", []string{filepath.Join(data, "nowhere")}},
+		"no key file": {remove(file + ".key"), nil, 2, "no key file", []string{file + ".key"}},
+		"no database": {remove(file), nil, 1, "belongs to another database", []string{file}},
+		"neither": {remove(file, file+".key"), nil, 1, "belongs to another database",
+			[]string{file, file + ".key"}},
+		"a database elsewhere": {remove(), map[string]string{"DATABASE_URL": "sqlite:" + elsewhere}, 1,
+			"belongs to another database", []string{elsewhere, elsewhere + ".key"}},
 	} {
 		if err := test.lose(); err != nil {
 			t.Fatal(name, err)
@@ -93,8 +98,9 @@ func TestNothingInThePlaceOfWhatIsLost(t *testing.T) {
 		if _, errs, code := w.with(test.set, "serve"); code != test.code || !strings.Contains(errs, test.says) {
 			t.Errorf("%s: serve: exit %d %s", name, code, errs)
 		}
-		for _, args := range [][]string{{"connections", "list"}, {"connections", "exchange", "--all"}, {"connections", "disconnect", "--yes", slacksim.Acme},
-			{"inbox", "list"}, {"keys", "check"}, {"keys", "rotate"}, {"migrate", "status"}} {
+		for _, args := range [][]string{{"connections", "list"}, {"connections", "exchange", "--all"},
+			{"connections", "disconnect", "--yes", slacksim.Acme}, {"inbox", "list"}, {"keys", "check"}, {"keys", "rotate"},
+			{"migrate", "status"}} {
 			w.with(test.set, args...)
 		}
 		for _, path := range test.absent {
@@ -123,7 +129,8 @@ func TestSecondServeOnOneFile(t *testing.T) {
 	if !errors.Is(err, storage.ErrInUse) {
 		t.Errorf("a second serve: %v", err)
 	}
-	for _, args := range [][]string{{"connections", "list"}, {"inbox", "list"}, {"keys", "check"}, {"migrate", "status"}, {"migrate", "up"}} {
+	for _, args := range [][]string{{"connections", "list"}, {"inbox", "list"}, {"keys", "check"}, {"migrate", "status"},
+		{"migrate", "up"}} {
 		if _, errs, code := w.command(args...); code != 0 {
 			t.Errorf("%v beside serve: exit %d: %s", args, code, errs)
 		}
@@ -145,7 +152,8 @@ func TestDotenvOfOthers(t *testing.T) {
 		"in a folder like /tmp": {func(d, _ string) error { return os.Chmod(d, 0o777|os.ModeSticky) }, ""},
 		"by a link into a shared folder": {func(d, f string) error {
 			shared := filepath.Join(d, "shared")
-			return errors.Join(os.Mkdir(shared, 0o700), os.Chmod(shared, 0o777), os.Rename(f, filepath.Join(shared, "env")), os.Symlink(filepath.Join(shared, "env"), f))
+			return errors.Join(os.Mkdir(shared, 0o700), os.Chmod(shared, 0o777), os.Rename(f, filepath.Join(shared, "env")),
+				os.Symlink(filepath.Join(shared, "env"), f))
 		}, "chmod o-w"},
 		"a folder": {func(_, f string) error { return errors.Join(os.Remove(f), os.Mkdir(f, 0o700)) }, "is not a file"},
 		"of somebody else": {func(_, f string) error {
@@ -180,7 +188,8 @@ func TestDotenvOfOthers(t *testing.T) {
 func TestDotenvOthersCanRead(t *testing.T) {
 	t.Chdir(t.TempDir())
 	secret := good["SLACK_CLIENT_SECRET"]
-	if err := os.Chmod(write(t, ".env", "SLACK_CLIENT_SECRET="+secret+"\nENCRYPTION_KEYS="+seal.NewKey()+"\n"), 0o644); err != nil {
+	if err := os.Chmod(write(t, ".env", "SLACK_CLIENT_SECRET="+secret+"\nENCRYPTION_KEYS="+seal.NewKey()+"\n"),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	ended, cancel := context.WithCancel(context.Background())
@@ -202,7 +211,8 @@ func TestAdminHosts(t *testing.T) {
 			t.Errorf("%q: %q %v, want %q", given, got, s.err(), want)
 		}
 	}
-	for _, bad := range []string{"https://metrics", "metrics:3001", "[::1]", "*.internal", "two names", "metrics/", "u@metrics"} {
+	for _, bad := range []string{"https://metrics", "metrics:3001", "[::1]", "*.internal", "two names", "metrics/",
+		"u@metrics"} {
 		s := &source{getenv: func(string) string { return "good," + bad + ",*" }}
 		hosts(s, "")
 		if err := s.err(); len(s.problems) != 2 || !strings.Contains(err.Error(), `"`+bad+`"`) {
@@ -234,7 +244,8 @@ func TestDatabaseInTheClear(t *testing.T) {
 		"both are here":       {"postgres://u:hush@localhost:1,127.0.0.1:1/x?sslmode=disable", "", false},
 		"by a service file":   {"postgres://u:hush@/x?service=plain&servicefile=" + services, "", true},
 	} {
-		settings := over(good, map[string]string{"DATABASE_URL": test.url, "PGSSLMODE": test.env, "ENCRYPTION_KEYS": seal.NewKey()})
+		settings := over(good, map[string]string{"DATABASE_URL": test.url, "PGSSLMODE": test.env,
+			"ENCRYPTION_KEYS": seal.NewKey()})
 		_, said, _ := tryUntil(ended, settings, "serve")
 		if warned := strings.Contains(said, "sslmode=verify-full"); warned != test.warned || strings.Contains(said, "hush@") {
 			t.Errorf("%s: %s", name, said)

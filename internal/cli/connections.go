@@ -203,7 +203,8 @@ func (env *environment) lookup(db *storage.DB, name string) (connection.Connecti
 	case err != nil:
 		return connection.Connection{}, err
 	case len(found) == 0:
-		return connection.Connection{}, fmt.Errorf("there is no connection %q; see: %s connections list", printable(name), env.name)
+		return connection.Connection{}, fmt.Errorf("there is no connection %q; see: %s connections list", printable(name),
+			env.name)
 	case len(found) == 1:
 		return found[0], nil
 	}
@@ -218,7 +219,8 @@ func (env *environment) lookup(db *storage.DB, name string) (connection.Connecti
 	if len(found) > mostNamed {
 		choice.WriteString("\n  …")
 	}
-	return connection.Connection{}, fmt.Errorf("%q can mean any of these. Name one by its id:%s", printable(name), choice.String())
+	return connection.Connection{}, fmt.Errorf("%q can mean any of these. Name one by its id:%s", printable(name),
+		choice.String())
 }
 
 type historyCmd struct {
@@ -267,8 +269,8 @@ func (c *historyCmd) Run(env *environment) error {
 	})
 }
 
-// withStore is withDatabase for what reads or changes what is sealed. Keys that open nothing of it are a failure: what was
-// read says so itself, row by row, and would be taken for the truth.
+// withStore is withDatabase for what reads or changes what is sealed. Keys that open nothing of it are a failure: what
+// was read says so itself, row by row, and would be taken for the truth.
 func (f databaseFlags) withStore(env *environment, do func(*storage.DB, *install.Installer) error) error {
 	return f.withDatabase(env, func(db *storage.DB, in *install.Installer) error {
 		return errors.Join(do(db, in), checkKeys(env.ctx, db))
@@ -296,7 +298,8 @@ func (f databaseFlags) withDatabase(env *environment, do func(*storage.DB, *inst
 }
 
 // use opens a database that is there, with an Installer on it that knows what cfg says.
-func use(env *environment, d server.Database, cfg install.Config, do func(*storage.DB, *install.Installer) error) error {
+func use(env *environment, d server.Database, cfg install.Config,
+	do func(*storage.DB, *install.Installer) error) error {
 	if err := d.MustExist(); err != nil {
 		return err
 	}
@@ -340,7 +343,8 @@ func use(env *environment, d server.Database, cfg install.Config, do func(*stora
 
 	// What Slack handed out a moment ago, perhaps while Ctrl-C was pressed, belongs into the database.
 	if left := in.Finish() - len(before); left > 0 {
-		err = errors.Join(err, fmt.Errorf("%d new token(s) could not be stored and wait in %s; run %s serve with this DATA_DIR, "+
+		err = errors.Join(err, fmt.Errorf("%d new token(s) could not be stored and wait in %s; run %s serve with this "+
+			"DATA_DIR, "+
 			"or this command again", left, d.Journal(), env.name))
 	}
 	return err

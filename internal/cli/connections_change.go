@@ -1,6 +1,7 @@
 package cli
 
-// The connections commands that change something: each asks Slack, says what Slack answered, and leaves a line of history.
+// The connections commands that change something: each asks Slack, says what Slack answered, and leaves a line of
+// history.
 
 import (
 	"cmp"
@@ -23,7 +24,8 @@ type slackFlags struct {
 
 // Help names what has no flag.
 func (slackFlags) Help() string {
-	return "Needs SLACK_CLIENT_ID and SLACK_CLIENT_SECRET, and the database settings that serve runs with. May be used while serve runs."
+	return "Needs SLACK_CLIENT_ID and SLACK_CLIENT_SECRET, and the database settings that serve runs with. May be used " +
+		"while serve runs."
 }
 
 func (f slackFlags) withSlack(env *environment, do func(*storage.DB, *install.Installer) error) error {
@@ -67,7 +69,8 @@ func (c *disconnectCmd) Run(env *environment) error {
 		}
 
 		if !c.Yes {
-			_, err := fmt.Fprintf(env.stdout, "This would remove the app from %s (%s) and erase its access and messages immediately. "+
+			_, err := fmt.Fprintf(env.stdout, "This would remove the app from %s (%s) and erase its access and messages "+
+				"immediately. "+
 				"Everything else stays for KEEP_DAYS.\nNothing was changed. To do it, add --yes.\n", team, found.ID)
 			return err
 		}

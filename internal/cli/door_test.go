@@ -59,12 +59,15 @@ func TestStrangersCostNoMemory(t *testing.T) {
 	}
 	stamp := strconv.FormatInt(time.Now().Unix(), 10)
 	attacks := map[string]string{
-		"announced, no headers":      "POST /slack/events HTTP/1.1\r\nHost: x\r\nContent-Length: 2097152\r\n\r\n",
-		"announced, made-up headers": "POST /slack/events HTTP/1.1\r\nHost: x\r\nContent-Length: 2097152\r\nX-Slack-Signature: v0=" + strings.Repeat("0", 64) + "\r\nX-Slack-Request-Timestamp: " + stamp + "\r\n\r\n" + strings.Repeat("x", 60<<10),
-		"headers without an end":     "GET / HTTP/1.1\r\nHost: x\r\n",
+		"announced, no headers": "POST /slack/events HTTP/1.1\r\nHost: x\r\nContent-Length: 2097152\r\n\r\n",
+		"announced, made-up headers": "POST /slack/events HTTP/1.1\r\nHost: x\r\nContent-Length: " +
+			"2097152\r\nX-Slack-Signature: v0=" + strings.Repeat("0", 64) + "\r\nX-Slack-Request-Timestamp: " + stamp +
+			"\r\n\r\n" + strings.Repeat("x", 60<<10),
+		"headers without an end": "GET / HTTP/1.1\r\nHost: x\r\n",
 	}
 	if os.Getenv("LONG_TESTS") != "" { // 1.7 GB of it
-		attacks["all but the last byte"] = strings.Replace(attacks["announced, made-up headers"], strings.Repeat("x", 60<<10), strings.Repeat("x", 2<<20-1), 1)
+		attacks["all but the last byte"] = strings.Replace(attacks["announced, made-up headers"], strings.Repeat("x", 60<<10),
+			strings.Repeat("x", 2<<20-1), 1)
 	}
 	for name, text := range attacks {
 		worst, highest := time.Duration(0), 0.0
@@ -82,7 +85,8 @@ func TestStrangersCostNoMemory(t *testing.T) {
 				worst, highest = max(worst, took), max(highest, now)
 			}
 		}
-		t.Logf("%d × %s: memory %.0f MB, at most %.0f MB; the slowest event was acknowledged after %v", strangers, name, before, highest, worst.Round(time.Millisecond))
+		t.Logf("%d × %s: memory %.0f MB, at most %.0f MB; the slowest event was acknowledged after %v", strangers, name,
+			before, highest, worst.Round(time.Millisecond))
 		if highest-before > float64(most) {
 			t.Errorf("%s: %.0f MB more, want at most %d", name, highest-before, most)
 		}
@@ -96,14 +100,16 @@ func TestStrangersCostNoMemory(t *testing.T) {
 func (w *world) acknowledged(t *testing.T, to *replica, id string) time.Duration {
 	t.Helper()
 	app, stamp := w.slack.App(), strconv.FormatInt(time.Now().Unix(), 10)
-	body := fmt.Sprintf(`{"type":"event_callback","api_app_id":%q,"team_id":%q,"event_id":%q,"event":{"type":"message","channel_type":"im","channel":"D1","user":"U1","text":"hi","ts":"1.1"}}`, app.ID, slacksim.Birch, id)
+	body := fmt.Sprintf(
+		`{"type":"event_callback","api_app_id":%q,"team_id":%q,"event_id":%q,"event":{"type":"message","channel_type":"im","channel":"D1","user":"U1","text":"hi","ts":"1.1"}}`, app.ID, slacksim.Birch, id)
 	mac := hmac.New(sha256.New, []byte(app.SigningSecret))
 	mac.Write([]byte("v0:" + stamp + ":" + body))
 	r, err := http.NewRequest(http.MethodPost, to.public.String()+"/slack/events", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header = http.Header{"Content-Type": {"application/json"}, "X-Slack-Request-Timestamp": {stamp}, "X-Slack-Signature": {"v0=" + hex.EncodeToString(mac.Sum(nil))}}
+	r.Header = http.Header{"Content-Type": {"application/json"}, "X-Slack-Request-Timestamp": {stamp},
+		"X-Slack-Signature": {"v0=" + hex.EncodeToString(mac.Sum(nil))}}
 	r.Close = true // a new connection each time, as a stranger's
 	began := time.Now()
 	resp, err := http.DefaultClient.Do(r)

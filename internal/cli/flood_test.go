@@ -70,7 +70,8 @@ func (f *flood) code(ctx context.Context, who, n int) {
 	if n%2 == 1 {
 		code += " malformed" + strings.Repeat("x", 600)
 	}
-	_, _, status := f.visit(ctx, "/slack/oauth_redirect?"+url.Values{"code": {code}, "state": {u.Query().Get("state")}}.Encode(), cookie, who)
+	_, _, status := f.visit(ctx, "/slack/oauth_redirect?"+url.Values{"code": {code},
+		"state": {u.Query().Get("state")}}.Encode(), cookie, who)
 	if status != http.StatusBadRequest && status != http.StatusServiceUnavailable && ctx.Err() == nil {
 		f.odd.Add(1)
 	}
@@ -96,7 +97,8 @@ func TestInstallFlood(t *testing.T) {
 	t.Parallel()
 	strangers := storagetest.Rounds(16, 200)
 	lasts := time.Duration(storagetest.Rounds(600, 10_000)) * time.Millisecond
-	for name, attack := range map[string]func(*flood, context.Context, int, int){"starts": (*flood).start, "codes": (*flood).code} {
+	for name, attack := range map[string]func(*flood, context.Context, int, int){"starts": (*flood).start,
+		"codes": (*flood).code} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			onEach(t, func(t *testing.T, w *world) {
@@ -108,8 +110,9 @@ func TestInstallFlood(t *testing.T) {
 				}
 				w.slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Delay: 300 * time.Millisecond}) // as Slack may take
 				began := peakMemory(t, r.process)
-				f := &flood{w: w, to: r.public.String(), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: strangers},
-					Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+				f := &flood{w: w, to: r.public.String(),
+					client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: strangers},
+						Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 				defer f.client.CloseIdleConnections()
 
 				ctx, end := context.WithTimeout(t.Context(), lasts)
@@ -189,7 +192,8 @@ func (w *world) holds(f *flood, s *sender, r *replica, m flooded) {
 	}
 	// What installs may ask: a burst, and four a second. A row is one that was asked for.
 	if most := 62 + 4*int(m.lasts/time.Second+2); calls > most || rows > calls || malformed > 0 {
-		t.Errorf("%d calls to Slack, %d of them with codes that can't be one, and %d rows; at most %d, 0 and as many as calls", calls, malformed, rows, most)
+		t.Errorf("%d calls to Slack, %d of them with codes that can't be one, and %d rows; at most %d, 0 and as many as "+
+			"calls", calls, malformed, rows, most)
 	}
 	if s.percentile(1) > 3*time.Second || len(s.other) > 0 || f.odd.Load() > 0 {
 		t.Errorf("worst acknowledgement %v, others %v, %d odd answers to strangers", s.percentile(1), s.other, f.odd.Load())
@@ -201,6 +205,8 @@ func (w *world) holds(f *flood, s *sender, r *replica, m flooded) {
 	if peak > m.began+200 {
 		t.Errorf("memory grew from %d to %d MB", m.began, peak)
 	}
-	t.Logf("%s: %d requests of strangers in %v, %d rows, %d codes presented to Slack; memory %d MB, before %d MB; %d events, worst acknowledgement %v, median %v; a real install took %v",
-		t.Name(), f.asked.Load(), m.lasts, rows, calls, peak, m.began, len(s.took), s.percentile(1).Round(time.Millisecond), s.percentile(.5).Round(time.Millisecond), m.real.Round(time.Millisecond))
+	t.Logf("%s: %d requests of strangers in %v, %d rows, %d codes presented to Slack; memory %d MB, before %d MB; %d "+
+		"events, worst acknowledgement %v, median %v; a real install took %v",
+		t.Name(), f.asked.Load(), m.lasts, rows, calls, peak, m.began, len(s.took), s.percentile(1).Round(time.Millisecond),
+		s.percentile(.5).Round(time.Millisecond), m.real.Round(time.Millisecond))
 }

@@ -52,7 +52,8 @@ func packages(t *testing.T) []listed {
 
 const module = "github.com/switchboard-go/switchboard/"
 
-// mayImport says which of our packages a room may know, in the patterns of the go command. Whoever is not named may know none.
+// mayImport says which of our packages a room may know, in the patterns of the go command. Whoever is not named may
+// know none.
 var mayImport = map[string][]string{
 	"install/connection": {},
 	"install/slackapi":   {"install/connection"},
@@ -69,19 +70,23 @@ var mayImport = map[string][]string{
 	"commands/connection": {"install/...", "bot"}, // for others' bots, too
 
 	// The stage of the tests of installs and tokens.
-	"install/internal/stage": {"install/connection", "install/slackapi", "install/tokens", "install/watch", "slacksim", "storage",
-		"storage/seal", "storage/storagetest"},
+	"install/internal/stage": {"install/connection", "install/slackapi", "install/tokens", "install/watch", "slacksim",
+		"storage", "storage/seal", "storage/storagetest"},
 
 	"bot/internal/transport": {"install/connection", "install/slackapi"},
 	"bot/internal/lenient":   {},
 	"bot/internal/patterns":  {},
 
-	"storage/seal":               {"install/connection"},
-	"storage":                    {"install/...", "bot", "storage/inbox", "storage/journal", "storage/seal", "storage/internal/..."}, // for the types it keeps
-	"storage/internal/columns":   {"install/connection"},
-	"storage/internal/db":        {"install/connection", "internal/loopback", "storage/internal/columns"},
-	"storage/journal":            {"install/connection", "storage/seal", "storage/internal/columns", "storage/internal/db"},
-	"storage/inbox":              {"install/...", "bot", "storage/seal", "storage/internal/columns", "storage/internal/db"},
+	"storage/seal": {"install/connection"},
+	// for the types it keeps
+	"storage": {"install/...", "bot", "storage/inbox", "storage/journal", "storage/seal",
+		"storage/internal/..."},
+	"storage/internal/columns": {"install/connection"},
+	"storage/internal/db":      {"install/connection", "internal/loopback", "storage/internal/columns"},
+	"storage/journal": {"install/connection", "storage/seal", "storage/internal/columns",
+		"storage/internal/db"},
+	"storage/inbox": {"install/...", "bot", "storage/seal", "storage/internal/columns",
+		"storage/internal/db"},
 	"storage/internal/storetest": {"install/...", "bot", "storage", "storage/seal", "storage/storagetest"},
 	"storage/storagetest":        {},
 
@@ -122,7 +127,8 @@ var apart = map[string]string{
 	"storage/internal/storetest": "testing",                   // it opens databases for tests
 	"storage/storagetest":        "github.com/jackc/ testing", // it hands databases to tests
 	"slacksim/internal/simtest":  "testing",                   // it is the stage of the simulator's own tests
-	"cmd/load":                   "github.com/jackc/",         // it makes an empty schema for the program it drives, and drops it
+	// it makes an empty schema for the program it drives, and drops it
+	"cmd/load": "github.com/jackc/",
 }
 
 // roomOf is the room with an import path, "." for the module's root, and "" for what is others'.
@@ -147,11 +153,14 @@ func TestImportsPointOneWay(t *testing.T) {
 		}
 		for _, imported := range p.Imports {
 			if ours := roomOf(imported); ours != "" && !known(allowed, ours) {
-				t.Errorf("%s imports %s: the direction is install/connection, slackapi, links, tokens, watch, oauth, install, bot, "+
-					"internal/server, internal/cli, the module's root, cmd; storage and slacksim are known to internal/ and tests alone", room, ours)
+				t.Errorf("%s imports %s: the direction is install/connection, slackapi, links, tokens, watch, oauth, install, "+
+					"bot, "+
+					"internal/server, internal/cli, the module's root, cmd; storage and slacksim are known to internal/ and tests "+
+					"alone", room, ours)
 			}
 			for _, f := range forbidden {
-				if (imported == f.prefix || strings.HasPrefix(imported, f.prefix) && strings.HasSuffix(f.prefix, "/")) && !within(room, f.only) && !slices.Contains(strings.Fields(apart[room]), f.prefix) {
+				if (imported == f.prefix || strings.HasPrefix(imported, f.prefix) && strings.HasSuffix(f.prefix, "/")) &&
+					!within(room, f.only) && !slices.Contains(strings.Fields(apart[room]), f.prefix) {
 					t.Errorf("%s imports %s: %s", room, imported, f.why)
 				}
 			}
@@ -166,19 +175,22 @@ func TestImportsPointOneWay(t *testing.T) {
 // within reports whether a room is one, or one of its rooms.
 func within(room, of string) bool { return room == of || of != "" && strings.HasPrefix(room, of+"/") }
 
-// ofOurs are words of the app and the program that the library is served with here. What the library says comes from the app that
-// is built on it; only names that others rely on (of metrics, columns, cookies) and the words of keys stay.
-var ofOurs = regexp.MustCompile(`Switchboard|/connection|switchboard [a-z]+ [a-z]+|\b(SLACK|PUBLIC|LISTEN|ADMIN|DATA|DATABASE|ENCRYPTION|KEEP|LOG|INBOX)_[A-Z_]+\b`)
+// ofOurs are words of the app and the program that the library is served with here. What the library says comes from
+// the app that is built on it; only names that others rely on (of metrics, columns, cookies) and the words of keys
+// stay.
+var ofOurs = regexp.MustCompile(
+	`Switchboard|/connection|switchboard [a-z]+ [a-z]+|\b(SLACK|PUBLIC|LISTEN|ADMIN|DATA|DATABASE|ENCRYPTION|KEEP|LOG|INBOX)_[A-Z_]+\b`)
 
 // ofOurApp are those of them that no other app's program says either; the settings are the same for all.
 var ofOurApp = regexp.MustCompile(`Switchboard|/connection|switchboard [a-z]+ [a-z]+`)
 
 func TestTheLibraryNamesNoAppOfOurs(t *testing.T) {
 	t.Parallel()
-	for _, room := range []string{".", "internal/cli", "internal/server", "slacksim/web", "install/connection", "install/slackapi",
-		"install/links", "install/tokens", "install/watch", "install/mrkdwn", "install/messages", "commands/connection", "install/oauth", "install/oauth/pages", "install", "bot", "storage", "storage/inbox", "storage/journal",
-		"storage/seal", "storage/internal/columns", "storage/internal/db", "storage/internal/db/migrations/postgres",
-		"storage/internal/db/migrations/sqlite",
+	for _, room := range []string{".", "internal/cli", "internal/server", "slacksim/web", "install/connection",
+		"install/slackapi", "install/links", "install/tokens", "install/watch", "install/mrkdwn", "install/messages",
+		"commands/connection", "install/oauth", "install/oauth/pages", "install", "bot", "storage", "storage/inbox",
+		"storage/journal", "storage/seal", "storage/internal/columns", "storage/internal/db",
+		"storage/internal/db/migrations/postgres", "storage/internal/db/migrations/sqlite",
 		"bot/internal/transport", "bot/internal/lenient", "bot/internal/patterns",
 	} {
 		files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(room), "*"))
@@ -267,7 +279,8 @@ func TestManifestIsCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if table := permissionTable(commands.Catalogue()); !strings.Contains(string(running), "<!-- permissions -->\n"+table+"<!-- /permissions -->\n") {
+	if table := permissionTable(commands.Catalogue()); !strings.Contains(string(running),
+		"<!-- permissions -->\n"+table+"<!-- /permissions -->\n") {
 		t.Error("the table of permissions in docs/running.md is stale: run make manifest")
 	}
 }
@@ -293,7 +306,8 @@ func TestLibcIsTheOneOfSQLite(t *testing.T) {
 
 	libc := list("{{.Path}} {{.Version}}{{with .Replace}} replaced{{end}}", "modernc.org/libc")
 	if !regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(libc) + `$`).Match(mod) {
-		t.Errorf("we use %s, and modernc.org/sqlite names another: choose versions of what else requires it that don't lift it", libc)
+		t.Errorf("we use %s, and modernc.org/sqlite names another: choose versions of what else requires it that don't "+
+			"lift it", libc)
 	}
 }
 

@@ -139,7 +139,8 @@ func (c *inboxShowCmd) Run(env *environment) error {
 }
 
 // secretFields give access for a while, or did once.
-var secretFields = map[string]bool{"response_url": true, "response_urls": true, "trigger_id": true, "interactivity_pointer": true}
+var secretFields = map[string]bool{"response_url": true, "response_urls": true, "trigger_id": true,
+	"interactivity_pointer": true}
 
 // harmless is a payload without what gives access. One that is not JSON is not shown.
 func harmless(body []byte) any {
@@ -235,7 +236,9 @@ type inboxReplayCmd struct{ lettersFlags }
 
 // Run puts dead letters back.
 func (c *inboxReplayCmd) Run(env *environment) error {
-	return c.change(env, "replayed", func(db *storage.DB, id int64) (int64, error) { return db.ReplayLetters(env.ctx, id) })
+	return c.change(env, "replayed", func(db *storage.DB, id int64) (int64, error) {
+		return db.ReplayLetters(env.ctx, id)
+	})
 }
 
 type inboxDropCmd struct{ lettersFlags }

@@ -1,7 +1,7 @@
 package cli
 
-// What Slack was told "received" for is worked, and worked once: with processes that are killed, replicas that come and go, a
-// database that restarts and a Slack that hangs.
+// What Slack was told "received" for is worked, and worked once: with processes that are killed, replicas that come and
+// go, a database that restarts and a Slack that hangs.
 
 import (
 	"bytes"
@@ -39,7 +39,8 @@ var reporter = bot.OnEvent("star_added", func(ctx context.Context, t *bot.Turn, 
 			return ctx.Err()
 		}
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, e.Ledger+"/"+t.EventID+"?attempt="+strconv.Itoa(t.Attempt), nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, e.Ledger+"/"+t.EventID+"?attempt="+strconv.Itoa(t.Attempt),
+		nil)
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,8 @@ func (l *ledger) all(t *testing.T, what string, ids []string, patience time.Dura
 		select {
 		case <-l.news:
 		case <-end:
-			t.Fatalf("%s: %d of %d acknowledged events were never worked, for example %s", what, len(missing), len(ids), missing[0])
+			t.Fatalf("%s: %d of %d acknowledged events were never worked, for example %s", what, len(missing), len(ids),
+				missing[0])
 		}
 	}
 }
@@ -140,7 +142,8 @@ type sender struct {
 }
 
 func (w *world) sender(l *ledger) *sender {
-	s := &sender{w: w, ledger: l, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 10 * time.Second},
+	s := &sender{w: w, ledger: l, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64},
+		Timeout: 10 * time.Second},
 		run: strconv.FormatInt(time.Now().UnixNano(), 36), other: map[string]int{}}
 	w.t.Cleanup(s.client.CloseIdleConnections)
 	return s
@@ -149,8 +152,8 @@ func (w *world) sender(l *ledger) *sender {
 // deliver sends one event and reports whether it was acknowledged.
 func (s *sender) deliver(to, id string, team int) bool {
 	app := s.w.slack.App()
-	body := fmt.Appendf(nil, `{"type":"event_callback","api_app_id":%q,"team_id":"T0SENDER%02d","event_id":%q,"event_time":%d,"event":{"type":"star_added","ledger":%q,"millis":%d}}`,
-		app.ID, team, id, time.Now().Unix(), s.ledger.URL, s.millis)
+	body := fmt.Appendf(nil,
+		`{"type":"event_callback","api_app_id":%q,"team_id":"T0SENDER%02d","event_id":%q,"event_time":%d,"event":{"type":"star_added","ledger":%q,"millis":%d}}`, app.ID, team, id, time.Now().Unix(), s.ledger.URL, s.millis)
 	r, err := http.NewRequest(http.MethodPost, to+"/slack/events", bytes.NewReader(body))
 	if err != nil {
 		s.w.t.Error(err)
@@ -213,8 +216,8 @@ func (s *sender) percentile(p float64) time.Duration {
 	return sorted[min(len(sorted)-1, int(float64(len(sorted))*p))]
 }
 
-// A thousand events acknowledged, the process killed in the middle of it, another one started: each is worked, and none more
-// often than it had processes that could work it.
+// A thousand events acknowledged, the process killed in the middle of it, another one started: each is worked, and none
+// more often than it had processes that could work it.
 func TestAcknowledgedEventsSurviveAKill(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
@@ -236,7 +239,11 @@ func TestAcknowledgedEventsSurviveAKill(t *testing.T) {
 			go func() { s.send(sending, 1000, 16, false); close(sent) }()
 			// A random moment, after so many of them.
 			moment := rand.IntN(1000)
-			eventually(t, "some acknowledgements", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.acked) >= moment })
+			eventually(t, "some acknowledgements", func() bool {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				return len(s.acked) >= moment
+			})
 			w.kill(r)
 			stop()
 			<-sent
@@ -255,7 +262,8 @@ func TestAcknowledgedEventsSurviveAKill(t *testing.T) {
 			w.stop()
 		}
 		times := l.times()
-		t.Logf("%d events acknowledged, %d of them not worked when the process was killed; worked so many times: %v", acked, kept, times)
+		t.Logf("%d events acknowledged, %d of them not worked when the process was killed; worked so many times: %v", acked,
+			kept, times)
 		for n := range times {
 			if n > 2 { // by the process that was killed, and by the one after it
 				t.Errorf("an event was worked %d times", n)
@@ -267,7 +275,8 @@ func TestAcknowledgedEventsSurviveAKill(t *testing.T) {
 // One event, delivered many times at once to two replicas, is worked once.
 func TestOneEventOneRun(t *testing.T) {
 	t.Parallel()
-	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite,
+		"postgres": storagetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, fresh(t))
 			replicas := map[string]int{"sqlite": 1, "postgres": 2}[name] // SQLite belongs to one process
@@ -297,7 +306,8 @@ func TestOneEventOneRun(t *testing.T) {
 	}
 }
 
-// The database goes away under load, again and again: what it can't keep is not acknowledged, what was acknowledged is worked.
+// The database goes away under load, again and again: what it can't keep is not acknowledged, what was acknowledged is
+// worked.
 func TestDatabaseGoesUnderLoad(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, storagetest.Postgres(t)).start(0, nil)
@@ -355,9 +365,10 @@ func TestSlackHangsUnderLoad(t *testing.T) {
 	const hanging = 5
 	// Its handlers hang in Slack's API.
 	for i := range hanging {
-		body := fmt.Appendf(nil, `{"type":"event_callback","api_app_id":%q,"team_id":%q,"event_id":"EvHang%d","event_time":%d,"event":{"type":"message","channel_type":"im","channel":%q,"user":%q,"text":"help","ts":"%d.000100"}}`,
-			w.slack.App().ID, slacksim.Acme, i, time.Now().Unix(), dm, slacksim.AcmeMember, time.Now().Unix())
-		if a := w.slack.Sender.Deliver(context.Background(), slacksim.Raw{Kind: "event", Body: body}); a.Status != http.StatusOK {
+		body := fmt.Appendf(nil,
+			`{"type":"event_callback","api_app_id":%q,"team_id":%q,"event_id":"EvHang%d","event_time":%d,"event":{"type":"message","channel_type":"im","channel":%q,"user":%q,"text":"help","ts":"%d.000100"}}`, w.slack.App().ID, slacksim.Acme, i, time.Now().Unix(), dm, slacksim.AcmeMember, time.Now().Unix())
+		if a := w.slack.Sender.Deliver(context.Background(),
+			slacksim.Raw{Kind: "event", Body: body}); a.Status != http.StatusOK {
 			t.Fatalf("event %d: %d", i, a.Status)
 		}
 	}
@@ -410,7 +421,8 @@ func TestRollingRestarts(t *testing.T) {
 	<-sent
 	l.all(t, "after the restarts", s.acked, patience)
 	times := l.times()
-	t.Logf("%d restarts, %d acknowledged, other answers: %v; worked so many times: %v", restarts, len(s.acked), s.other, times)
+	t.Logf("%d restarts, %d acknowledged, other answers: %v; worked so many times: %v", restarts, len(s.acked), s.other,
+		times)
 	if len(times) != 1 {
 		t.Errorf("an orderly stop made events run again: %v", times)
 	}
@@ -461,12 +473,14 @@ func TestDeadLetters(t *testing.T) {
 		eventually(t, "dead letters", dead(3))
 		lines := state()
 		first := lines[len(lines)-1]
-		if first.EventID != "EvDead0" || first.Error != "418 I'm a teapot" || first.Attempts != 2 || first.Failures != 8 || first.Payload != nil {
+		if first.EventID != "EvDead0" || first.Error != "418 I'm a teapot" || first.Attempts != 2 || first.Failures != 8 ||
+			first.Payload != nil {
 			t.Errorf("%+v", first)
 		}
 		id := strconv.FormatInt(first.ID, 10)
 		out, _, code := w.command("inbox", "show", id)
-		if code != 0 || !strings.Contains(out, "418 I'm a teapot") || !strings.Contains(out, "2, of which 8 count") || strings.Contains(out, "ledger") {
+		if code != 0 || !strings.Contains(out, "418 I'm a teapot") || !strings.Contains(out, "2, of which 8 count") ||
+			strings.Contains(out, "ledger") {
 			t.Errorf("show: %d %s", code, out)
 		}
 		if out, _, code = w.command("inbox", "show", id, "--payload"); code != 0 || !strings.Contains(out, `"ledger"`) {
@@ -480,7 +494,8 @@ func TestDeadLetters(t *testing.T) {
 		if _, errs, code := w.command("inbox", "replay", id); code != 1 || !strings.Contains(errs, "no dead letter") {
 			t.Errorf("replayed twice: %d %q", code, errs)
 		}
-		if out, _, code = w.command("inbox", "drop", "--all", "--json"); code != 0 || strings.Join(strings.Fields(out), "") != `{"dropped":2}` {
+		if out, _, code = w.command("inbox", "drop", "--all", "--json"); code != 0 ||
+			strings.Join(strings.Fields(out), "") != `{"dropped":2}` {
 			t.Errorf("drop: %d %q", code, out)
 		}
 		eventually(t, "an empty inbox", func() bool { return len(state()) == 0 })

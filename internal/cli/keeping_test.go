@@ -1,7 +1,8 @@
 package cli
 
-// What happens to a connection after its install, end to end: who learns of it, how it is left, told of, removed, moved to
-// rotation and sealed anew. People and Slack do it; what they read, what Slack saw and what is left in the database decide.
+// What happens to a connection after its install, end to end: who learns of it, how it is left, told of, removed, moved
+// to rotation and sealed anew. People and Slack do it; what they read, what Slack saw and what is left in the database
+// decide.
 
 import (
 	"bytes"
@@ -26,7 +27,8 @@ import (
 	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
-// More people of Acme: in these tests Leon, a plain member, is the installer, so that Dana is an admin and nothing else.
+// More people of Acme: in these tests Leon, a plain member, is the installer, so that Dana is an admin and nothing
+// else.
 const (
 	anotherMember = "U0ACMEMIA1"
 	aGuest        = "U0ACMEGUS1"
@@ -92,7 +94,8 @@ var forPeople = url.Values{"user_scope": {"users:read"}}
 // change changes a workspace's row as the program itself would.
 func (w *world) change(db *storage.DB, team string, fn func(c *connection.Connection)) {
 	w.t.Helper()
-	if _, err := db.Update(context.Background(), w.key(team), func(c *connection.Connection) error { fn(c); return nil }); err != nil {
+	if _, err := db.Update(context.Background(), w.key(team),
+		func(c *connection.Connection) error { fn(c); return nil }); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -125,7 +128,8 @@ func briefs(all []change) []string {
 	return list
 }
 
-// waitLine waits until the newest line of a history is as wanted; nothing tells when the database changes, so it is asked.
+// waitLine waits until the newest line of a history is as wanted; nothing tells when the database changes, so it is
+// asked.
 func (w *world) waitLine(name, want string) {
 	w.t.Helper()
 	until(w.t, "the line "+want, func() bool { return w.lines(name, "--limit", "1")[0].brief() == want })
@@ -146,15 +150,16 @@ func until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// secretsOf says which secrets the database holds of a workspace: "token", "refresh", "webhook", and "person" for each that
-// the app may act for.
+// secretsOf says which secrets the database holds of a workspace: "token", "refresh", "webhook", and "person" for each
+// that the app may act for.
 func (w *world) secretsOf(team string) []string {
 	w.t.Helper()
 	db := w.sql()
 	defer db.Close()
 	var kept []string
 	var token, refresh, webhook, people int
-	if err := db.QueryRow("SELECT length(token), length(refresh_token), length(webhook_url) FROM connections WHERE team_id = '"+team+"'").Scan(&token, &refresh, &webhook); err != nil {
+	if err := db.QueryRow("SELECT length(token), length(refresh_token), length(webhook_url) FROM connections WHERE "+
+		"team_id = '"+team+"'").Scan(&token, &refresh, &webhook); err != nil {
 		w.t.Fatal(err)
 	}
 	if err := db.QueryRow("SELECT count(*) FROM user_tokens WHERE team_id = '" + team + "'").Scan(&people); err != nil {
@@ -227,25 +232,29 @@ func TestHistory(t *testing.T) {
 		db := w.store()
 		w.change(db, slacksim.Acme, func(c *connection.Connection) { c.RenewAt = time.Now() })
 		w.waitLine(first.ID, "switchboard renew done")
-		if page := b.get(b.consent(b.begin(w.link(connection.Connection{ID: first.ID}, links.GrantRequest{})), dana, slacksim.Choice{})); page.status != http.StatusOK {
+		if page := b.get(b.consent(b.begin(w.link(connection.Connection{ID: first.ID}, links.GrantRequest{})), dana,
+			slacksim.Choice{})); page.status != http.StatusOK {
 			t.Fatalf("reconnect: %d %s", page.status, page.body)
 		}
 
 		// The command line and Slack tell the same, newest first.
 		all := w.lines(first.ID)
-		if got, want := briefs(all), []string{"person " + dana + " reconnect done", "switchboard renew done", "switchboard exchange done",
-			"slack permissions done +im:history", "person " + leon + " install done"}; !slices.Equal(got, want) {
+		if got, want := briefs(all), []string{"person " + dana + " reconnect done", "switchboard renew done",
+			"switchboard exchange done", "slack permissions done +im:history",
+			"person " + leon + " install done"}; !slices.Equal(got, want) {
 			t.Errorf("history: %q, want %q", got, want)
 		}
 		said := []string{"newest first.", "Reconnected, by <@" + dana + ">.", "Access renewed automatically.",
 			"Access exchanged for one that is renewed automatically.",
-			"Permissions changed, according to Slack. Allowed now: read direct messages to it.", "Installed, by <@" + leon + ">."}
+			"Permissions changed, according to Slack. Allowed now: read direct messages to it.",
+			"Installed, by <@" + leon + ">."}
 		for name, user := range map[string]string{"the installer": leon, "an admin": dana} {
 			reply := w.quick(name, user, "/connection history")
 			if !reply.Message.Ephemeral {
 				t.Errorf("%s: everybody reads it", name)
 			}
-			for where, text := range map[string]string{"text": reply.Text, "blocks": strings.TrimPrefix(asRead(reply.Message), reply.Text)} {
+			for where, text := range map[string]string{"text": reply.Text,
+				"blocks": strings.TrimPrefix(asRead(reply.Message), reply.Text)} {
 				if missing := inOrder(text, said...); missing != "" {
 					t.Errorf("%s: no %q in its place in the %s: %s", name, missing, where, text)
 				}
@@ -260,14 +269,16 @@ func TestHistory(t *testing.T) {
 			"a member": {anotherMember, "Only <@" + leon + ">, who installed it, and workspace admins can see its history."},
 			"a guest":  {aGuest, "Guests can't see its history. Ask <@" + leon + ">, who installed it, or a workspace admin."},
 		} {
-			if reply := w.quick(name, test.user, "/connection history", test.says); strings.Contains(asRead(reply.Message), "Installed, by") {
+			if reply := w.quick(name, test.user, "/connection history", test.says); strings.Contains(asRead(reply.Message),
+				"Installed, by") {
 				t.Errorf("%s reads it: %s", name, asRead(reply.Message))
 			}
 		}
 
 		// In the direct message it is shown too; in a channel it never is.
 		w.settle()
-		for user, says := range map[string]string{leon: "Installed, by <@" + leon + ">.", anotherMember: "Only <@" + leon + ">, who installed it,"} {
+		for user, says := range map[string]string{leon: "Installed, by <@" + leon + ">.",
+			anotherMember: "Only <@" + leon + ">, who installed it,"} {
 			before := len(w.fromApp(dm(user), user))
 			w.say(user, dm(user), "history")
 			w.wait("the answer to "+user, func() bool { return len(w.fromApp(dm(user), user)) > before })
@@ -281,7 +292,8 @@ func TestHistory(t *testing.T) {
 		}
 		ts := w.say(dana, slacksim.AcmeGeneral, "<@"+in.BotUserID+"> history")
 		w.wait("the answer to the mention", func() bool { return w.last(slacksim.AcmeGeneral, dana).ThreadTS == ts })
-		if got := asRead(w.last(slacksim.AcmeGeneral, dana)); !strings.Contains(got, "I only answer that privately") || strings.Contains(got, "Installed") {
+		if got := asRead(w.last(slacksim.AcmeGeneral, dana)); !strings.Contains(got, "I only answer that privately") ||
+			strings.Contains(got, "Installed") {
 			t.Errorf("in a channel: %s", got)
 		}
 
@@ -292,7 +304,8 @@ func TestHistory(t *testing.T) {
 		}
 		w.waitRow("the removal", func(r record) bool { return r.State == "removed" })
 		for _, who := range []string{leon, dana} {
-			if got := string(w.raw(slacksim.Acme, who, "history").Body); !strings.Contains(got, "Slack can't be asked who you are, because this app was removed from Slack.") {
+			if got := string(w.raw(slacksim.Acme, who, "history").Body); !strings.Contains(got,
+				"Slack can't be asked who you are, because this app was removed from Slack.") {
 				t.Errorf("%s after the removal: %s", who, got)
 			}
 		}
@@ -304,29 +317,38 @@ func TestHistory(t *testing.T) {
 			t.Fatalf("%v: %d lines in %s", err, len(fields), out)
 		}
 		for _, line := range fields {
-			if got, want := slices.Sorted(maps.Keys(line)), []string{"actor", "actor_id", "at", "connection_id", "outcome", "reason", "what"}; !slices.Equal(got, want) || line["connection_id"] != first.ID {
+			if got, want := slices.Sorted(maps.Keys(line)),
+				[]string{"actor", "actor_id", "at", "connection_id", "outcome", "reason", "what"}; !slices.Equal(got, want) ||
+				line["connection_id"] != first.ID {
 				t.Errorf("fields %q in %v", got, line)
 			}
 		}
-		if got := briefs(w.lines(first.ID, "--limit", "2")); len(got) != 2 || got[0] != "slack remove done app_uninstalled" || got[1] != briefs(all)[0] {
+		if got := briefs(w.lines(first.ID, "--limit", "2")); len(got) != 2 || got[0] != "slack remove done app_uninstalled" ||
+			got[1] != briefs(all)[0] {
 			t.Errorf("--limit 2: %q", got)
 		}
 		table, errs, code := w.command("connections", "history", slacksim.Acme)
-		if missing := inOrder(table, "WHEN", "slack", "remove", "app_uninstalled", dana, "reconnect", "renew", "exchange", "permissions", "+im:history", leon, "install"); missing != "" || code != 0 || strings.Count(table, "\n") != len(fields)+1 {
+		if missing := inOrder(table, "WHEN", "slack", "remove", "app_uninstalled", dana, "reconnect", "renew", "exchange",
+			"permissions", "+im:history", leon, "install"); missing != "" || code != 0 ||
+			strings.Count(table, "\n") != len(fields)+1 {
 			t.Errorf("in words: exit %d, no %q in its place: %s%s", code, missing, table, errs)
 		}
-		if _, errs, code := w.command("connections", "history", "T0NOBODY01"); code != 1 || !strings.Contains(errs, `no connection "T0NOBODY01"`) {
+		if _, errs, code := w.command("connections", "history", "T0NOBODY01"); code != 1 ||
+			!strings.Contains(errs, `no connection "T0NOBODY01"`) {
 			t.Errorf("nobody's: exit %d %s", code, errs)
 		}
 		// A workspace that was moved into an organisation can have two.
 		moved := w.key(slacksim.Acme)
 		moved.EnterpriseID = "E0GRID0001"
-		other, _, err := db.Put(context.Background(), connection.Connection{Key: moved, TokenPair: connection.TokenPair{Token: "xoxb-0-nobody"}, State: connection.Active, InstalledBy: dana, AuthorizedBy: dana,
-			InstalledAt: time.Now(), AuthorizedAt: time.Now(), StateSince: time.Now(), CheckAt: time.Now().Add(time.Hour)})
+		other, _, err := db.Put(context.Background(),
+			connection.Connection{Key: moved, TokenPair: connection.TokenPair{Token: "xoxb-0-nobody"}, State: connection.Active,
+				InstalledBy: dana, AuthorizedBy: dana, InstalledAt: time.Now(), AuthorizedAt: time.Now(), StateSince: time.Now(),
+				CheckAt: time.Now().Add(time.Hour)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, errs, code := w.command("connections", "history", slacksim.Acme); code != 1 || !strings.Contains(errs, "can mean any of these. Name one by its id:") {
+		if _, errs, code := w.command("connections", "history", slacksim.Acme); code != 1 ||
+			!strings.Contains(errs, "can mean any of these. Name one by its id:") {
 			t.Errorf("two of one name: exit %d %s", code, errs)
 		}
 		if got := briefs(w.lines(other.ID)); !slices.Equal(got, []string{"person " + dana + " install done"}) {
@@ -336,15 +358,18 @@ func TestHistory(t *testing.T) {
 		// Connections that are older than the history.
 		raw := w.sql()
 		defer raw.Close()
-		for _, statement := range []string{"DELETE FROM connections WHERE id = '" + other.ID + "'", "DELETE FROM connection_history"} {
+		for _, statement := range []string{"DELETE FROM connections WHERE id = '" + other.ID + "'",
+			"DELETE FROM connection_history"} {
 			if _, err := raw.Exec(statement); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if out, _, code := w.command("connections", "history", "--json", first.ID); code != 0 || strings.TrimSpace(out) != "[]" {
+		if out, _, code := w.command("connections", "history", "--json", first.ID); code != 0 ||
+			strings.TrimSpace(out) != "[]" {
 			t.Errorf("nothing, for scripts: exit %d %s", code, out)
 		}
-		if out, _, code := w.command("connections", "history", first.ID); code != 0 || !strings.Contains(out, "Nothing is recorded") {
+		if out, _, code := w.command("connections", "history", first.ID); code != 0 ||
+			!strings.Contains(out, "Nothing is recorded") {
 			t.Errorf("nothing, in words: exit %d %s", code, out)
 		}
 	})
@@ -375,7 +400,8 @@ func TestDisconnect(t *testing.T) {
 				}
 
 				// Nobody else can, and nothing happens before the window's button is pressed.
-				w.quick("a member", anotherMember, "/connection disconnect", "Only <@"+leon+">, who installed it, and workspace admins can disconnect it.")
+				w.quick("a member", anotherMember, "/connection disconnect", "Only <@"+leon+">, who installed it, and workspace "+
+					"admins can disconnect it.")
 				w.quick("a guest", aGuest, "/connection disconnect", "Guests can't disconnect it.")
 				for _, words := range []string{"disconnect", "uninstall", "remove yes", "disconnect YES please", "yes disconnect"} {
 					w.quick(words, who, "/connection "+words)
@@ -383,7 +409,8 @@ func TestDisconnect(t *testing.T) {
 					if len(views) != 1 {
 						t.Fatalf("%s: %d windows", words, len(views))
 					}
-					for _, want := range []string{"This removes Switchboard from Acme Corp, for everybody.", "Its access and messages are erased immediately, everything else after 90 days.", "Other apps"} {
+					for _, want := range []string{"This removes Switchboard from Acme Corp, for everybody.",
+						"Its access and messages are erased immediately, everything else after 90 days.", "Other apps"} {
 						if !strings.Contains(string(views[0].Blocks), want) {
 							t.Errorf("%s: no %q in %s", words, want, views[0].Blocks)
 						}
@@ -394,19 +421,22 @@ func TestDisconnect(t *testing.T) {
 				}
 				w.say(who, w.slack.DM(who), "disconnect yes")
 				w.wait("the answer in the direct message", func() bool {
-					return strings.Contains(w.last(w.slack.DM(who), who).Text, "To disconnect Switchboard from Acme Corp, press the button.")
+					return strings.Contains(w.last(w.slack.DM(who), who).Text, "To disconnect Switchboard from Acme Corp, press the "+
+						"button.")
 				})
 				w.settle()
 				untouched("opening and closing the window")
 
 				// What came of it is in the window; a minute later nothing of it would arrive.
 				hooks, before := w.called("response_url"), len(w.slack.Calls())
-				said := w.goodbye("pressed", who, "Switchboard is disconnected from Acme Corp. Slack removed the app, and its access is erased.", "To bring it back, open")
+				said := w.goodbye("pressed", who, "Switchboard is disconnected from Acme Corp. Slack removed the app, and its "+
+					"access is erased.", "To bring it back, open")
 				if _, there := w.slack.Installed(slacksim.Acme); there {
 					t.Error("Slack still has the app")
 				}
 				gone := w.connections()[0]
-				if gone.State != "removed" || gone.Reason != "disconnected" || gone.ID != first.ID || len(w.secretsOf(slacksim.Acme)) != 0 {
+				if gone.State != "removed" || gone.Reason != "disconnected" || gone.ID != first.ID ||
+					len(w.secretsOf(slacksim.Acme)) != 0 {
 					t.Errorf("row: %+v, secrets: %q", gone, w.secretsOf(slacksim.Acme))
 				}
 				// Slack's two events follow, and come again.
@@ -418,7 +448,8 @@ func TestDisconnect(t *testing.T) {
 					t.Errorf("after Slack's own words: %+v, journal %q", got, w.journaled())
 				}
 				for _, c := range w.slack.Calls()[before:] {
-					if c.Method != "apps.uninstall" && c.Method != "auth.test" && c.Method != "users.info" && c.Method != "views.open" {
+					if c.Method != "apps.uninstall" && c.Method != "auth.test" && c.Method != "users.info" &&
+						c.Method != "views.open" {
 						t.Errorf("Slack was asked for %s", c.Method)
 					}
 				}
@@ -428,18 +459,23 @@ func TestDisconnect(t *testing.T) {
 
 				// Back by the link in the answer: the same connection, with its history.
 				w.startFor()
-				link := regexp.MustCompile(`<(` + regexp.QuoteMeta(w.proxy.URL) + `[^|]*)\|the install page>`).FindStringSubmatch(said)
+				link := regexp.MustCompile(`<(` + regexp.QuoteMeta(w.proxy.URL) + `[^|]*)\|the install page>`).
+					FindStringSubmatch(said)
 				if link == nil {
 					t.Fatalf("no link in %q", said)
 				}
-				if page := b.get(b.consent(b.get(link[1]).location, slacksim.AcmeAdmin, slacksim.Choice{})); !strings.Contains(page.body, "Connected again: Switchboard is back in Acme Corp") {
+				if page := b.get(b.consent(b.get(link[1]).location, slacksim.AcmeAdmin,
+					slacksim.Choice{})); !strings.Contains(page.body, "Connected again: Switchboard is back in Acme Corp") {
 					t.Errorf("back again: %d %s", page.status, page.body)
 				}
 				back := w.connections()
 				if len(back) != 1 || back[0].ID != first.ID || back[0].State != "active" || back[0].Installs != 2 {
 					t.Errorf("back again: %+v", back)
 				}
-				history := slices.DeleteFunc(briefs(w.lines(first.ID)), func(line string) bool { return strings.HasPrefix(line, "slack ") }) // Slack's word may have come first
+				// Slack's word may have come first
+				history := slices.DeleteFunc(briefs(w.lines(first.ID)), func(line string) bool {
+					return strings.HasPrefix(line, "slack ")
+				})
 				if want := []string{"person " + slacksim.AcmeAdmin + " reinstall done", "person " + who + " disconnect done ok",
 					"person " + leon + " user_grant done " + leon, "person " + leon + " install done"}; !slices.Equal(history, want) {
 					t.Errorf("history: %q, want %q", history, want)
@@ -451,7 +487,8 @@ func TestDisconnect(t *testing.T) {
 	}
 }
 
-// goodbye types /connection disconnect, presses the window's button if there is a window, and returns what is said in the end.
+// goodbye types /connection disconnect, presses the window's button if there is a window, and returns what is said in
+// the end.
 func (w *world) goodbye(name, who string, want ...string) (said string) {
 	w.t.Helper()
 	said = asRead(w.quick(name, who, "/connection disconnect").Message)
@@ -478,7 +515,8 @@ func TestDisconnectWhenSlackHasTrouble(t *testing.T) {
 	t.Parallel()
 	dana, leon := slacksim.AcmeAdmin, slacksim.AcmeMember
 	const uninstall = "apps.uninstall"
-	unknown := []string{"we don't know whether Switchboard was removed from Acme Corp", "/connection status", "Reference: "}
+	unknown := []string{"we don't know whether Switchboard was removed from Acme Corp", "/connection status",
+		"Reference: "}
 	for name, test := range map[string]struct {
 		fault  slacksim.Fault
 		who    string
@@ -488,18 +526,30 @@ func TestDisconnectWhenSlackHasTrouble(t *testing.T) {
 		late   string // what is said when the command's own time is over
 		during func(w *world, db *storage.DB)
 	}{
-		"bad credentials":   {slacksim.Fault{Method: uninstall, Error: "bad_client_secret"}, leon, []string{"Slack didn't remove Switchboard; it said `bad_client_secret`.", "It is still connected to Acme Corp.", "Reference: "}, "failed bad_client_secret", false, "", nil},
-		"not allowed":       {slacksim.Fault{Method: uninstall, Error: "must_revoke_access"}, dana, []string{"it said `must_revoke_access`", "It is still connected"}, "failed must_revoke_access", false, "", nil},
-		"rate limited":      {slacksim.Fault{Method: uninstall, RetryAfter: 30}, leon, []string{"Slack asked us to slow down", "It is still connected", "Try again in a few minutes."}, "failed ratelimited", false, "", nil},
-		"500":               {slacksim.Fault{Method: uninstall, Status: 500}, leon, unknown, "failed no_answer", false, "", nil},
-		"silent":            {slacksim.Fault{Method: uninstall, Hang: true}, leon, unknown, "failed no_answer", false, "", nil},
-		"too slow":          {slacksim.Fault{Method: uninstall, Delay: 4 * time.Second}, dana, unknown, "failed no_answer", false, "", nil},
-		"slow":              {slacksim.Fault{Method: uninstall, Delay: time.Second}, leon, []string{"Slack removed the app, and its access is erased."}, "done ok", true, "", nil},
-		"its answer lost":   {slacksim.Fault{Method: uninstall, DropAnswer: true}, leon, unknown, "failed no_answer", true, "", nil},
-		"silent about whom": {slacksim.Fault{Method: "users.info", Hang: true}, dana, nil, "", false, "We couldn't ask Slack whether you may do that.", nil},
-		"no new access": {slacksim.Fault{Method: "oauth.v2.access", Status: 500}, leon, []string{"because this app couldn't renew its access just now."}, "", false, "", func(w *world, db *storage.DB) {
-			w.change(db, slacksim.Acme, func(c *connection.Connection) { c.ExpiresAt, c.RenewAt = time.Now(), time.Now() })
-		}},
+		"bad credentials": {slacksim.Fault{Method: uninstall, Error: "bad_client_secret"}, leon,
+			[]string{"Slack didn't remove Switchboard; it said `bad_client_secret`.", "It is still connected to Acme Corp.",
+				"Reference: "}, "failed bad_client_secret", false, "", nil},
+		"not allowed": {slacksim.Fault{Method: uninstall, Error: "must_revoke_access"}, dana,
+			[]string{"it said `must_revoke_access`", "It is still connected"}, "failed must_revoke_access", false, "", nil},
+		"rate limited": {slacksim.Fault{Method: uninstall, RetryAfter: 30}, leon,
+			[]string{"Slack asked us to slow down", "It is still connected", "Try again in a few minutes."},
+			"failed ratelimited", false, "", nil},
+		"500": {slacksim.Fault{Method: uninstall, Status: 500}, leon, unknown, "failed no_answer", false, "",
+			nil},
+		"silent": {slacksim.Fault{Method: uninstall, Hang: true}, leon, unknown, "failed no_answer", false, "",
+			nil},
+		"too slow": {slacksim.Fault{Method: uninstall, Delay: 4 * time.Second}, dana, unknown, "failed no_answer",
+			false, "", nil},
+		"slow": {slacksim.Fault{Method: uninstall, Delay: time.Second}, leon,
+			[]string{"Slack removed the app, and its access is erased."}, "done ok", true, "", nil},
+		"its answer lost": {slacksim.Fault{Method: uninstall, DropAnswer: true}, leon, unknown, "failed no_answer", true,
+			"", nil},
+		"silent about whom": {slacksim.Fault{Method: "users.info", Hang: true}, dana, nil, "", false,
+			"We couldn't ask Slack whether you may do that.", nil},
+		"no new access": {slacksim.Fault{Method: "oauth.v2.access", Status: 500}, leon,
+			[]string{"because this app couldn't renew its access just now."}, "", false, "", func(w *world, db *storage.DB) {
+				w.change(db, slacksim.Acme, func(c *connection.Connection) { c.ExpiresAt, c.RenewAt = time.Now(), time.Now() })
+			}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, storageURL(t)).staffed().start(1, nil)
@@ -514,7 +564,9 @@ func TestDisconnectWhenSlackHasTrouble(t *testing.T) {
 			w.goodbye(name, test.who, test.says...)
 			clear()
 			if test.late != "" {
-				w.wait("the late answer", func() bool { return strings.Contains(w.last(slacksim.AcmeGeneral, test.who).Text, test.late) })
+				w.wait("the late answer", func() bool {
+					return strings.Contains(w.last(slacksim.AcmeGeneral, test.who).Text, test.late)
+				})
 			}
 			_, there := w.slack.Installed(slacksim.Acme)
 			if there == test.gone {
@@ -559,15 +611,19 @@ func TestDisconnectWhatIsGone(t *testing.T) {
 		if err := w.slack.Admins.Uninstall(context.Background(), slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
-		if got := string(w.raw(slacksim.Acme, leon, "disconnect").Body); !strings.Contains(got, "there is nothing to disconnect.") {
+		if got := string(w.raw(slacksim.Acme, leon, "disconnect").Body); !strings.Contains(got,
+			"there is nothing to disconnect.") {
 			t.Errorf("the answer: %s", got)
 		}
 		// That is how it is found out.
-		if w.waitRow("the removal", func(r record) bool { return r.State == "removed" && r.Reason == "account_inactive" }); len(w.secretsOf(slacksim.Acme)) != 0 {
+		if w.waitRow("the removal", func(r record) bool {
+			return r.State == "removed" && r.Reason == "account_inactive"
+		}); len(w.secretsOf(slacksim.Acme)) != 0 {
 			t.Errorf("left: %q", w.secretsOf(slacksim.Acme))
 		}
 		for range 2 {
-			if got := string(w.raw(slacksim.Acme, leon, "disconnect").Body); !strings.Contains(got, "there is nothing to disconnect.") {
+			if got := string(w.raw(slacksim.Acme, leon, "disconnect").Body); !strings.Contains(got,
+				"there is nothing to disconnect.") {
 				t.Errorf("again: %s", got)
 			}
 		}
@@ -582,9 +638,11 @@ func TestDisconnectWhatIsGone(t *testing.T) {
 		w.change(w.store(), slacksim.Acme, func(c *connection.Connection) {
 			now := time.Now()
 			c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, now)
-			c.Note(connection.Change{At: now, By: connection.Actor{Kind: connection.BySlack}, What: connection.DidRemove, Outcome: connection.OutcomeDone, Reason: connection.ReasonTokenRevoked})
+			c.Note(connection.Change{At: now, By: connection.Actor{Kind: connection.BySlack}, What: connection.DidRemove,
+				Outcome: connection.OutcomeDone, Reason: connection.ReasonTokenRevoked})
 		})
-		w.quick("no access", leon, "/connection disconnect", "no longer has access to Acme Corp", "Remove it on its page in Slack")
+		w.quick("no access", leon, "/connection disconnect", "no longer has access to Acme Corp",
+			"Remove it on its page in Slack")
 		if got := w.connections()[0]; got.State != "reconnect_required" || w.called("apps.uninstall") != 0 {
 			t.Errorf("row: %+v", got)
 		}
@@ -619,23 +677,29 @@ func TestDisconnectCommand(t *testing.T) {
 		first := w.connections()[0]
 
 		for _, args := range [][]string{{first.ID}, {slacksim.Acme}, {"--erase-anyway", first.ID}} {
-			if out, errs, code := disconnect(args...); code != 0 || !strings.Contains(out, "This would remove the app from Acme Corp ("+first.ID+")") || !strings.Contains(out, "Nothing was changed. To do it, add --yes.") {
+			if out, errs, code := disconnect(args...); code != 0 || !strings.Contains(out, "This would remove the app from "+
+				"Acme Corp ("+first.ID+")") || !strings.Contains(out, "Nothing was changed. To do it, add --yes.") {
 				t.Errorf("%q: exit %d %s%s", args, code, out, errs)
 			}
 		}
-		if _, errs, code := disconnect("--yes", "T0NOBODY01"); code != 1 || !strings.Contains(errs, `no connection "T0NOBODY01"`) {
+		if _, errs, code := disconnect("--yes", "T0NOBODY01"); code != 1 ||
+			!strings.Contains(errs, `no connection "T0NOBODY01"`) {
 			t.Errorf("nobody's: exit %d %s", code, errs)
 		}
 		if _, errs, code := disconnect("--yes"); code != 2 || !strings.Contains(errs, "<name>") {
 			t.Errorf("without a name: exit %d %s", code, errs)
 		}
 		clear := w.slack.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "bad_client_secret"})
-		if out, errs, code := disconnect("--yes", first.ID); code != 1 || out != "" || !strings.Contains(errs, "bad_client_secret") || !strings.Contains(errs, "Nothing was changed.") || !strings.Contains(errs, "--erase-anyway") {
+		if out, errs, code := disconnect("--yes", first.ID); code != 1 || out != "" ||
+			!strings.Contains(errs, "bad_client_secret") || !strings.Contains(errs, "Nothing was changed.") ||
+			!strings.Contains(errs, "--erase-anyway") {
 			t.Errorf("refused: exit %d %s%s", code, out, errs)
 		}
 		clear()
 		clear = w.slack.Inject(slacksim.Fault{Method: "apps.uninstall", Status: 503})
-		if out, errs, code := disconnect("--yes", first.ID); code != 1 || out != "" || !strings.Contains(errs, "we don't know whether the app was removed from Acme Corp") || !strings.Contains(errs, "Run it again") {
+		if out, errs, code := disconnect("--yes", first.ID); code != 1 || out != "" ||
+			!strings.Contains(errs, "we don't know whether the app was removed from Acme Corp") ||
+			!strings.Contains(errs, "Run it again") {
 			t.Errorf("no answer: exit %d %s%s", code, out, errs)
 		}
 		clear()
@@ -644,38 +708,50 @@ func TestDisconnectCommand(t *testing.T) {
 		}
 
 		asked := w.called("apps.uninstall")
-		if out, errs, code := disconnect("--yes", slacksim.Acme); code != 0 || !strings.Contains(out, "Slack removed the app from Acme Corp, and its access is erased.") {
+		if out, errs, code := disconnect("--yes", slacksim.Acme); code != 0 ||
+			!strings.Contains(out, "Slack removed the app from Acme Corp, and its access is erased.") {
 			t.Errorf("--yes: exit %d %s%s", code, out, errs)
 		}
-		if _, there := w.slack.Installed(slacksim.Acme); there || w.called("apps.uninstall") != asked+1 || len(w.secretsOf(slacksim.Acme)) != 0 {
-			t.Errorf("Slack has it: %v; it was asked %d times; left %q", there, w.called("apps.uninstall")-asked, w.secretsOf(slacksim.Acme))
+		if _, there := w.slack.Installed(slacksim.Acme); there || w.called("apps.uninstall") != asked+1 ||
+			len(w.secretsOf(slacksim.Acme)) != 0 {
+			t.Errorf("Slack has it: %v; it was asked %d times; left %q", there, w.called("apps.uninstall")-asked,
+				w.secretsOf(slacksim.Acme))
 		}
-		if _, errs, code := disconnect("--yes", slacksim.Acme); code != 1 || !strings.Contains(errs, "Acme Corp is not connected any longer; nothing was changed") {
+		if _, errs, code := disconnect("--yes", slacksim.Acme); code != 1 ||
+			!strings.Contains(errs, "Acme Corp is not connected any longer; nothing was changed") {
 			t.Errorf("again: exit %d %s", code, errs)
 		}
 		w.settle()
 		if got := state(slacksim.Acme); got != "removed disconnected" {
 			t.Errorf("after Slack's own words: %q", got)
 		}
-		if got := briefs(w.lines(first.ID)); !slices.Contains(got, "operator disconnect done ok") || !slices.Contains(got, "operator disconnect failed bad_client_secret") || !slices.Contains(got, "operator disconnect failed no_answer") {
+		if got := briefs(w.lines(first.ID)); !slices.Contains(got, "operator disconnect done ok") ||
+			!slices.Contains(got, "operator disconnect failed bad_client_secret") ||
+			!slices.Contains(got, "operator disconnect failed no_answer") {
 			t.Errorf("history: %q", got)
 		}
 
 		// Without Slack: our part alone, and said so. The program that serves goes by it at once.
 		asked = len(w.slack.Calls())
-		if out, errs, code := disconnect("--yes", "--erase-anyway", slacksim.Birch); code != 0 || !strings.Contains(out, "Slack was not asked") || !strings.Contains(out, "until somebody removes it") {
+		if out, errs, code := disconnect("--yes", "--erase-anyway", slacksim.Birch); code != 0 ||
+			!strings.Contains(out, "Slack was not asked") || !strings.Contains(out, "until somebody removes it") {
 			t.Errorf("--erase-anyway: exit %d %s%s", code, out, errs)
 		}
-		if _, there := w.slack.Installed(slacksim.Birch); !there || len(w.slack.Calls()) != asked || len(w.secretsOf(slacksim.Birch)) != 0 || state(slacksim.Birch) != "removed disconnected" {
-			t.Errorf("Slack has it: %v, %d calls, left %q, state %q", there, len(w.slack.Calls())-asked, w.secretsOf(slacksim.Birch), state(slacksim.Birch))
+		if _, there := w.slack.Installed(slacksim.Birch); !there || len(w.slack.Calls()) != asked ||
+			len(w.secretsOf(slacksim.Birch)) != 0 || state(slacksim.Birch) != "removed disconnected" {
+			t.Errorf("Slack has it: %v, %d calls, left %q, state %q", there, len(w.slack.Calls())-asked,
+				w.secretsOf(slacksim.Birch), state(slacksim.Birch))
 		}
-		if reply, err := w.slack.Command(context.Background(), slacksim.BirchAdmin, slacksim.BirchGeneral, "/connection status"); err != nil || !strings.Contains(reply.Text, "Removed from Slack") || !strings.Contains(reply.Text, "It was disconnected.") {
+		if reply, err := w.slack.Command(context.Background(), slacksim.BirchAdmin, slacksim.BirchGeneral,
+			"/connection status"); err != nil || !strings.Contains(reply.Text, "Removed from Slack") ||
+			!strings.Contains(reply.Text, "It was disconnected.") {
 			t.Errorf("what people read: %v %q", err, reply.Text)
 		}
 		if got := w.journaled(); len(got) != 0 {
 			t.Errorf("journal: %q", got)
 		}
-		if page := w.browser().install(slacksim.BirchAdmin); !strings.Contains(page.body, "Connected again") || state(slacksim.Birch) != "active " {
+		if page := w.browser().install(slacksim.BirchAdmin); !strings.Contains(page.body, "Connected again") ||
+			state(slacksim.Birch) != "active " {
 			t.Errorf("back: %s", page.body)
 		}
 	})
@@ -709,7 +785,8 @@ func (w *world) metrics(r *replica) map[string]float64 {
 }
 
 // metricLine is a comment or a number in the text format: https://prometheus.io/docs/instrumenting/exposition_formats/
-var metricLine = regexp.MustCompile(`^(?:# (?:HELP|TYPE) [a-zA-Z_:][a-zA-Z0-9_:]* .+|([a-zA-Z_:][a-zA-Z0-9_:]*(?:\{(?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*",?)+\})?) (\S+))$`)
+var metricLine = regexp.MustCompile(
+	`^(?:# (?:HELP|TYPE) [a-zA-Z_:][a-zA-Z0-9_:]* .+|([a-zA-Z_:][a-zA-Z0-9_:]*(?:\{(?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*",?)+\})?) (\S+))$`)
 
 // sum adds a number up over all replicas.
 func (w *world) sum(name string) float64 {
@@ -721,8 +798,8 @@ func (w *world) sum(name string) float64 {
 	return n
 }
 
-// sour gives a workspace a refresh token that Slack does not know, and lets it fall due. One rejection is behind it, so that
-// the next is the last.
+// sour gives a workspace a refresh token that Slack does not know, and lets it fall due. One rejection is behind it, so
+// that the next is the last.
 func (w *world) sour(db *storage.DB, team string) {
 	w.t.Helper()
 	unknown := "xoxe-1-" + strings.Repeat("sour", 30)
@@ -731,7 +808,8 @@ func (w *world) sour(db *storage.DB, team string) {
 		now := time.Now()
 		c.RefreshToken, c.RenewAt, c.Tries, c.Rejections, c.FailingSince = connection.Secret(unknown), now, 1, 1, now
 		c.SetState(connection.Retrying, connection.ReasonRenewalFailing, now)
-		c.Note(connection.Change{At: now, By: connection.Actor{Kind: connection.BySwitchboard}, What: connection.DidRenew, Outcome: connection.OutcomeFail, Reason: "invalid_refresh_token"})
+		c.Note(connection.Change{At: now, By: connection.Actor{Kind: connection.BySwitchboard}, What: connection.DidRenew,
+			Outcome: connection.OutcomeFail, Reason: "invalid_refresh_token"})
 	})
 }
 
@@ -752,8 +830,10 @@ func TestToldOnce(t *testing.T) {
 		w.wait("the message", func() bool { return len(w.fromApp(dm, dana)) == 2 })
 		told := w.fromApp(dm, dana)[1]
 		link := linkIn(told.Text)
-		if missing := inOrder(told.Text, "Switchboard needs reconnecting in Acme Corp. Its access couldn't be renewed.", "It still works until <!date^",
-			"If nobody reconnects it, its commands and messages stop then.", "Reconnecting takes about a minute.", "<"+link+"|", "You're getting this because you installed the app."); missing != "" || !strings.HasSuffix(told.Text, ".") {
+		if missing := inOrder(told.Text, "Switchboard needs reconnecting in Acme Corp. Its access couldn't be renewed.",
+			"It still works until <!date^", "If nobody reconnects it, its commands and messages stop then.",
+			"Reconnecting takes about a minute.", "<"+link+"|",
+			"You're getting this because you installed the app."); missing != "" || !strings.HasSuffix(told.Text, ".") {
 			t.Errorf("no %q in its place in %q", missing, told.Text)
 		}
 		if said := asRead(told); !strings.Contains(said, `"url":"`+link+`"`) || strings.Count(said, `"type":"button"`) != 1 {
@@ -768,7 +848,8 @@ func TestToldOnce(t *testing.T) {
 		}
 		for _, r := range w.replicas {
 			numbers := w.metrics(r)
-			for state, want := range map[string]float64{"active": 1, "reconnect_required": 1, "retrying": 0, "removed": 0, "paused": 0} {
+			for state, want := range map[string]float64{"active": 1, "reconnect_required": 1, "retrying": 0, "removed": 0,
+				"paused": 0} {
 				if got, there := numbers[`switchboard_connections{state="`+state+`"}`]; !there || got != want {
 					t.Errorf("connections %s: %v, want %v", state, got, want)
 				}
@@ -785,13 +866,15 @@ func TestToldOnce(t *testing.T) {
 			other := w.browser()
 			other.accept = "application/json"
 			a := other.get(other.consent(other.get(link).location, user, slacksim.Choice{}))
-			if p := decodePage(t, a.body); a.status != http.StatusConflict || p.Reason != "wrong_workspace" || p.Unchanged != "Acme Corp is as it was." ||
+			if p := decodePage(t, a.body); a.status != http.StatusConflict || p.Reason != "wrong_workspace" ||
+				p.Unchanged != "Acme Corp is as it was." ||
 				p.Title != "You chose "+name+", this link is for Acme Corp" {
 				t.Errorf("another workspace: %d %+v", a.status, p)
 			}
 		}
 		rows := w.connections()
-		if len(rows) != 2 || rows[0].State != "reconnect_required" || rows[0].Installs != 1 || rows[1].ID != birch.ID || rows[1].State != "active" {
+		if len(rows) != 2 || rows[0].State != "reconnect_required" || rows[0].Installs != 1 || rows[1].ID != birch.ID ||
+			rows[1].State != "active" {
 			t.Errorf("after another workspace: %+v", rows)
 		}
 		at, _ := w.slack.Installed(slacksim.Birch)
@@ -814,12 +897,14 @@ func TestToldOnce(t *testing.T) {
 		}
 
 		// Reconnected by the link: the message says so, and asks for nothing any more.
-		if page := b.get(b.consent(b.get(link).location, dana, slacksim.Choice{})); !strings.Contains(page.body, "Reconnected: Switchboard works again in Acme Corp") {
+		if page := b.get(b.consent(b.get(link).location, dana, slacksim.Choice{})); !strings.Contains(page.body,
+			"Reconnected: Switchboard works again in Acme Corp") {
 			t.Errorf("reconnect: %d %s", page.status, page.body)
 		}
 		w.wait("the message to be resolved", func() bool {
 			m := w.last(dm, dana)
-			return m.TS == told.TS && strings.HasPrefix(m.Text, "Resolved: Switchboard works again in Acme Corp. Nothing to do.") && !strings.Contains(string(m.Blocks), `"button"`)
+			return m.TS == told.TS && strings.HasPrefix(m.Text,
+				"Resolved: Switchboard works again in Acme Corp. Nothing to do.") && !strings.Contains(string(m.Blocks), `"button"`)
 		})
 		w.waitLine(acme.ID, "switchboard tell working "+dana)
 		if n := len(w.fromApp(dm, dana)); n != 2 {
@@ -858,7 +943,9 @@ func TestToldWhenTheInstallerIsAway(t *testing.T) {
 		"so can't the owner": {func(w *world) {
 			w.slack.Inject(slacksim.Fault{Method: "chat.postMessage", Times: 2, Error: "user_disabled"})
 		}, ada},
-		"and nobody else can be": {func(w *world) { w.slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "user_disabled"}) }, ""},
+		"and nobody else can be": {func(w *world) {
+			w.slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "user_disabled"})
+		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // with each other
@@ -873,7 +960,8 @@ func TestToldWhenTheInstallerIsAway(t *testing.T) {
 			w.sour(w.store(), slacksim.Acme)
 			if test.to == "" {
 				w.waitLine(first.ID, "switchboard tell failed user_disabled")
-				if n := w.sum(`switchboard_notices_total{result="unreachable"}`); n != 1 || w.logged("nobody could be told in Slack") != 1 || w.logged("a connection needs a person") != 1 {
+				if n := w.sum(`switchboard_notices_total{result="unreachable"}`); n != 1 ||
+					w.logged("nobody could be told in Slack") != 1 || w.logged("a connection needs a person") != 1 {
 					t.Errorf("counted %v times", n)
 				}
 				return
@@ -891,14 +979,16 @@ func TestToldWhenTheInstallerIsAway(t *testing.T) {
 					t.Errorf("%s got %d messages, want %d", u.RealName, got, want)
 				}
 			}
-			if m := w.last(w.slack.DM(test.to), test.to); !strings.Contains(strings.ToLower(m.Text), "the person who installed it") || !strings.Contains(m.Text, "you're an admin") {
+			if m := w.last(w.slack.DM(test.to), test.to); !strings.Contains(strings.ToLower(m.Text),
+				"the person who installed it") || !strings.Contains(m.Text, "you're an admin") {
 				t.Errorf("it says %q", m.Text)
 			}
 		})
 	}
 }
 
-// What Slack says of a removal, in every shape it can come in: the right end each time, and no secret left of what is gone.
+// What Slack says of a removal, in every shape it can come in: the right end each time, and no secret left of what is
+// gone.
 func TestRemovalsEndRight(t *testing.T) {
 	t.Parallel()
 	type place struct{ team, person, bot string }
@@ -911,7 +1001,8 @@ func TestRemovalsEndRight(t *testing.T) {
 		}
 	}
 	tell := func(w *world, p place, at time.Time, inner map[string]any) {
-		if _, err := w.slack.Sender.Emit(context.Background(), slacksim.Event{TeamID: p.team, Inner: inner, NoAuthorizations: true, Time: at}); err != nil {
+		if _, err := w.slack.Sender.Emit(context.Background(),
+			slacksim.Event{TeamID: p.team, Inner: inner, NoAuthorizations: true, Time: at}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.settle()
@@ -949,7 +1040,10 @@ func TestRemovalsEndRight(t *testing.T) {
 		{"removed: the app's word alone", false, gone(slacksim.OnlyUninstalled), removed, nil},
 		{"removed: the tokens' word alone", false, gone(slacksim.OnlyRevoked), unusable, nil},
 		{"removed, long-lived", true, gone(slacksim.RevokedFirst), removed, nil},
-		{"removed, each word twice", false, func(w *world, p place) { w.slack.Sender.DeliverTwice(2); gone(slacksim.RevokedFirst)(w, p) }, removed, nil},
+		{"removed, each word twice", false, func(w *world, p place) {
+			w.slack.Sender.DeliverTwice(2)
+			gone(slacksim.RevokedFirst)(w, p)
+		}, removed, nil},
 		{"removed, and said again later", false, func(w *world, p place) {
 			gone(slacksim.UninstalledFirst)(w, p)
 			w.slack.Admins.RepeatUninstallEvents(context.Background(), p.team, slacksim.RevokedFirst)
@@ -966,7 +1060,8 @@ func TestRemovalsEndRight(t *testing.T) {
 		}, removed, nil},
 		{"removed, without a time", false, func(w *world, p place) {
 			gone(slacksim.NoUninstallEvents)(w, p)
-			raw(w, p, `{"type":"event_callback","api_app_id":%q,"team_id":%q,"event_id":%q,"event":{"type":"app_uninstalled"}}`, slacksim.Raw{})
+			raw(w, p, `{"type":"event_callback","api_app_id":%q,"team_id":%q,"event_id":%q,"event":{"type":"app_uninstalled"}}`,
+				slacksim.Raw{})
 		}, removed, nil},
 		{"the bot's access alone", true, func(w *world, p place) {
 			in, _ := w.slack.Installed(p.team)
@@ -1009,7 +1104,8 @@ func TestRemovalsEndRight(t *testing.T) {
 			tell(w, p, time.Now(), uninstalled)
 		}, active, everything},
 		{"empty lists, no lists, odd lists", false, func(w *world, p place) {
-			for _, tokens := range []any{map[string]any{"bot": []string{}, "oauth": []string{}}, map[string]any{}, nil, []string{}, map[string]any{"bot": p.bot}, map[string]any{"oauth": []any{nil, 7}}} {
+			for _, tokens := range []any{map[string]any{"bot": []string{}, "oauth": []string{}}, map[string]any{}, nil,
+				[]string{}, map[string]any{"bot": p.bot}, map[string]any{"oauth": []any{nil, 7}}} {
 				tell(w, p, time.Now(), revoked(tokens))
 			}
 		}, active, everything},
@@ -1024,7 +1120,8 @@ func TestRemovalsEndRight(t *testing.T) {
 		}, active, everything},
 		{"another app's", false, func(w *world, p place) {
 			gone(slacksim.NoUninstallEvents)(w, p)
-			raw(w, p, `{"type":"event_callback","was":%q,"api_app_id":"A0OTHER001","team_id":%q,"event_id":%q,"event":{"type":"app_uninstalled"}}`, slacksim.Raw{})
+			raw(w, p,
+				`{"type":"event_callback","was":%q,"api_app_id":"A0OTHER001","team_id":%q,"event_id":%q,"event":{"type":"app_uninstalled"}}`, slacksim.Raw{})
 		}, active, everything},
 	}
 	keeping(t, func(t *testing.T, w *world) {
@@ -1093,11 +1190,14 @@ func (w *world) moved() {
 // answers checks that both workspaces are served, in a command and by a live answer.
 func (w *world) answers(when string) {
 	w.t.Helper()
-	for user, channel := range map[string]string{slacksim.AcmeAdmin: slacksim.AcmeGeneral, slacksim.BirchAdmin: slacksim.BirchGeneral} {
+	for user, channel := range map[string]string{slacksim.AcmeAdmin: slacksim.AcmeGeneral,
+		slacksim.BirchAdmin: slacksim.BirchGeneral} {
 		if reply := w.type_(user, channel, "/connection status"); !strings.Contains(reply.Text, "Working") {
 			w.t.Errorf("%s: %q", when, reply.Text)
 		}
-		w.wait("the live status "+when, func() bool { return strings.Contains(string(w.last(channel, user).Blocks), "Just now, with Slack") })
+		w.wait("the live status "+when, func() bool {
+			return strings.Contains(string(w.last(channel, user).Blocks), "Just now, with Slack")
+		})
 	}
 	w.settle()
 }
@@ -1130,7 +1230,8 @@ func TestMoveToRotationByCommand(t *testing.T) {
 
 		// Slack has it off: said, and every token stays as it is.
 		out, errs, code := w.command("connections", "exchange", "--all")
-		if code != 1 || !strings.Contains(out, "Moved 0 connection(s).") || !strings.Contains(errs, "2 connection(s) were not moved") {
+		if code != 1 || !strings.Contains(out, "Moved 0 connection(s).") || !strings.Contains(errs, "2 connection(s) were "+
+			"not moved") {
 			t.Errorf("with rotation off: exit %d %s%s", code, out, errs)
 		}
 		for _, team := range []string{"Acme Corp", "Birch & Co"} {
@@ -1139,24 +1240,29 @@ func TestMoveToRotationByCommand(t *testing.T) {
 			}
 		}
 		after, err := db.Lookup(context.Background(), w.key(slacksim.Acme))
-		if err != nil || after.Token != before.Token || after.RefreshToken != "" || !after.ExpiresAt.IsZero() || after.State != connection.Active {
+		if err != nil || after.Token != before.Token || after.RefreshToken != "" || !after.ExpiresAt.IsZero() ||
+			after.State != connection.Active {
 			t.Errorf("with rotation off: %v %+v", err, after)
 		}
 		w.answers("with rotation off")
 
 		w.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = true })
 		out, errs, code = w.command("connections", "exchange", slacksim.Acme)
-		if code != 0 || !strings.Contains(out, "Acme Corp: moved to rotation.") || !strings.Contains(out, "Moved 1 connection(s).") || errs != "" {
+		if code != 0 || !strings.Contains(out, "Acme Corp: moved to rotation.") ||
+			!strings.Contains(out, "Moved 1 connection(s).") || errs != "" {
 			t.Errorf("one: exit %d %s%s", code, out, errs)
 		}
 		out, errs, code = w.command("connections", "exchange", "--all")
-		if code != 0 || !strings.Contains(out, "Birch & Co: moved to rotation.") || strings.Contains(out, "Acme") || errs != "" {
+		if code != 0 || !strings.Contains(out, "Birch & Co: moved to rotation.") || strings.Contains(out, "Acme") ||
+			errs != "" {
 			t.Errorf("the rest: exit %d %s%s", code, out, errs)
 		}
 		w.moved()
 		calls := len(w.slack.Calls())
-		for name, says := range map[string]string{"--all": "Moved 0 connection(s).", slacksim.Acme: "Acme Corp: nothing to move: its token is renewed already."} {
-			if out, errs, code := w.command("connections", "exchange", name); code != 0 || !strings.Contains(out, says) || strings.Contains(out, "moved to") || len(w.slack.Calls()) != calls {
+		for name, says := range map[string]string{"--all": "Moved 0 connection(s).",
+			slacksim.Acme: "Acme Corp: nothing to move: its token is renewed already."} {
+			if out, errs, code := w.command("connections", "exchange", name); code != 0 || !strings.Contains(out, says) ||
+				strings.Contains(out, "moved to") || len(w.slack.Calls()) != calls {
 				t.Errorf("%s again: exit %d %s%s", name, code, out, errs)
 			}
 		}
@@ -1167,11 +1273,13 @@ func TestMoveToRotationByCommand(t *testing.T) {
 		w.answers("after the first renewal")
 
 		for _, args := range [][]string{{}, {"--all", slacksim.Acme}} {
-			if _, errs, code := w.command(append([]string{"connections", "exchange"}, args...)...); code != 2 || !strings.Contains(errs, "name one connection, or give --all") {
+			if _, errs, code := w.command(append([]string{"connections", "exchange"}, args...)...); code != 2 ||
+				!strings.Contains(errs, "name one connection, or give --all") {
 				t.Errorf("%q: exit %d %s", args, code, errs)
 			}
 		}
-		if _, errs, code := w.command("connections", "exchange", "T0NOBODY01"); code != 1 || !strings.Contains(errs, "no connection") {
+		if _, errs, code := w.command("connections", "exchange", "T0NOBODY01"); code != 1 ||
+			!strings.Contains(errs, "no connection") {
 			t.Errorf("nobody's: exit %d %s", code, errs)
 		}
 	})
@@ -1201,10 +1309,12 @@ func TestMoveToRotationIsStopped(t *testing.T) {
 		}()
 		w.wait("Slack to be asked", func() bool { return w.called("oauth.v2.exchange") == 1 })
 		stop()
-		if got := <-done; got.code != 1 || !strings.Contains(got.errs, "stopped while Acme Corp was being moved; what Slack answers is kept.") {
+		if got := <-done; got.code != 1 || !strings.Contains(got.errs, "stopped while Acme Corp was being moved; what "+
+			"Slack answers is kept.") {
 			t.Errorf("exit %d %s", got.code, got.errs)
 		}
-		if out, errs, code := w.command("connections", "exchange", "--all"); code != 0 || !strings.Contains(out, "Birch & Co: moved to rotation.") || !strings.Contains(out, "Moved 1 connection(s).") {
+		if out, errs, code := w.command("connections", "exchange", "--all"); code != 0 ||
+			!strings.Contains(out, "Birch & Co: moved to rotation.") || !strings.Contains(out, "Moved 1 connection(s).") {
 			t.Errorf("to go on: exit %d %s%s", code, out, errs)
 		}
 		w.startFor()
@@ -1270,7 +1380,9 @@ func TestKeysOfJournalAndPeople(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pair := connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key}, Origin: connection.Renewal{Spent: c.RefreshToken}, Token: "xoxe.xoxb-1-journaled", Refresh: "xoxe-1-journaled-too", Life: 12 * time.Hour, At: time.Now()}
+		pair := connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key},
+			Origin: connection.Renewal{Spent: c.RefreshToken}, Token: "xoxe.xoxb-1-journaled", Refresh: "xoxe-1-journaled-too",
+			Life: 12 * time.Hour, At: time.Now()}
 		w.private = append(w.private, string(pair.Token), string(pair.Refresh))
 		name, err := db.Journal(pair)
 		if err != nil {
@@ -1278,20 +1390,27 @@ func TestKeysOfJournalAndPeople(t *testing.T) {
 		}
 
 		old, added := w.keys, seal.NewKey()
-		if report, errs, code := w.keysCheck(old); code != 0 || report.Rows != 1 || report.UserTokens != 1 || report.Journal != 3 || len(report.Keys) != 1 || report.Keys[0].Rows != 5 || len(report.Unreadable) != 0 {
+		if report, errs, code := w.keysCheck(old); code != 0 || report.Rows != 1 || report.UserTokens != 1 ||
+			report.Journal != 3 || len(report.Keys) != 1 || report.Keys[0].Rows != 5 || len(report.Unreadable) != 0 {
 			t.Errorf("before: exit %d %+v %s", code, report, errs)
 		}
 		report, errs, code := w.keysCheck(added)
 		// Beside the pair that waits the journal keeps what is stored.
-		if want := []string{c.ID, c.ID + "/" + leon, name}; code != 1 || len(report.Unreadable) != 5 || slices.ContainsFunc(want, func(name string) bool { return !slices.Contains(report.Unreadable, name) }) || !strings.Contains(errs, "can't be read with these keys") {
+		if want := []string{c.ID, c.ID + "/" + leon, name}; code != 1 || len(report.Unreadable) != 5 ||
+			slices.ContainsFunc(want, func(name string) bool {
+				return !slices.Contains(report.Unreadable, name)
+			}) || !strings.Contains(errs, "can't be read with these keys") {
 			t.Errorf("the new key alone: exit %d %q, want %q; %s", code, report.Unreadable, want, errs)
 		}
 		alone := map[string]string{"ENCRYPTION_KEYS": added}
-		if out, errs, code := w.with(alone, "serve"); code != 2 || !strings.Contains(errs, "open nothing of what is stored") || !strings.Contains(errs, "keys rotate --erase-unreadable") {
+		if out, errs, code := w.with(alone, "serve"); code != 2 ||
+			!strings.Contains(errs, "open nothing of what is stored") || !strings.Contains(errs, "keys rotate "+
+			"--erase-unreadable") {
 			t.Errorf("serve with the new key alone: exit %d %s%s", code, out, errs)
 		}
 		both := map[string]string{"ENCRYPTION_KEYS": added + "," + old}
-		if out, errs, code := w.with(both, "keys", "rotate", "--json"); code != 0 || !strings.Contains(out, `"resealed": 5`) || !strings.Contains(out, `"unreadable": 0`) {
+		if out, errs, code := w.with(both, "keys", "rotate", "--json"); code != 0 ||
+			!strings.Contains(out, `"resealed": 5`) || !strings.Contains(out, `"unreadable": 0`) {
 			t.Errorf("rotate: exit %d %s%s", code, out, errs)
 		}
 		if out, errs, code := w.with(both, "keys", "rotate"); code != 0 || !strings.Contains(out, "Sealed 0 row(s)") {
@@ -1302,7 +1421,8 @@ func TestKeysOfJournalAndPeople(t *testing.T) {
 		}
 		// Nothing was lost on the way: the pair is stored by the next program, which has the new key alone.
 		entries, err := w.withJournal(added, filepath.Join(w.dataDir, "journal")).Journaled()
-		if err != nil || len(entries) != 1 || entries[0].Journaled != name || entries[0].Token != pair.Token || entries[0].Refresh != pair.Refresh || entries[0].Spent() != pair.Spent() {
+		if err != nil || len(entries) != 1 || entries[0].Journaled != name || entries[0].Token != pair.Token ||
+			entries[0].Refresh != pair.Refresh || entries[0].Spent() != pair.Spent() {
 			t.Errorf("the entry: %v, %d of them", err, len(entries))
 		}
 		w.keys = added
@@ -1314,7 +1434,8 @@ func TestKeysOfJournalAndPeople(t *testing.T) {
 		if c, err := db.Lookup(context.Background(), c.Key); err != nil || c.RefreshToken != pair.Refresh {
 			t.Errorf("the pair from the journal is not in the database (%v)", err)
 		}
-		if u, err := db.GetUser(context.Background(), connection.TokenOwner{Key: c.Key, UserID: leon}); err != nil || u.Token == "" {
+		if u, err := db.GetUser(context.Background(), connection.TokenOwner{Key: c.Key, UserID: leon}); err != nil ||
+			u.Token == "" {
 			t.Errorf("the person's token: %v", err)
 		}
 	})
@@ -1327,7 +1448,10 @@ func TestJournalOfAnUnknownKey(t *testing.T) {
 	w.browser().install(slacksim.AcmeAdmin)
 	w.settle()
 	lost := seal.NewKey()
-	name, err := w.withJournal(lost, filepath.Join(w.dataDir, "journal")).Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: w.key("T0NOBODY01")}, Origin: connection.Renewal{Spent: "xoxe-1-spent-before"}, Token: "xoxe.xoxb-1-nobody", Refresh: "xoxe-1-nobody-too", At: time.Now()})
+	name, err := w.withJournal(lost, filepath.Join(w.dataDir, "journal")).
+		Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: w.key("T0NOBODY01")},
+			Origin: connection.Renewal{Spent: "xoxe-1-spent-before"}, Token: "xoxe.xoxb-1-nobody", Refresh: "xoxe-1-nobody-too",
+			At: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -1341,10 +1465,14 @@ func TestJournalOfAnUnknownKey(t *testing.T) {
 	if got := w.journaled(); !slices.Equal(got, []string{name}) {
 		t.Fatalf("journal: %q", got)
 	}
-	if report, errs, code := w.keysCheck(w.keys); code != 1 || !slices.Equal(report.Unreadable, []string{name}) || !strings.Contains(errs, "can't be read with these keys") || !slices.ContainsFunc(report.Keys, func(k keyLine) bool { return !k.Known && k.Rows == 1 }) {
+	if report, errs, code := w.keysCheck(w.keys); code != 1 || !slices.Equal(report.Unreadable, []string{name}) ||
+		!strings.Contains(errs, "can't be read with these keys") || !slices.ContainsFunc(report.Keys, func(k keyLine) bool {
+		return !k.Known && k.Rows == 1
+	}) {
 		t.Errorf("check: exit %d %+v %s", code, report, errs)
 	}
-	if out, errs, code := w.command("keys", "check"); code != 1 || !strings.Contains(out, "missing from ENCRYPTION_KEYS") || !strings.Contains(out, "No key opens: "+name) {
+	if out, errs, code := w.command("keys", "check"); code != 1 ||
+		!strings.Contains(out, "missing from ENCRYPTION_KEYS") || !strings.Contains(out, "No key opens: "+name) {
 		t.Errorf("check, in words: exit %d %s%s", code, out, errs)
 	}
 	if out, errs, code := w.command("keys", "rotate"); code != 1 || !slices.Equal(w.journaled(), []string{name}) {
@@ -1352,7 +1480,8 @@ func TestJournalOfAnUnknownKey(t *testing.T) {
 	}
 	// It is not this command's, which did what it was asked.
 	for _, args := range [][]string{{"disconnect", slacksim.Acme}, {"exchange", "--all"}} {
-		if out, errs, code := w.command(append([]string{"connections"}, args...)...); code != 0 || strings.Contains(errs, "could not be stored") {
+		if out, errs, code := w.command(append([]string{"connections"}, args...)...); code != 0 ||
+			strings.Contains(errs, "could not be stored") {
 			t.Errorf("%q: exit %d %s%s", args, code, out, errs)
 		}
 	}
@@ -1365,7 +1494,8 @@ func TestJournalOfAnUnknownKey(t *testing.T) {
 	}
 }
 
-// The numbers that docs/running.md and alerts name are there, and no page of the admin address holds a secret or a workspace.
+// The numbers that docs/running.md and alerts name are there, and no page of the admin address holds a secret or a
+// workspace.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	keeping(t, func(t *testing.T, w *world) {
@@ -1399,7 +1529,8 @@ func TestMetrics(t *testing.T) {
 		}
 		for _, r := range w.replicas {
 			page := b.get(r.admin.String() + "/metrics").body
-			for _, want := range []string{"# TYPE switchboard_renewals_total counter", "# TYPE switchboard_renewal_seconds histogram", "# TYPE switchboard_journal_entries gauge",
+			for _, want := range []string{"# TYPE switchboard_renewals_total counter",
+				"# TYPE switchboard_renewal_seconds histogram", "# TYPE switchboard_journal_entries gauge",
 				"# TYPE switchboard_connections gauge", "go_goroutines "} {
 				if !strings.Contains(page, want) {
 					t.Errorf("no %q", want)

@@ -39,7 +39,8 @@ type keyLine struct {
 }
 
 // errUnreadable makes keys check exit with 1; the report has said why.
-var errUnreadable = errors.New("some stored access can't be read with these keys; add the key it was sealed with, or let those workspaces reconnect")
+var errUnreadable = errors.New("some stored access can't be read with these keys; add the key it was sealed with, or " +
+	"let those workspaces reconnect")
 
 // Run prints how many rows hold secrets sealed with each key.
 func (c *keysCheckCmd) Run(env *environment) error {
@@ -108,7 +109,8 @@ func (c *keysRotateCmd) Run(env *environment) error {
 		if c.JSON {
 			err = printJSON(env.stdout, map[string]int{"resealed": resealed, "unreadable": unreadable})
 		} else {
-			_, err = fmt.Fprintf(env.stdout, "Sealed %d row(s) with the first key. The other keys can be taken out when keys check says that nothing needs them.\n", resealed)
+			_, err = fmt.Fprintf(env.stdout, "Sealed %d row(s) with the first key. The other keys can be taken out when keys "+
+				"check says that nothing needs them.\n", resealed)
 			if c.EraseUnreadable && err == nil {
 				_, err = fmt.Fprintf(env.stdout, "Erased %d row(s) that no key opens.\n", unreadable)
 			}

@@ -1,7 +1,7 @@
 package cli
 
-// A workspace that did not allow everything: what is off is named wherever it shows, the rest works, one person hears of it, and
-// allowing it later mends it, whoever allows it and wherever.
+// A workspace that did not allow everything: what is off is named wherever it shows, the rest works, one person hears
+// of it, and allowing it later mends it, whoever allows it and wherever.
 
 import (
 	"context"
@@ -41,7 +41,9 @@ func allow(t *testing.T, m slacksim.Message) string {
 
 // offs are the messages of the app in a person's direct messages that say what it can't do.
 func (w *world) offs(user string) []slacksim.Message {
-	return slices.DeleteFunc(w.fromApp(w.slack.DM(user), user), func(m slacksim.Message) bool { return !strings.Contains(m.Text, " permission to ") })
+	return slices.DeleteFunc(w.fromApp(w.slack.DM(user), user), func(m slacksim.Message) bool {
+		return !strings.Contains(m.Text, " permission to ")
+	})
 }
 
 func TestOptionalPermissionLeftOut(t *testing.T) {
@@ -67,9 +69,13 @@ func TestOptionalPermissionLeftOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		ts := w.say(dana, slacksim.AcmeGeneral, "<@"+in.BotUserID+"> status")
-		w.wait("the answer to the mention", func() bool { m := w.last(slacksim.AcmeGeneral, mia); return m.BotID != "" && m.ThreadTS == ts })
+		w.wait("the answer to the mention", func() bool {
+			m := w.last(slacksim.AcmeGeneral, mia)
+			return m.BotID != "" && m.ThreadTS == ts
+		})
 
-		// Slack does not deliver what may not be read; who opens the conversation hears why. The installer needs no message besides.
+		// Slack does not deliver what may not be read; who opens the conversation hears why. The installer needs no message
+		// besides.
 		if err := w.slack.OpenHome(ctx, leon, "messages"); err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +93,8 @@ func TestOptionalPermissionLeftOut(t *testing.T) {
 		w.wait("the sentence", func() bool { return len(w.offs(mia)) > 0 && len(w.offs(dana)) > 0 })
 		w.settle()
 		said := w.offs(mia)[0]
-		if missing := inOrder(said.Text, "Switchboard can't answer direct messages: it doesn't have permission to read direct messages to it. Everything else works.",
+		if missing := inOrder(said.Text, "Switchboard can't answer direct messages: it doesn't have permission to read "+
+			"direct messages to it. Everything else works.",
 			"ask <@"+leon+">, who installed it, or a workspace admin.", "|Allow it>."); missing != "" {
 			t.Errorf("no %q in its place in %q", missing, said.Text)
 		}
@@ -117,7 +124,8 @@ func TestOptionalPermissionLeftOut(t *testing.T) {
 			t.Errorf("the installer was told %d times", len(told))
 		}
 		if missing := inOrder(told[0].Text, "Somebody in Acme Corp wanted something from Switchboard that it can't do there.",
-			"Switchboard can't answer direct messages: it doesn't have permission to read direct messages to it. Everything else works.", "Slack asks you for exactly that"); missing != "" {
+			"Switchboard can't answer direct messages: it doesn't have permission to read direct messages to it. Everything "+
+				"else works.", "Slack asks you for exactly that"); missing != "" {
 			t.Errorf("no %q in its place in %q", missing, told[0].Text)
 		}
 		if where := allow(t, told[0]); !strings.HasPrefix(where, w.proxy.URL+"/") {
@@ -133,10 +141,12 @@ func TestOptionalPermissionLeftOut(t *testing.T) {
 		w.hasLine(row.ID, "person "+dana+" permissions done +im:history")
 		w.wait("the installer's message to be resolved", func() bool {
 			all := w.fromApp(w.slack.DM(leon), leon)
-			return strings.HasPrefix(all[len(all)-1].Text, "Resolved: Switchboard is allowed everything in Acme Corp that people asked for.") && all[len(all)-1].TS == told[0].TS
+			return strings.HasPrefix(all[len(all)-1].Text, "Resolved: Switchboard is allowed everything in Acme Corp that "+
+				"people asked for.") && all[len(all)-1].TS == told[0].TS
 		})
 		w.hasLine(row.ID, "switchboard tell_wanted working "+leon)
-		if n := w.sum(`switchboard_wanted_total{result="resolved"}`) + w.sum(`switchboard_notices_total{result="resolved"}`); n != 1 {
+		if n := w.sum(`switchboard_wanted_total{result="resolved"}`) +
+			w.sum(`switchboard_notices_total{result="resolved"}`); n != 1 {
 			t.Errorf("resolved %v times", n)
 		}
 		if row := w.connections()[0]; row.State != "active" || len(row.Missing) != 0 || row.Installs != 2 {
@@ -144,7 +154,9 @@ func TestOptionalPermissionLeftOut(t *testing.T) {
 		}
 		w.quick("status", mia, "/connection status", "Working since <!date^")
 		w.say(mia, w.slack.DM(mia), "help")
-		w.wait("the answer to a direct message", func() bool { return strings.Contains(w.last(w.slack.DM(mia), mia).Text, "Here is what you can ask") })
+		w.wait("the answer to a direct message", func() bool {
+			return strings.Contains(w.last(w.slack.DM(mia), mia).Text, "Here is what you can ask")
+		})
 		if err := w.slack.OpenHome(ctx, aGuest, "messages"); err != nil {
 			t.Fatal(err)
 		}
@@ -158,8 +170,8 @@ func TestOptionalPermissionLeftOut(t *testing.T) {
 	})
 }
 
-// Permissions that change on Slack's own pages: taken away, it is noticed by the next answer of Slack's, said to whoever needs
-// it, and over when it is allowed again.
+// Permissions that change on Slack's own pages: taken away, it is noticed by the next answer of Slack's, said to
+// whoever needs it, and over when it is allowed again.
 func TestPermissionTakenAway(t *testing.T) {
 	t.Parallel()
 	keeping(t, func(t *testing.T, w *world) {
@@ -201,11 +213,13 @@ func TestPermissionTakenAway(t *testing.T) {
 		if _, err := w.slack.PressHome(ctx, dana, "connection.check"); err != nil {
 			t.Fatal(err)
 		}
-		if views := w.slack.OpenViews(dana); len(views) != 1 || !strings.Contains(asRead(slacksim.Message{Blocks: views[0].Blocks}), off) {
+		if views := w.slack.OpenViews(dana); len(views) != 1 ||
+			!strings.Contains(asRead(slacksim.Message{Blocks: views[0].Blocks}), off) {
 			t.Errorf("the window: %+v", views)
 		}
 		// Everything else goes on, and an answer that says the same changes nothing.
-		w.quick("status", leon, "/connection status", "Working, some features off", "It can't show admins their buttons: it no longer has permission")
+		w.quick("status", leon, "/connection status", "Working, some features off",
+			"It can't show admins their buttons: it no longer has permission")
 		w.settle()
 		if n := w.logged("permissions changed"); n != 1 {
 			t.Errorf("logged %d times", n)

@@ -40,7 +40,8 @@ func (w *world) addConnections(n int) {
 	values[slices.Index(columns, "id")] = "'con_zzzz' || i" // behind Acme's, which opens: what is checked first
 	values[slices.Index(columns, "team_id")] = "'T0COPY' || i"
 
-	numbers := fmt.Sprintf("(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i FROM n) AS numbers", n)
+	numbers := fmt.Sprintf("(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i FROM "+
+		"n) AS numbers", n)
 	tidy := "PRAGMA wal_checkpoint(TRUNCATE)"
 	if strings.HasPrefix(w.database, "postgres") {
 		numbers, tidy = fmt.Sprintf("generate_series(1, %d) AS numbers(i)", n), "VACUUM ANALYZE connections"
@@ -63,8 +64,8 @@ var looks = [][]string{
 	{"connections", "disconnect", slacksim.Acme},
 }
 
-// Looking at one connection takes as much with many beside it as with none. It doesn't run in parallel, because it counts
-// what the whole process allocates.
+// Looking at one connection takes as much with many beside it as with none. It doesn't run in parallel, because it
+// counts what the whole process allocates.
 func TestOneConnectionOfMany(t *testing.T) {
 	w := newWorld(t, storagetest.SQLite(t)).start(1, nil)
 	w.browser().install(slacksim.AcmeAdmin)
@@ -89,7 +90,8 @@ func TestOneConnectionOfMany(t *testing.T) {
 	// And as many that were removed, which come first where something sealed is looked for.
 	db := w.sql()
 	defer db.Close()
-	if _, err := db.Exec("UPDATE connections SET id = 'con_0' || id, token = x'', refresh_token = x'', webhook_url = x'', " +
+	if _, err := db.Exec("UPDATE connections SET id = 'con_0' || id, token = x'', refresh_token = x'', webhook_url = " +
+		"x'', " +
 		"state = 'removed' WHERE id LIKE 'con_zzzz1%'"); err != nil {
 		t.Fatal(err)
 	}
@@ -112,14 +114,16 @@ func TestAmbiguousName(t *testing.T) {
 	var ids []string
 	for i := range mostNamed + 2 {
 		k := connection.Key{AppID: "A0OTHER001", EnterpriseID: "E0MANY0001", TeamID: fmt.Sprintf("T0MANY%04d", i)}
-		c, err := db.Add(t.Context(), connection.Connection{Key: k, TeamName: fmt.Sprintf("Team\x1b %04d", i), State: connection.Removed})
+		c, err := db.Add(t.Context(), connection.Connection{Key: k, TeamName: fmt.Sprintf("Team\x1b %04d", i),
+			State: connection.Removed})
 		if err != nil {
 			t.Fatal(err)
 		}
 		ids = append(ids, c.ID)
 	}
 	_, errs, code := w.command("connections", "show", "E0MANY0001")
-	if missing := inOrder(errs, "can mean any of these", ids[0], "T0MANY0000", ids[mostNamed-1], "…"); code != 1 || missing != "" ||
+	if missing := inOrder(errs, "can mean any of these", ids[0], "T0MANY0000", ids[mostNamed-1], "…"); code != 1 ||
+		missing != "" ||
 		strings.Contains(errs, "\x1b") || strings.Contains(errs, ids[mostNamed]) {
 		t.Errorf("exit %d, no %q: %s", code, missing, errs)
 	}
@@ -146,13 +150,14 @@ func TestShow(t *testing.T) {
 			return fields
 		}
 		fields := show(slacksim.Acme)
-		for _, name := range []string{"id", "app_id", "enterprise_id", "team_id", "team_name", "state", "reason", "scopes", "installed_by",
-			"installed_at", "expires_at", "last_event_at", "state_since"} {
+		for _, name := range []string{"id", "app_id", "enterprise_id", "team_id", "team_name", "state", "reason", "scopes",
+			"installed_by", "installed_at", "expires_at", "last_event_at", "state_since"} {
 			if _, ok := fields[name]; !ok {
 				t.Errorf("no %s in %v", name, fields)
 			}
 		}
-		if since, err := time.Parse(time.RFC3339, fields["state_since"].(string)); err != nil || time.Since(since) > time.Hour {
+		if since, err := time.Parse(time.RFC3339, fields["state_since"].(string)); err != nil ||
+			time.Since(since) > time.Hour {
 			t.Errorf("state_since %v: %v", fields["state_since"], err)
 		}
 

@@ -54,7 +54,8 @@ func TestEveryNumberIsDocumentedAndThere(t *testing.T) {
 	}
 }
 
-// documentedNumber is what docs/metrics.md says of a number: its labels, sorted, and whether it is in Socket Mode alone.
+// documentedNumber is what docs/metrics.md says of a number: its labels, sorted, and whether it is in Socket Mode
+// alone.
 type documentedNumber struct {
 	labels  string
 	sockets bool

@@ -18,9 +18,9 @@ var secretNames = []string{"SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET", "SLACK
 
 // settingNames are all names that are looked up.
 var settingNames = func() []string {
-	names := []string{"SLACK_CLIENT_ID", "SLACK_APP_ID", "SLACK_URL", "PUBLIC_URL", "LISTEN_ADDR", "ADMIN_ADDR", "ADMIN_HOSTS",
-		"DRAIN_DELAY", "DATA_DIR", "KEEP_DAYS", "INBOX_LEASE", "WORKERS", "INBOX", "MOVE_TO_ROTATION", "INSTALLS",
-		"OPERATOR_NAME", "SUPPORT_URL", "PRIVACY_URL", "TERMS_URL", "LOG_LEVEL", "LOG_FORMAT"}
+	names := []string{"SLACK_CLIENT_ID", "SLACK_APP_ID", "SLACK_URL", "PUBLIC_URL", "LISTEN_ADDR", "ADMIN_ADDR",
+		"ADMIN_HOSTS", "DRAIN_DELAY", "DATA_DIR", "KEEP_DAYS", "INBOX_LEASE", "WORKERS", "INBOX", "MOVE_TO_ROTATION",
+		"INSTALLS", "OPERATOR_NAME", "SUPPORT_URL", "PRIVACY_URL", "TERMS_URL", "LOG_LEVEL", "LOG_FORMAT"}
 	for _, name := range secretNames {
 		names = append(names, name, name+"_FILE")
 	}
@@ -30,8 +30,8 @@ var settingNames = func() []string {
 // namesOfOthers are common, and look like misspelt ones of ours.
 var namesOfOthers = []string{"SLACK_API_TOKEN", "PRIVATE_URL"}
 
-// checkNames refuses misspelt names of ours in .env, and in the environment those that begin with SLACK_. It warns of what
-// else stands in .env, or begins with SLACK_, and is no setting: it may be another program's.
+// checkNames refuses misspelt names of ours in .env, and in the environment those that begin with SLACK_. It warns of
+// what else stands in .env, or begins with SLACK_, and is no setting: it may be another program's.
 func (s *source) checkNames() {
 	const fix = "correct the name; what belongs to another program, put into another file"
 	given := map[string][]string{".env": slices.Sorted(maps.Keys(s.dotenv)), "the environment": s.environment()}

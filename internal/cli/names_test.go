@@ -20,16 +20,19 @@ func unset(string) string { return "" }
 
 func TestMisspeltNamesInDotenv(t *testing.T) {
 	for name, ours := range map[string]string{
-		"SLACK_SIGNING_SECERT": "SLACK_SIGNING_SECRET", "SLACK_SIGNINGSECRET": "SLACK_SIGNING_SECRET", "SLACK_SIGNING_SECRETS": "SLACK_SIGNING_SECRET",
-		"slack_signing_secret": "SLACK_SIGNING_SECRET", "SLACK.CLIENT.ID": "SLACK_CLIENT_ID", "SLACK_ID_CLIENT": "SLACK_CLIENT_ID",
-		"SLACK_CLEINT_SECRET": "SLACK_CLIENT_SECRET", "SWITCHBOARD_PUBLIC_URL": "PUBLIC_URL", "PUBLC_URL": "PUBLIC_URL", "PUBLIC_URI": "PUBLIC_URL",
-		"DATABSE_URL": "DATABASE_URL", "DATABASE_URLFILE": "DATABASE_URL_FILE", "LISTEN_ADDRESS": "LISTEN_ADDR", "LISTEN_ADD": "LISTEN_ADDR",
-		"ENCRYPTION_KEY": "ENCRYPTION_KEYS", "ENCRYPTION_KEY_FILE": "ENCRYPTION_KEYS_FILE", "WORKER": "WORKERS", "LOGLEVEL": "LOG_LEVEL", "KEEPDAYS": "KEEP_DAYS",
+		"SLACK_SIGNING_SECERT": "SLACK_SIGNING_SECRET", "SLACK_SIGNINGSECRET": "SLACK_SIGNING_SECRET",
+		"SLACK_SIGNING_SECRETS": "SLACK_SIGNING_SECRET", "slack_signing_secret": "SLACK_SIGNING_SECRET",
+		"SLACK.CLIENT.ID": "SLACK_CLIENT_ID", "SLACK_ID_CLIENT": "SLACK_CLIENT_ID",
+		"SLACK_CLEINT_SECRET": "SLACK_CLIENT_SECRET", "SWITCHBOARD_PUBLIC_URL": "PUBLIC_URL", "PUBLC_URL": "PUBLIC_URL",
+		"PUBLIC_URI": "PUBLIC_URL", "DATABSE_URL": "DATABASE_URL", "DATABASE_URLFILE": "DATABASE_URL_FILE",
+		"LISTEN_ADDRESS": "LISTEN_ADDR", "LISTEN_ADD": "LISTEN_ADDR", "ENCRYPTION_KEY": "ENCRYPTION_KEYS",
+		"ENCRYPTION_KEY_FILE": "ENCRYPTION_KEYS_FILE", "WORKER": "WORKERS", "LOGLEVEL": "LOG_LEVEL", "KEEPDAYS": "KEEP_DAYS",
 	} {
 		t.Chdir(t.TempDir())
 		write(t, ".env", name+"=hush-hush\n")
 		s := newSource(unset)
-		if err := s.err(); err == nil || !strings.Contains(err.Error(), "misspelt "+ours+"\n") || strings.Contains(err.Error(), "hush") {
+		if err := s.err(); err == nil || !strings.Contains(err.Error(), "misspelt "+ours+"\n") ||
+			strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s: %v", name, err)
 		} else if got := problems(t, err.Error()); !slices.Equal(got, []string{name}) {
 			t.Errorf("%s: %q", name, got)
@@ -40,10 +43,11 @@ func TestMisspeltNamesInDotenv(t *testing.T) {
 // What may be another program's is told, and nothing is refused for it. What may be a secret is not repeated.
 func TestUnknownNames(t *testing.T) {
 	for text, says := range map[string]string{
-		"COMPOSE_PROJECT_NAME=x\nPOSTGRES_PASSWORD=hush\n":                      "COMPOSE_PROJECT_NAME, POSTGRES_PASSWORD",
-		"SLACK_WEBHOOK_URL=hush\n":                                              "SLACK_WEBHOOK_URL",
-		"SLACK_API_TOKEN=hush\n":                                                "SLACK_API_TOKEN",
-		"SIGNING_SECRET=hush\n":                                                 "SIGNING_SECRET (misspelt SLACK_SIGNING_SECRET?)",
+		"COMPOSE_PROJECT_NAME=x\nPOSTGRES_PASSWORD=hush\n": "COMPOSE_PROJECT_NAME, POSTGRES_PASSWORD",
+		"SLACK_WEBHOOK_URL=hush\n":                         "SLACK_WEBHOOK_URL",
+		"SLACK_API_TOKEN=hush\n":                           "SLACK_API_TOKEN",
+		"SIGNING_SECRET=hush\n": "SIGNING_SECRET (misspelt " +
+			"SLACK_SIGNING_SECRET?)",
 		"husha3VzaGh1c2hodXNoaHVzaGh1c2hodXNoaHVzaA=\n":                         "one that isn't shown",
 		"SLACK_URL=https://slack.com\nDRAIN_DELAY=1s\nDATABASE_URL_FILE=hush\n": "",
 	} {
@@ -81,13 +85,15 @@ func TestNamesInTheEnvironment(t *testing.T) {
 		if (err != nil) != (test.refused != "") || err != nil && !strings.Contains(err.Error(), test.refused) {
 			t.Errorf("%s: %v", test.name, err)
 		}
-		if len(s.warnings) > 0 != (test.warned != "") || test.warned != "" && !strings.Contains(s.warnings[0].What, test.warned) {
+		if len(s.warnings) > 0 != (test.warned != "") || test.warned != "" &&
+			!strings.Contains(s.warnings[0].What, test.warned) {
 			t.Errorf("%s: warned of %v", test.name, s.warnings)
 		}
 	}
 }
 
-// Whatever is looked up, or stands in the table of docs/running.md, is known: it would be refused in .env as another's otherwise.
+// Whatever is looked up, or stands in the table of docs/running.md, is known: it would be refused in .env as another's
+// otherwise.
 func TestAllSettingsAreKnown(t *testing.T) {
 	running, err := os.ReadFile(filepath.Join("..", "..", "docs", "running.md"))
 	if err != nil {
@@ -141,24 +147,28 @@ func TestSamples(t *testing.T) {
 	cancel()
 	for name, values := range map[string]struct{ wrong, right []string }{
 		"SLACK_APP_ID": {
-			[]string{"A0123456789", "A1234567890", "AXXXXXXXXXX", "A0000000000", "A0123ABC456", "ABCDEFGH", "app", "T0ACME0001", "1234.5678"},
+			[]string{"A0123456789", "A1234567890", "AXXXXXXXXXX", "A0000000000", "A0123ABC456", "ABCDEFGH", "app", "T0ACME0001",
+				"1234.5678"},
 			[]string{"", "A0SWITCHBD", "A0123K7QX2P", "A1F5TNPC2", "A06ABCJ8Q2X", "A12"}},
 		"SLACK_CLIENT_ID": {
-			[]string{"1234567890.1234567890", "123456789012.123456789012", "1234567890.0987654321", "0000000000.0000000000", "1234567890", "…"},
+			[]string{"1234567890.1234567890", "123456789012.123456789012", "1234567890.0987654321", "0000000000.0000000000",
+				"1234567890", "…"},
 			[]string{"123.456", "2154628723.2163465780", "1000000000001.2000000000002"}},
 		"SLACK_CLIENT_SECRET": {
-			[]string{"…", "hello", "0123456789abcdef0123456789abcdef", strings.Repeat("x", 32), strings.Repeat("0", 32), "your-client-secret",
-				"gIkuvaNzQIHg97ATvDxqgjtO", strings.Repeat("0a", 15), "xoxb-1-abcdef"},
+			[]string{"…", "hello", "0123456789abcdef0123456789abcdef", strings.Repeat("x", 32), strings.Repeat("0", 32),
+				"your-client-secret", "gIkuvaNzQIHg97ATvDxqgjtO", strings.Repeat("0a", 15), "xoxb-1-abcdef"},
 			[]string{strings.Repeat("0a", 16), "8f742231b10e8888abcd99eff0aa85a5", "8F742231B10E8888ABCD99EFF0AA85A5"}},
 		"SLACK_SIGNING_SECRET": {
 			[]string{"…", "hello", "your_signing_secret", "8f742231b10e8888abcd99yyyzzz85a5", strings.Repeat("f", 32),
 				strings.Repeat("0a", 16) + ",hello", "gIkuvaNzQIHg97ATvDxqgjtO"},
 			[]string{strings.Repeat("0a", 16), "8f742231b10e8888abcd99eff0aa85a5, " + strings.Repeat("0b", 16)}},
 		"SLACK_APP_TOKEN": {
-			[]string{"xapp-…", "xapp-1-A0123456789-1234567890123-abcdef", "xapp-your-token-here", "xapp-xxxxx", "xapp-", "xapp-1-…", "app_level_one"},
+			[]string{"xapp-…", "xapp-1-A0123456789-1234567890123-abcdef", "xapp-your-token-here", "xapp-xxxxx", "xapp-",
+				"xapp-1-…", "app_level_one"},
 			[]string{"xapp-1-A0SWITCHBD-1234567890123-5f3a9c", "xapp-1-another-one"}},
 		"SLACK_BOT_TOKEN": {
-			[]string{"xoxb-…", "xoxb-your-token", "xoxb-xxxxxxxxxxxx-xxxxxxxxxxxx-xxxxxxxxxxxxxxxxxxxxxxxx", "xoxb-not-a-real-token", "xoxb-YOUR_BOT_TOKEN", "xoxe.xoxb-1-…"},
+			[]string{"xoxb-…", "xoxb-your-token", "xoxb-xxxxxxxxxxxx-xxxxxxxxxxxx-xxxxxxxxxxxxxxxxxxxxxxxx",
+				"xoxb-not-a-real-token", "xoxb-YOUR_BOT_TOKEN", "xoxe.xoxb-1-…"},
 			[]string{"xoxb-2154628723-2163465780123-pdFZKVeTuE8sk7oOcHrzzqgy", "xoxe.xoxb-1-Mi0yLTM4NzQ", "xoxb-hush-1"}},
 	} {
 		for _, value := range values.wrong {
@@ -180,8 +190,10 @@ func TestSamples(t *testing.T) {
 		t.Errorf("with an imitation of Slack: %s", said)
 	}
 	// The commands that ask Slack hold the same view.
-	settings := over(good, map[string]string{"SLACK_CLIENT_ID": "1234567890.1234567890", "SLACK_CLIENT_SECRET": "hello-hello"})
-	if got := problems(t, refused(t, settings, "connections", "exchange", "--all")); !slices.Equal(got, []string{"SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET"}) {
+	settings := over(good, map[string]string{"SLACK_CLIENT_ID": "1234567890.1234567890",
+		"SLACK_CLIENT_SECRET": "hello-hello"})
+	if got := problems(t, refused(t, settings, "connections", "exchange", "--all")); !slices.Equal(got,
+		[]string{"SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET"}) {
 		t.Errorf("exchange complains of %q", got)
 	}
 }
@@ -190,8 +202,8 @@ func TestSamples(t *testing.T) {
 func TestFaultsOfFilesNameTheirSetting(t *testing.T) {
 	folder := t.TempDir()
 	for name, value := range map[string]string{
-		"SLACK_CLIENT_SECRET": "hello", "SLACK_SIGNING_SECRET": "…", "SLACK_BOT_TOKEN": "xoxp-hushhush", "SLACK_APP_TOKEN": "xoxb-hushhush",
-		"ENCRYPTION_KEYS": "hushhush", "DATABASE_URL": "mysql:hushhush",
+		"SLACK_CLIENT_SECRET": "hello", "SLACK_SIGNING_SECRET": "…", "SLACK_BOT_TOKEN": "xoxp-hushhush",
+		"SLACK_APP_TOKEN": "xoxb-hushhush", "ENCRYPTION_KEYS": "hushhush", "DATABASE_URL": "mysql:hushhush",
 	} {
 		for _, file := range []string{write(t, filepath.Join(folder, name), value+"\n"), filepath.Join(folder, "gone")} {
 			answer := refused(t, over(good, map[string]string{name: "", name + "_FILE": file}), "serve")
@@ -215,7 +227,8 @@ func TestFaultsOfFilesNameTheirSetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := write(t, filepath.Join(folder, "other keys"), seal.NewKey())
-	_, errs, code := try(over(good, map[string]string{"DATABASE_URL": "sqlite:x.db", "ENCRYPTION_KEYS_FILE": file}), "serve")
+	_, errs, code := try(over(good, map[string]string{"DATABASE_URL": "sqlite:x.db", "ENCRYPTION_KEYS_FILE": file}),
+		"serve")
 	if got := problems(t, errs); code != 2 || !slices.Equal(got, []string{"ENCRYPTION_KEYS_FILE"}) {
 		t.Errorf("keys of another database: exit %d %s", code, errs)
 	}

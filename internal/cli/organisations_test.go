@@ -1,7 +1,8 @@
 package cli
 
-// The right workspace every time: organisations beside older installs of their workspaces, workspaces that join one, channels that
-// two companies share, and people of the other company. slacksim fails a test in which a token is used where it doesn't belong.
+// The right workspace every time: organisations beside older installs of their workspaces, workspaces that join one,
+// channels that two companies share, and people of the other company. slacksim fails a test in which a token is used
+// where it doesn't belong.
 
 import (
 	"context"
@@ -30,13 +31,17 @@ const (
 )
 
 func (w *world) addGrid() {
-	w.slack.AddWorkspace(slacksim.Workspace{ID: gridOne, Name: "Grid One", Domain: "grid-one", EnterpriseID: grid, EnterpriseName: "Grid Inc"})
-	w.slack.AddWorkspace(slacksim.Workspace{ID: gridTwo, Name: "Grid Two", Domain: "grid-two", EnterpriseID: grid, EnterpriseName: "Grid Inc"})
-	w.slack.AddUser(slacksim.User{ID: gridAdmin, TeamID: gridOne, Name: "gia", RealName: "Gia Park", Admin: true, Owner: true, PrimaryOwner: true})
+	w.slack.AddWorkspace(slacksim.Workspace{ID: gridOne, Name: "Grid One", Domain: "grid-one", EnterpriseID: grid,
+		EnterpriseName: "Grid Inc"})
+	w.slack.AddWorkspace(slacksim.Workspace{ID: gridTwo, Name: "Grid Two", Domain: "grid-two", EnterpriseID: grid,
+		EnterpriseName: "Grid Inc"})
+	w.slack.AddUser(slacksim.User{ID: gridAdmin, TeamID: gridOne, Name: "gia", RealName: "Gia Park", Admin: true,
+		Owner: true, PrimaryOwner: true})
 	w.slack.AddUser(slacksim.User{ID: gridMember, TeamID: gridTwo, Name: "mio", RealName: "Mio Sato"})
 	w.slack.AddChannel(slacksim.Channel{ID: oneGeneral, TeamID: gridOne, Name: "general", Members: []string{gridAdmin}})
 	w.slack.AddChannel(slacksim.Channel{ID: twoGeneral, TeamID: gridTwo, Name: "general", Members: []string{gridMember}})
-	w.slack.AddChannel(slacksim.Channel{ID: twoShared, TeamID: gridTwo, Name: "grid-and-acme", Members: []string{gridMember, slacksim.AcmeMember}, SharedWith: []string{slacksim.Acme}})
+	w.slack.AddChannel(slacksim.Channel{ID: twoShared, TeamID: gridTwo, Name: "grid-and-acme",
+		Members: []string{gridMember, slacksim.AcmeMember}, SharedWith: []string{slacksim.Acme}})
 }
 
 // recordOf returns the record of exactly one key.
@@ -50,7 +55,8 @@ func (w *world) recordOf(enterprise, team string) record {
 	return record{}
 }
 
-// mention has a person mention the app in a channel, waits for its answer, and fails if it was not written by who was mentioned.
+// mention has a person mention the app in a channel, waits for its answer, and fails if it was not written by who was
+// mentioned.
 func (w *world) mention(userID, channelID, botUserID string) {
 	w.t.Helper()
 	if err := w.slack.Invite(context.Background(), userID, channelID, botUserID); err != nil {
@@ -108,7 +114,8 @@ func (w *world) installGrid(b *browser) {
 	w.settle()
 }
 
-// An organisation of two workspaces, one of which had the app before, and a channel that is shared with a company that has it too.
+// An organisation of two workspaces, one of which had the app before, and a channel that is shared with a company that
+// has it too.
 func TestOrganisation(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
@@ -129,7 +136,9 @@ func TestOrganisation(t *testing.T) {
 		w.mention(gridMember, twoShared, w.recordOf("", slacksim.Acme).BotUserID)
 		// Every call with the organisation's token says which workspace it is about.
 		for _, c := range w.slack.Calls() {
-			if c.TeamID == grid && !strings.HasPrefix(c.Method, "auth.") && c.Method != "response_url" && !strings.HasPrefix(c.Method, "oauth") && c.Arg("team_id") != gridTwo && c.Arg("channel") != gridAdmin && c.Arg("user") != gridAdmin {
+			if c.TeamID == grid && !strings.HasPrefix(c.Method, "auth.") && c.Method != "response_url" &&
+				!strings.HasPrefix(c.Method, "oauth") && c.Arg("team_id") != gridTwo && c.Arg("channel") != gridAdmin &&
+				c.Arg("user") != gridAdmin {
 				t.Errorf("%s without a workspace: %v %s", c.Method, c.Form, c.JSON)
 			}
 		}
@@ -155,8 +164,10 @@ func TestOrganisation(t *testing.T) {
 			t.Errorf("the organisation's: %+v", r)
 		}
 		// So does a word about one workspace that names the organisation too.
-		for _, inner := range []map[string]any{{"type": "app_uninstalled"}, {"type": "tokens_revoked", "tokens": map[string]any{"bot": []string{org.BotUserID}}}} {
-			if _, err := w.slack.Sender.Emit(ctx, slacksim.Event{TeamID: gridTwo, EnterpriseID: grid, NoAuthorizations: true, Inner: inner}); err != nil {
+		for _, inner := range []map[string]any{{"type": "app_uninstalled"},
+			{"type": "tokens_revoked", "tokens": map[string]any{"bot": []string{org.BotUserID}}}} {
+			if _, err := w.slack.Sender.Emit(ctx, slacksim.Event{TeamID: gridTwo, EnterpriseID: grid, NoAuthorizations: true,
+				Inner: inner}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -188,8 +199,8 @@ func (w *world) waitHistory(id, what string) {
 	})
 }
 
-// The organisation-wide install took the place of a workspace's own: the first call that finds the old access dead goes on with the
-// new one, and everything after does at once.
+// The organisation-wide install took the place of a workspace's own: the first call that finds the old access dead goes
+// on with the new one, and everything after does at once.
 func TestSuperseded(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
@@ -206,11 +217,13 @@ func TestSuperseded(t *testing.T) {
 		}
 		// A delivery of before: it names the workspace and no organisation-wide install.
 		before := len(w.slack.Calls("users.info"))
-		if got := w.again(gridOne, map[string]string{"text": "history", "is_enterprise_install": "false", "user_id": gridMember}); strings.Contains(got, "Something went wrong") {
+		if got := w.again(gridOne, map[string]string{"text": "history", "is_enterprise_install": "false",
+			"user_id": gridMember}); strings.Contains(got, "Something went wrong") {
 			t.Errorf("with the dead access: %s", got)
 		}
 		calls := w.slack.Calls("users.info")[before:]
-		if len(calls) != 2 || calls[0].TeamID != gridOne || calls[0].OK || calls[1].TeamID != grid || !calls[1].OK || calls[1].Arg("team_id") != gridOne {
+		if len(calls) != 2 || calls[0].TeamID != gridOne || calls[0].OK || calls[1].TeamID != grid || !calls[1].OK ||
+			calls[1].Arg("team_id") != gridOne {
 			t.Errorf("calls: %+v", calls)
 		}
 		w.waitRow("One's own to be removed", func(r record) bool { return r.ID == own.ID && r.State == "removed" })
@@ -225,7 +238,8 @@ func TestSuperseded(t *testing.T) {
 	})
 }
 
-// A workspace that joins an organisation keeps its connection, under its new key; Slack's own word about the token decides.
+// A workspace that joins an organisation keeps its connection, under its new key; Slack's own word about the token
+// decides.
 func TestJoinAnOrganisation(t *testing.T) {
 	t.Parallel()
 	for _, told := range []bool{true, false} {
@@ -246,7 +260,8 @@ func TestJoinAnOrganisation(t *testing.T) {
 				if err := w.slack.Admins.StartMigration(ctx, slacksim.Birch, grid); err != nil {
 					t.Fatal(err)
 				}
-				if m := w.status(slacksim.BirchAdmin, slacksim.BirchGeneral); !strings.Contains(m.Text, "The workspace is being moved into an organisation.") {
+				if m := w.status(slacksim.BirchAdmin, slacksim.BirchGeneral); !strings.Contains(m.Text,
+					"The workspace is being moved into an organisation.") {
 					t.Errorf("meanwhile: %s", m.Text)
 				}
 				if err := w.slack.Admins.FinishMigration(ctx, slacksim.Birch, grid, "Grid Inc"); err != nil {
@@ -254,7 +269,8 @@ func TestJoinAnOrganisation(t *testing.T) {
 				}
 				w.mention(slacksim.BirchAdmin, slacksim.BirchGeneral, was.BotUserID)
 				now := w.waitRow("the new key", func(r record) bool { return r.EnterpriseID == grid && r.TeamID == slacksim.Birch })
-				if now.ID != was.ID || now.InstalledBy != was.InstalledBy || now.Installs != was.Installs || len(w.connections()) != 1 {
+				if now.ID != was.ID || now.InstalledBy != was.InstalledBy || now.Installs != was.Installs ||
+					len(w.connections()) != 1 {
 					t.Errorf("it was %+v and is %+v", was, now)
 				}
 				w.waitRow("working", func(r record) bool { return r.State == "active" })
@@ -302,17 +318,21 @@ func TestOutsidersPress(t *testing.T) {
 		b.install(slacksim.AcmeAdmin)
 		w.installGrid(b)
 		const shared = "C0SHARED01"
-		w.slack.AddChannel(slacksim.Channel{ID: shared, TeamID: slacksim.Acme, Name: "acme-and-birch", SharedWith: []string{slacksim.Birch},
-			Members: []string{slacksim.AcmeAdmin, slacksim.AcmeMember, slacksim.BirchAdmin, slacksim.BirchMember}})
+		w.slack.AddChannel(slacksim.Channel{ID: shared, TeamID: slacksim.Acme, Name: "acme-and-birch",
+			SharedWith: []string{slacksim.Birch},
+			Members:    []string{slacksim.AcmeAdmin, slacksim.AcmeMember, slacksim.BirchAdmin, slacksim.BirchMember}})
 		buttons := map[string]string{}
 		for channel, home := range map[string]string{shared: slacksim.Acme, twoShared: grid} {
 			in, _ := w.slack.Installed(home)
-			if err := w.slack.Invite(ctx, map[string]string{shared: slacksim.AcmeAdmin, twoShared: gridMember}[channel], channel, in.BotUserID); err != nil {
+			if err := w.slack.Invite(ctx, map[string]string{shared: slacksim.AcmeAdmin, twoShared: gridMember}[channel], channel,
+				in.BotUserID); err != nil {
 				t.Fatal(err)
 			}
-			button := slack.NewButtonBlockElement("connection.check", "", slack.NewTextBlockObject("plain_text", "Check again", false, false))
+			button := slack.NewButtonBlockElement("connection.check", "",
+				slack.NewTextBlockObject("plain_text", "Check again", false, false))
 			client := slack.New(in.BotToken, slack.OptionAPIURL(w.slack.URL()+"/api/"))
-			_, ts, err := client.PostMessage(channel, slack.MsgOptionText("It works.", false), slack.MsgOptionBlocks(slack.NewActionBlock("", button)))
+			_, ts, err := client.PostMessage(channel, slack.MsgOptionText("It works.", false),
+				slack.MsgOptionBlocks(slack.NewActionBlock("", button)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -322,7 +342,8 @@ func TestOutsidersPress(t *testing.T) {
 			t.Helper()
 			before := len(w.slack.Messages(channel, user))
 			answers := len(w.slack.Calls("response_url"))
-			if ack, err := w.slack.Press(ctx, user, channel, buttons[channel], "connection.check"); err != nil || ack.Status != 200 {
+			if ack, err := w.slack.Press(ctx, user, channel, buttons[channel], "connection.check"); err != nil ||
+				ack.Status != 200 {
 				t.Fatalf("%s: %v %+v", what, err, ack)
 			}
 			w.wait("an answer", func() bool {

@@ -81,8 +81,8 @@ func (o *outage) lasts(checks ...string) {
 		t.Errorf("%d lines in the log for %d checks that fail for as long", n, len(checks))
 	}
 	numbers := o.w.metrics(o.r)
-	for _, name := range []string{`switchboard_deliveries_total{kind="events_api",result="refused"}`, "switchboard_journal_writable",
-		"switchboard_inbox_oldest_seconds"} {
+	for _, name := range []string{`switchboard_deliveries_total{kind="events_api",result="refused"}`,
+		"switchboard_journal_writable", "switchboard_inbox_oldest_seconds"} {
 		n, there := numbers[name]
 		t.Logf("%s %v (there: %v)", name, n, there)
 	}
@@ -190,7 +190,8 @@ func TestLostDataDir(t *testing.T) {
 	}
 	a := o.r.readyz("")
 	t.Logf("/readyz: %d\n%s", a.status, a.body)
-	if a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "[-]journal failed") || !strings.Contains(a.body, "[+]database ok") {
+	if a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "[-]journal failed") ||
+		!strings.Contains(a.body, "[+]database ok") {
 		t.Errorf("/readyz: %d %s", a.status, a.body)
 	}
 	if n := w.sum("switchboard_journal_writable"); n != 0 {

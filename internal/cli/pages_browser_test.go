@@ -1,7 +1,7 @@
 package cli
 
-// The install pages for everybody: each one that a person can meet, in a real browser, light and dark, on a small screen, read
-// by rules and by keyboard. With SCREENSHOTS=folder each is photographed.
+// The install pages for everybody: each one that a person can meet, in a real browser, light and dark, on a small
+// screen, read by rules and by keyboard. With SCREENSHOTS=folder each is photographed.
 
 import (
 	"context"
@@ -66,7 +66,8 @@ func TestPagesForEverybody(t *testing.T) {
 		pages.add(name, m.visit(w.browser()))
 	}
 	for name, settings := range map[string]map[string]string{
-		"landing-closed": {"INSTALLS": "closed"}, "landing-some": {"INSTALLS": slacksim.Birch}, "landing-bare": {"OPERATOR_NAME": "", "SUPPORT_URL": ""},
+		"landing-closed": {"INSTALLS": "closed"}, "landing-some": {"INSTALLS": slacksim.Birch},
+		"landing-bare": {"OPERATOR_NAME": "", "SUPPORT_URL": ""},
 	} {
 		w.afresh()
 		w.settle()

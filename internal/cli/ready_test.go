@@ -58,7 +58,8 @@ func TestReadyzListsItsChecks(t *testing.T) {
 	}
 
 	w.noJournal()
-	const list = "[+]database ok\n[+]schema ok\n[-]journal failed: the journal in DATA_DIR can't be written, or was deleted a moment ago\n" +
+	const list = "[+]database ok\n[+]schema ok\n[-]journal failed: the journal in DATA_DIR can't be written, or was " +
+		"deleted a moment ago\n" +
 		"[+]sockets ok\n[+]stopping ok\nreadyz check failed\n"
 	for _, query := range []string{"", "?verbose", "?exclude=nothing"} {
 		got := r.readyz(query)
@@ -98,7 +99,8 @@ func TestLostJournalIsNotReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if a := w.replicas[0].readyz(""); a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "[-]journal failed") {
+		if a := w.replicas[0].readyz(""); a.status != http.StatusServiceUnavailable ||
+			!strings.Contains(a.body, "[-]journal failed") {
 			t.Errorf("/readyz %d %s", a.status, a.body)
 		}
 	}
@@ -281,8 +283,8 @@ func TestNoDrainDelayWithoutAPublicDoor(t *testing.T) {
 		0:               over(sockets, map[string]string{"SLACK_BOT_TOKEN": "xoxb-1-" + strings.Repeat("f", 24)}),
 	} {
 		s := newSource(func(name string) string { return settings[name] })
-		cfg := server.Config{Install: install.Config{BotToken: s.secret("SLACK_BOT_TOKEN")}, ListenAddr: ":1", AdminAddr: ":2",
-			DrainDelay: drainDelay(s, "")}
+		cfg := server.Config{Install: install.Config{BotToken: s.secret("SLACK_BOT_TOKEN")}, ListenAddr: ":1",
+			AdminAddr: ":2", DrainDelay: drainDelay(s, "")}
 		(&serveCmd{}).check(s, &cfg)
 		if cfg.DrainDelay != want {
 			t.Errorf("%v, want %v", cfg.DrainDelay, want)

@@ -1,8 +1,8 @@
 package cli
 
-// The promise about tokens, kept under the conditions that break it elsewhere: many replicas at once, processes that are
-// killed, and a database that goes away between Slack's answer and the store. Slack hands out each pair once here, and a
-// refresh token dies when it is presented (App.StrictRefresh).
+// The promise about tokens, kept under the conditions that break it elsewhere: many replicas at once, processes that
+// are killed, and a database that goes away between Slack's answer and the store. Slack hands out each pair once here,
+// and a refresh token dies when it is presented (App.StrictRefresh).
 
 import (
 	"bytes"
@@ -59,8 +59,8 @@ func (w *world) rotate(life time.Duration) {
 	w.slack.SetApp(func(a *slacksim.App) { a.TokenRotation, a.StrictRefresh, a.TokenLife = true, true, life })
 }
 
-// due makes these connections fall due one after the other, or all at one moment. The version tells the program that is about
-// to write a row that it has to read it again.
+// due makes these connections fall due one after the other, or all at one moment. The version tells the program that is
+// about to write a row that it has to read it again.
 func (w *world) due(offices []office, first time.Time, apart time.Duration) {
 	w.t.Helper()
 	db := w.sql()
@@ -71,7 +71,8 @@ func (w *world) due(offices []office, first time.Time, apart time.Duration) {
 	}
 	for i, o := range offices {
 		at := first.Add(time.Duration(i) * apart).UnixMicro()
-		if _, err := tx.Exec(fmt.Sprintf("UPDATE connections SET renew_at = %d, version = version + 1 WHERE team_id = '%s'", at, o.team)); err != nil {
+		if _, err := tx.Exec(fmt.Sprintf("UPDATE connections SET renew_at = %d, version = version + 1 WHERE team_id = '%s'",
+			at, o.team)); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -214,8 +215,8 @@ func (w *world) traffic(offices []office, people int, commands ...string) (stop 
 	}
 }
 
-// Any number of replicas, and all connections due at the same moment: each refresh token is presented once, and no call is
-// made with a token that ran out.
+// Any number of replicas, and all connections due at the same moment: each refresh token is presented once, and no call
+// is made with a token that ran out.
 func TestReplicasRenewOnce(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
@@ -224,8 +225,8 @@ func TestReplicasRenewOnce(t *testing.T) {
 		// Renewed at two thirds, or because a test says so, which is all that one generation needs. Slack is slow then,
 		// once, and who got the old token a moment before still has time to use it.
 		life := time.Duration(storagetest.Rounds(60, 8+slowdown*6)) * time.Second
-		// Four replicas and their traffic on a machine with other work: an event that can't be stored in time is refused and sent
-		// again. What is promised of acknowledgements has tests of its own.
+		// Four replicas and their traffic on a machine with other work: an event that can't be stored in time is refused and
+		// sent again. What is promised of acknowledgements has tests of its own.
 		w.allowed = append(w.allowed, slacksim.RuleEventStatus, slacksim.RuleLateAck)
 		w.rotate(0)
 		w.start(replicas, nil)
@@ -265,7 +266,8 @@ func TestReplicasRenewOnce(t *testing.T) {
 		w.wait("an answer to everything that was written", func() bool {
 			for _, o := range offices {
 				all := w.slack.Messages(w.slack.DM(o.user), o.user)
-				if answers := len(w.fromApp(w.slack.DM(o.user), o.user)) - 1; answers < len(all)-answers-1 { // the first one is the welcome
+				if answers := len(w.fromApp(w.slack.DM(o.user), o.user)) - 1; answers < len(all)-answers-1 {
+					// the first one is the welcome
 					return false
 				}
 			}
@@ -302,7 +304,8 @@ func TestReplicasRenewOnce(t *testing.T) {
 		if left := w.journal(w.dataDir); len(left) != 0 {
 			t.Errorf("%d files are left in the journal", len(left))
 		}
-		t.Logf("%d replicas renewed %d connections %d times in %v, each %d to %d times; people used the app %d times, Slack was called %d times",
+		t.Logf("%d replicas renewed %d connections %d times in %v, each %d to %d times; people used the app %d times, "+
+			"Slack was called %d times",
 			replicas, len(offices), len(calls), took.Round(time.Second), generations, most, used, len(w.slack.Calls()))
 	})
 }
@@ -316,8 +319,8 @@ func outcomes(calls []slacksim.Call) string {
 	return strings.Join(all, ", ")
 }
 
-// wire is the way of one replica to Slack. It notes what was exchanged on it, so that who was killed can be told from who was
-// not.
+// wire is the way of one replica to Slack. It notes what was exchanged on it, so that who was killed can be told from
+// who was not.
 type wire struct {
 	*httptest.Server
 	mu    sync.Mutex
@@ -429,7 +432,8 @@ func TestReplicasAreKilled(t *testing.T) {
 		}
 		offices := w.offices(many)
 		w.rotate(life)
-		stop := w.traffic(offices, 3, "/connection help")      // an answer to a response_url would go past the wire, and is not sent
+		// an answer to a response_url would go past the wire, and is not sent
+		stop := w.traffic(offices, 3, "/connection help")
 		w.due(offices, time.Now(), life/2/time.Duration(many)) // a kill takes along what is answered together
 
 		// Half of the kills hit a process that has just been answered, within what it takes it to store the pair.
@@ -503,8 +507,11 @@ func TestReplicasAreKilled(t *testing.T) {
 					asked, by = at, s
 				}
 			}
-			if by == nil || !slices.ContainsFunc(by.killed, func(at time.Time) bool { return at.After(asked) && at.Sub(asked) < window }) {
-				t.Errorf("%s is lost, and who renewed it was not killed: state %q, asked at %v; %s", o.team, c.State, asked, outcomes(calls[c.RefreshToken.Reveal()]))
+			if by == nil || !slices.ContainsFunc(by.killed, func(at time.Time) bool {
+				return at.After(asked) && at.Sub(asked) < window
+			}) {
+				t.Errorf("%s is lost, and who renewed it was not killed: state %q, asked at %v; %s", o.team, c.State, asked,
+					outcomes(calls[c.RefreshToken.Reveal()]))
 			}
 		}
 		mine := map[string]bool{}
@@ -520,10 +527,12 @@ func TestReplicasAreKilled(t *testing.T) {
 			}
 			exchanges += good
 			if !mine[token] && (good != 1 || len(presented) != 1) {
-				t.Errorf("a refresh token of a connection that is not lost was presented %d times: %s", len(presented), outcomes(presented))
+				t.Errorf("a refresh token of a connection that is not lost was presented %d times: %s", len(presented),
+					outcomes(presented))
 			}
 		}
-		t.Logf("%d kills, %d exchanges, %d of %d connections lost in the window, %d pairs replayed from a journal; people used the app %d times",
+		t.Logf("%d kills, %d exchanges, %d of %d connections lost in the window, %d pairs replayed from a journal; people "+
+			"used the app %d times",
 			kills, exchanges, len(lost), len(offices), replayed, used)
 	})
 }
@@ -539,7 +548,8 @@ func TestKilledBeforeThePairIsOnTheDisk(t *testing.T) {
 			t.Parallel()
 			const kills = 5
 			w := newWorld(t, storageURL(t))
-			w.allowed = append(w.allowed, slacksim.RuleRefreshReused, slacksim.RuleEventStatus) // nobody answers events while the process is dead
+			// nobody answers events while the process is dead
+			w.allowed = append(w.allowed, slacksim.RuleRefreshReused, slacksim.RuleEventStatus)
 			w.slack.SetApp(func(a *slacksim.App) {
 				a.TokenRotation, a.StrictRefresh, a.RefreshGrace = true, strict, 10*time.Minute
 			})
@@ -602,8 +612,10 @@ func TestKilledBeforeThePairIsOnTheDisk(t *testing.T) {
 			if want := map[bool]int{true: kills, false: 0}[strict]; lost != want {
 				t.Errorf("%d of %d need reconnecting, want %d", lost, kills, want)
 			}
-			t.Logf("%d processes were killed between Slack's answer and their disk: %v later %d workspaces have Slack's newest pair, "+
-				"and %d need reconnecting, where the access before still works", kills, time.Since(began).Round(time.Second), kills-lost, lost)
+			t.Logf("%d processes were killed between Slack's answer and their disk: %v later %d workspaces have Slack's "+
+				"newest pair, "+
+				"and %d need reconnecting, where the access before still works", kills, time.Since(began).Round(time.Second),
+				kills-lost, lost)
 		})
 	}
 }
@@ -740,7 +752,8 @@ func stopsInBetween(t *testing.T, database string, prepare func(w *world) (addre
 			t.Errorf("%s: %d messages, want the welcome alone: %+v", o.team, len(ours), ours)
 		}
 		history, errs, code := w.command("connections", "history", o.team)
-		if code != 0 || !strings.Contains(history, "renew") || strings.Contains(history, "fail") || strings.Contains(history, "reconnect") {
+		if code != 0 || !strings.Contains(history, "renew") || strings.Contains(history, "fail") ||
+			strings.Contains(history, "reconnect") {
 			t.Errorf("%s: exit %d %s\n%s", o.team, code, errs, history)
 		}
 		reply := w.type_(o.user, o.channel, "/connection status")
@@ -774,5 +787,6 @@ func stopsInBetween(t *testing.T, database string, prepare func(w *world) (addre
 		w.checkNewest(w.row(db, o.team))
 	}
 	presentedOnce()
-	t.Logf("%d pairs waited %v in the journal; serve was started %d times in vain", len(kept), waited.Round(time.Second), len(failed))
+	t.Logf("%d pairs waited %v in the journal; serve was started %d times in vain", len(kept), waited.Round(time.Second),
+		len(failed))
 }

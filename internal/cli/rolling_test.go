@@ -29,9 +29,10 @@ import (
 )
 
 // presser is a handler for a button that does nothing else.
-var presser = bot.OnAction("test.press", func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
-	return bot.Reply{}, nil
-}).Always()
+var presser = bot.OnAction("test.press",
+	func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
+		return bot.Reply{}, nil
+	}).Always()
 
 // balancer is a small load balancer. It asks each replica every 500 ms whether it is ready, and hands requests to those
 // that were when they were last asked, in turns. It tries nothing twice.
@@ -268,7 +269,8 @@ func rolls(t *testing.T) *rolling {
 	r.start()
 	r.w.browser().install(slacksim.AcmeAdmin)
 	r.w.settle()
-	r.crowd = &crowd{w: r.w, to: r.b.URL, ledger: newLedger(t), sent: map[string]int{}, answers: map[string]map[string]int{}}
+	r.crowd = &crowd{w: r.w, to: r.b.URL, ledger: newLedger(t), sent: map[string]int{},
+		answers: map[string]map[string]int{}}
 	r.using.Go(func() { r.crowd.run(1000, r.done) })
 	return r
 }

@@ -24,8 +24,9 @@ const basics = "copy it from your app's Basic Information page at https://api.sl
 var sampleIDs = []string{"A0123ABC456", "A123ABC456", "A012ABCD0A0", "A123456ABCD"}
 
 // sampleWords are parts of tokens that nobody was given.
-var sampleWords = []string{"your", "my", "the", "token", "bot", "app", "slack", "secret", "here", "example", "sample", "test",
-	"placeholder", "changeme", "change", "me", "replace", "insert", "not", "a", "real", "fake", "dummy", "todo", "goes"}
+var sampleWords = []string{"your", "my", "the", "token", "bot", "app", "slack", "secret", "here", "example", "sample",
+	"test", "placeholder", "changeme", "change", "me", "replace", "insert", "not", "a", "real", "fake", "dummy", "todo",
+	"goes"}
 
 // checkClientID refuses what is no client id.
 func checkClientID(s *source, id string) {
@@ -69,7 +70,8 @@ func checkSecret(s *source, name string, secret connection.Secret) {
 
 // checkAppToken refuses what is no app-level token. None is fine.
 func checkAppToken(s *source, token connection.Secret) {
-	const fix = "make one on the app's Basic Information page, with the scope connections:write; or leave it out, and Slack " +
+	const fix = "make one on the app's Basic Information page, with the scope connections:write; or leave it out, and " +
+		"Slack " +
 		"sends to PUBLIC_URL/slack/events"
 	switch {
 	case token == "":
@@ -89,7 +91,8 @@ func sampleToken(token connection.Secret) bool {
 	})
 }
 
-// counted reports whether each character follows on the one before it, as in 1234567890 and 89abcdef, or all are the same.
+// counted reports whether each character follows on the one before it, as in 1234567890 and 89abcdef, or all are the
+// same.
 func counted(s string) bool {
 	const order = "0123456789abcdefghijklmnopqrstuvwxyz"
 	s = strings.ToLower(s)

@@ -1,7 +1,7 @@
 package cli
 
-// The main job, end to end: install, listen, answer, leave, come back; on SQLite with one replica and on PostgreSQL with
-// two behind a load balancer.
+// The main job, end to end: install, listen, answer, leave, come back; on SQLite with one replica and on PostgreSQL
+// with two behind a load balancer.
 
 import (
 	"context"
@@ -36,7 +36,8 @@ func TestInstallListenAnswer(t *testing.T) {
 		}
 
 		page := b.install(dana)
-		if page.status != http.StatusOK || !strings.Contains(page.body, "<title>Connected: Switchboard is in Acme Corp</title>") {
+		if page.status != http.StatusOK || !strings.Contains(page.body, "<title>Connected: Switchboard is in Acme "+
+			"Corp</title>") {
 			t.Fatalf("install: %d %s", page.status, page.body)
 		}
 		if !strings.Contains(page.body, `src="data:image/`) {
@@ -54,12 +55,14 @@ func TestInstallListenAnswer(t *testing.T) {
 
 		// The quick answer is the response's body; the live one takes its place.
 		reply := w.type_(dana, slacksim.AcmeGeneral, "/connection status")
-		if reply.Status != http.StatusOK || !strings.Contains(reply.Text, "Working") || !strings.Contains(reply.Text, "The live answer follows") {
+		if reply.Status != http.StatusOK || !strings.Contains(reply.Text, "Working") ||
+			!strings.Contains(reply.Text, "The live answer follows") {
 			t.Errorf("status: %d %q", reply.Status, reply.Text)
 		}
 		w.wait("the live status", func() bool {
 			m := w.last(slacksim.AcmeGeneral, dana)
-			return m.Ephemeral && strings.Contains(string(m.Blocks), "Just now, with Slack") && strings.Contains(string(m.Blocks), "Check again")
+			return m.Ephemeral && strings.Contains(string(m.Blocks), "Just now, with Slack") &&
+				strings.Contains(string(m.Blocks), "Check again")
 		})
 		if n := len(w.fromApp(slacksim.AcmeGeneral, slacksim.AcmeMember)); n != 0 {
 			t.Errorf("Leon sees %d of Dana's answers", n)
@@ -75,7 +78,8 @@ func TestInstallListenAnswer(t *testing.T) {
 			t.Error("a plain member got buttons")
 		}
 
-		if got := w.type_(dana, slacksim.AcmeGeneral, "/connection bogus").Text; !strings.Contains(got, "“bogus”") || !strings.Contains(got, "`help`") {
+		if got := w.type_(dana, slacksim.AcmeGeneral, "/connection bogus").Text; !strings.Contains(got, "“bogus”") ||
+			!strings.Contains(got, "`help`") {
 			t.Errorf("unknown word: %q", got)
 		}
 
@@ -101,18 +105,21 @@ func TestInstallListenAnswer(t *testing.T) {
 		}
 		w.wait("the home tab", func() bool {
 			home, ok := w.slack.Home(dana)
-			return ok && strings.Contains(string(home.Blocks), "What it may do, and why") && strings.Contains(string(home.Blocks), "Working")
+			return ok && strings.Contains(string(home.Blocks), "What it may do, and why") &&
+				strings.Contains(string(home.Blocks), "Working")
 		})
 
 		// Buttons: of the welcome message, and of the Home tab.
 		welcome := w.fromApp(dm, dana)[0]
-		if ack, err := w.slack.Press(context.Background(), dana, dm, welcome.TS, "connection.test"); err != nil || ack.Status != http.StatusOK {
+		if ack, err := w.slack.Press(context.Background(), dana, dm, welcome.TS, "connection.test"); err != nil ||
+			ack.Status != http.StatusOK {
 			t.Fatalf("press: %v %+v", err, ack)
 		}
 		w.wait("the test message, and the button's answer", func() bool {
 			var found int
 			for _, m := range w.fromApp(dm, dana) {
-				if strings.Contains(m.Text, "This is the test message") || strings.Contains(m.Text, "The test message is in your direct messages") {
+				if strings.Contains(m.Text, "This is the test message") || strings.Contains(m.Text, "The test message is in your "+
+					"direct messages") {
 					found++
 				}
 			}
@@ -142,7 +149,8 @@ func TestInstallListenAnswer(t *testing.T) {
 			t.Errorf("re-install: %s", page.body)
 		}
 		back := w.connections()
-		if len(back) != 1 || back[0].ID != first.ID || back[0].State != "active" || back[0].InstalledBy != slacksim.AcmeMember || back[0].Installs != 2 {
+		if len(back) != 1 || back[0].ID != first.ID || back[0].State != "active" ||
+			back[0].InstalledBy != slacksim.AcmeMember || back[0].Installs != 2 {
 			t.Errorf("after the re-install: %+v", back)
 		}
 		w.slack.Admins.RepeatUninstallEvents(context.Background(), slacksim.Acme, slacksim.RevokedFirst)
@@ -202,7 +210,8 @@ func TestFiftyCallbacksAtOnce(t *testing.T) {
 			a := <-answers
 			title, _, _ := strings.Cut(a.body[strings.Index(a.body, "<title>")+len("<title>"):], "<")
 			titles[title]++
-			if a.status != http.StatusOK || !strings.Contains(title, "onnected: Switchboard ") || !strings.Contains(title, " in Acme Corp") {
+			if a.status != http.StatusOK || !strings.Contains(title, "onnected: Switchboard ") ||
+				!strings.Contains(title, " in Acme Corp") {
 				t.Errorf("answer: %d %q", a.status, title)
 			}
 		}
@@ -214,7 +223,8 @@ func TestFiftyCallbacksAtOnce(t *testing.T) {
 		if len(rows) != 1 || rows[0].Installs != n {
 			t.Errorf("rows: %+v", rows)
 		}
-		welcomes := len(w.fromApp(w.slack.DM(slacksim.AcmeAdmin), slacksim.AcmeAdmin)) + len(w.fromApp(w.slack.DM(slacksim.AcmeMember), slacksim.AcmeMember))
+		welcomes := len(w.fromApp(w.slack.DM(slacksim.AcmeAdmin), slacksim.AcmeAdmin)) +
+			len(w.fromApp(w.slack.DM(slacksim.AcmeMember), slacksim.AcmeMember))
 		// Which of fifty tokens Slack keeps can't be known from its answers: they are renewed soon to find out. It is known
 		// of one that was asked for when all others were stored: then the row has it.
 		db := w.store()
@@ -274,21 +284,25 @@ func TestConnectionsListContract(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &rows); err != nil || len(rows) != 1 {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, name := range []string{"id", "app_id", "enterprise_id", "team_id", "team_name", "state", "reason", "scopes", "installed_by", "installed_at", "expires_at", "last_event_at"} {
+	for _, name := range []string{"id", "app_id", "enterprise_id", "team_id", "team_name", "state", "reason", "scopes",
+		"installed_by", "installed_at", "expires_at", "last_event_at"} {
 		if _, ok := rows[0][name]; !ok {
 			t.Errorf("no field %q in %s", name, out)
 		}
 	}
 	id := rows[0]["id"].(string)
 	for _, name := range []string{id, slacksim.Acme} {
-		if out, errs, code := w.command("connections", "show", name); code != 0 || !strings.Contains(out, id) || !strings.Contains(out, "Working (active)") {
+		if out, errs, code := w.command("connections", "show", name); code != 0 || !strings.Contains(out, id) ||
+			!strings.Contains(out, "Working (active)") {
 			t.Errorf("show %s: exit %d %s %s", name, code, out, errs)
 		}
 	}
-	if _, errs, code := w.command("connections", "show", "T0NOBODY"); code != 1 || !strings.Contains(errs, "no connection") {
+	if _, errs, code := w.command("connections", "show", "T0NOBODY"); code != 1 ||
+		!strings.Contains(errs, "no connection") {
 		t.Errorf("show of nobody: exit %d %s", code, errs)
 	}
-	if out, _, code := w.command("connections", "show", "--json", id); code != 0 || !strings.Contains(out, `"id": "`+id+`"`) {
+	if out, _, code := w.command("connections", "show", "--json", id); code != 0 ||
+		!strings.Contains(out, `"id": "`+id+`"`) {
 		t.Errorf("show --json: exit %d %s", code, out)
 	}
 }
@@ -302,15 +316,18 @@ func TestAttemptsAreListed(t *testing.T) {
 	}
 	b := w.browser()
 	b.accept = "application/json"
-	ended := decodePage(t, b.get(b.consent(b.begin("/slack/install"), slacksim.AcmeAdmin, slacksim.Choice{Deny: true})).body)
+	ended := decodePage(t, b.get(b.consent(b.begin("/slack/install"), slacksim.AcmeAdmin,
+		slacksim.Choice{Deny: true})).body)
 	b.begin("/slack/install")
 	out, _, code := w.command("connections", "attempts")
-	if code != 0 || !strings.Contains(out, ended.Ref) || !strings.Contains(out, "cancelled") || strings.Count(out, "\n") != 2 {
+	if code != 0 || !strings.Contains(out, ended.Ref) || !strings.Contains(out, "cancelled") ||
+		strings.Count(out, "\n") != 2 {
 		t.Errorf("exit %d %s", code, out)
 	}
 	var rows []map[string]any
 	out, _, _ = w.command("connections", "attempts", "--json", "--limit", "1")
-	if err := json.Unmarshal([]byte(out), &rows); err != nil || len(rows) != 1 || rows[0]["outcome"] != "refused" || rows[0]["returned_at"] == nil {
+	if err := json.Unmarshal([]byte(out), &rows); err != nil || len(rows) != 1 || rows[0]["outcome"] != "refused" ||
+		rows[0]["returned_at"] == nil {
 		t.Errorf("%v %s", err, out)
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/switchboard-go/switchboard/slacksim"
 )
 
-// Of every state, the command line, the quick answer, the live one and the Home tab name the same beginning: the one that is
-// true, which the test saw.
+// Of every state, the command line, the quick answer, the live one and the Home tab name the same beginning: the one
+// that is true, which the test saw.
 func TestEveryStateBeginsOnce(t *testing.T) {
 	t.Parallel()
 	keeping(t, func(t *testing.T, w *world) {
@@ -42,8 +42,8 @@ func TestEveryStateBeginsOnce(t *testing.T) {
 			if !strings.Contains(live.Text, want) {
 				t.Errorf("%s: the live answer says %s, want %s", what, live.Text, want)
 			}
-			if label == "Working" && (strings.Contains(quick.Text, "Nothing to do") || !strings.Contains(quick.Text, "That's as of <!date^") ||
-				!strings.Contains(live.Text, "Nothing to do.")) {
+			if label == "Working" && (strings.Contains(quick.Text, "Nothing to do") ||
+				!strings.Contains(quick.Text, "That's as of <!date^") || !strings.Contains(live.Text, "Nothing to do.")) {
 				t.Errorf("%s: quick %s\nlive %s", what, quick.Text, live.Text)
 			}
 			if !homes {
@@ -86,7 +86,8 @@ func TestEveryStateBeginsOnce(t *testing.T) {
 			now := time.Now()
 			w.change(db, slacksim.Acme, func(c *connection.Connection) {
 				c.SetState(state, reason, now)
-				c.Note(connection.Change{At: now, By: connection.Actor{Kind: connection.BySwitchboard}, What: connection.DidRenew, Outcome: connection.OutcomeFail, Reason: reason})
+				c.Note(connection.Change{At: now, By: connection.Actor{Kind: connection.BySwitchboard}, What: connection.DidRenew,
+					Outcome: connection.OutcomeFail, Reason: reason})
 			})
 			return now
 		}

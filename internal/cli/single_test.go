@@ -36,15 +36,18 @@ func (w *world) with(extra map[string]string, args ...string) (stdout, stderr st
 // tokenByHand installs the app in Slack as its owner does on Slack's own pages, without us, and returns the bot token.
 func (w *world) tokenByHand(userID string) string {
 	w.t.Helper()
-	w.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = false }) // such a token is put into a setting, where it can't be renewed
+	// such a token is put into a setting, where it can't be renewed
+	w.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = false })
 	app := w.slack.App()
 	scopes := bot.Scopes(commands.All())
 	ask := url.Values{"client_id": {app.ClientID}, "scope": {strings.Join(scopes, ",")}, "state": {"by-hand"}}
-	back, err := w.slack.Authorize(context.Background(), w.slack.URL()+"/oauth/v2/authorize?"+ask.Encode(), userID, slacksim.Choice{})
+	back, err := w.slack.Authorize(context.Background(), w.slack.URL()+"/oauth/v2/authorize?"+ask.Encode(), userID,
+		slacksim.Choice{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	form := url.Values{"client_id": {app.ClientID}, "client_secret": {app.ClientSecret}, "code": {query(w.t, back, "code")}}
+	form := url.Values{"client_id": {app.ClientID}, "client_secret": {app.ClientSecret},
+		"code": {query(w.t, back, "code")}}
 	resp, err := http.PostForm(w.slack.URL()+"/api/oauth.v2.access", form)
 	if err != nil {
 		w.t.Fatal(err)
@@ -55,7 +58,8 @@ func (w *world) tokenByHand(userID string) string {
 		Error       string
 		AccessToken string `json:"access_token"`
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || !answer.OK || !strings.HasPrefix(answer.AccessToken, "xoxb-") {
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || !answer.OK ||
+		!strings.HasPrefix(answer.AccessToken, "xoxb-") {
 		w.t.Fatalf("oauth.v2.access: %v %s", err, answer.Error)
 	}
 	return answer.AccessToken
@@ -73,7 +77,8 @@ func TestSingleWorkspace(t *testing.T) {
 		dana := slacksim.AcmeAdmin
 		w.start(1, single(token))
 		rows := w.connections()
-		if len(rows) != 1 || rows[0].TeamID != slacksim.Acme || rows[0].TeamName != "Acme Corp" || rows[0].State != "active" ||
+		if len(rows) != 1 || rows[0].TeamID != slacksim.Acme || rows[0].TeamName != "Acme Corp" ||
+			rows[0].State != "active" ||
 			rows[0].AppID != w.slack.App().ID || rows[0].Installs != 1 || len(rows[0].Scopes) == 0 || rows[0].BotUserID == "" {
 			t.Fatalf("rows: %+v", rows)
 		}
@@ -99,19 +104,23 @@ func TestSingleWorkspace(t *testing.T) {
 		// There is nothing to install, whichever door a person takes.
 		b := w.browser()
 		landing := b.get(w.proxy.URL + "/")
-		if landing.status != http.StatusOK || !strings.Contains(landing.body, "there is nothing to install") || strings.Contains(landing.body, "/slack/install") {
+		if landing.status != http.StatusOK || !strings.Contains(landing.body, "there is nothing to install") ||
+			strings.Contains(landing.body, "/slack/install") {
 			t.Errorf("landing: %d %s", landing.status, landing.body)
 		}
-		for _, path := range []string{"/slack/install", "/slack/install?team=" + slacksim.Acme, "/slack/install?link=made-up", "/slack/oauth_redirect",
-			"/slack/oauth_redirect?code=1.2.3&state=" + strings.Repeat("A", 43), "/slack/oauth_redirect?error=access_denied", "/slack/oauth_redirect?code=1.2.3"} {
+		for _, path := range []string{"/slack/install", "/slack/install?team=" + slacksim.Acme, "/slack/install?link=made-up",
+			"/slack/oauth_redirect", "/slack/oauth_redirect?code=1.2.3&state=" + strings.Repeat("A", 43),
+			"/slack/oauth_redirect?error=access_denied", "/slack/oauth_redirect?code=1.2.3"} {
 			b.accept = "text/html"
 			a := b.get(w.proxy.URL + path)
-			if a.status != http.StatusForbidden || !strings.Contains(a.body, "Nothing to install: this copy serves one workspace") || a.header.Get("Set-Cookie") != "" {
+			if a.status != http.StatusForbidden || !strings.Contains(a.body, "Nothing to install: this copy serves one "+
+				"workspace") || a.header.Get("Set-Cookie") != "" {
 				t.Errorf("%s: %d %s", path, a.status, a.body)
 			}
 			guarded(t, path, a)
 			b.accept = "application/json"
-			if p := decodePage(t, b.get(w.proxy.URL+path).body); p.Reason != "single_workspace" || strings.Contains(p.Next.URL, "/slack/install") {
+			if p := decodePage(t, b.get(w.proxy.URL+path).body); p.Reason != "single_workspace" ||
+				strings.Contains(p.Next.URL, "/slack/install") {
 				t.Errorf("%s: %+v", path, p)
 			}
 		}
@@ -128,7 +137,8 @@ func TestSingleWorkspace(t *testing.T) {
 			t.Errorf("Slack was asked %d times at the restart, want 2: the first got no answer", n)
 		}
 		rows = w.connections()
-		if len(rows) != 1 || rows[0].ID != first.ID || rows[0].Installs != 1 || *rows[0].InstalledAt != *first.InstalledAt || rows[0].State != "active" {
+		if len(rows) != 1 || rows[0].ID != first.ID || rows[0].Installs != 1 || *rows[0].InstalledAt != *first.InstalledAt ||
+			rows[0].State != "active" {
 			t.Errorf("after the restart: %+v, before it %+v", rows, first)
 		}
 		works("after the restart")
@@ -138,7 +148,8 @@ func TestSingleWorkspace(t *testing.T) {
 		if err := w.slack.Admins.Uninstall(context.Background(), slacksim.Acme, slacksim.NoUninstallEvents); err != nil {
 			t.Fatal(err)
 		}
-		if _, errs, code := w.with(single(token), "serve"); code != 2 || !strings.Contains(errs, "Slack does not accept this token") ||
+		if _, errs, code := w.with(single(token), "serve"); code != 2 || !strings.Contains(errs, "Slack does not accept "+
+			"this token") ||
 			!slices.Equal(problems(t, errs), []string{"SLACK_BOT_TOKEN"}) || strings.Contains(errs, token) {
 			t.Errorf("a token that Slack refuses: exit %d %s", code, errs)
 		}
@@ -202,7 +213,8 @@ func TestBotTokenOfAnotherApp(t *testing.T) {
 	settings := single(w.tokenByHand(slacksim.AcmeAdmin))
 	settings["SLACK_APP_ID"] = "A0OTHER001"
 	_, errs, code := w.with(settings, "serve")
-	if code != 2 || !slices.Equal(problems(t, errs), []string{"SLACK_BOT_TOKEN"}) || !strings.Contains(errs, w.slack.App().ID) || !strings.Contains(errs, "A0OTHER001") {
+	if code != 2 || !slices.Equal(problems(t, errs), []string{"SLACK_BOT_TOKEN"}) ||
+		!strings.Contains(errs, w.slack.App().ID) || !strings.Contains(errs, "A0OTHER001") {
 		t.Errorf("exit %d %s", code, errs)
 	}
 	if rows := w.connections(); len(rows) != 0 {
@@ -212,8 +224,10 @@ func TestBotTokenOfAnotherApp(t *testing.T) {
 
 // The signing secret is still needed, and everything wrong is said at once here too.
 func TestSingleWorkspaceSettings(t *testing.T) {
-	answer := refused(t, map[string]string{"SLACK_BOT_TOKEN": "xoxp-hushhush", "PUBLIC_URL": "http://bot.example.com", "LISTEN_ADDR": "x"}, "serve")
-	if got := problems(t, answer); !slices.Equal(got, []string{"PUBLIC_URL", "SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "LISTEN_ADDR"}) {
+	answer := refused(t, map[string]string{"SLACK_BOT_TOKEN": "xoxp-hushhush", "PUBLIC_URL": "http://bot.example.com",
+		"LISTEN_ADDR": "x"}, "serve")
+	if got := problems(t, answer); !slices.Equal(got,
+		[]string{"PUBLIC_URL", "SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "LISTEN_ADDR"}) {
 		t.Errorf("%v in %s", got, answer)
 	}
 }
@@ -241,7 +255,8 @@ func TestDefaultFiles(t *testing.T) {
 	if _, err := seal.ParseKeys(string(key)); err != nil {
 		t.Errorf("the key file: %v", err)
 	}
-	for path, want := range map[string]os.FileMode{keyFile: 0o600, filepath.Join(data, "switchboard.db"): 0o600, data: 0o700 | os.ModeDir} {
+	for path, want := range map[string]os.FileMode{keyFile: 0o600, filepath.Join(data, "switchboard.db"): 0o600,
+		data: 0o700 | os.ModeDir} {
 		if info, err := os.Stat(path); err != nil || info.Mode() != want {
 			t.Errorf("%s: %v %v, want %v", path, err, info.Mode(), want)
 		}
@@ -308,8 +323,8 @@ func TestOwnKeyInANewFolder(t *testing.T) {
 	}
 }
 
-// Another key than the one that sealed: nobody's token can be used, which is shown to everybody and breaks nothing; with
-// the old key behind the new one all is well again.
+// Another key than the one that sealed: nobody's token can be used, which is shown to everybody and breaks nothing;
+// with the old key behind the new one all is well again.
 func TestWrongKeys(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, w *world) {
@@ -345,7 +360,8 @@ func TestWrongKeys(t *testing.T) {
 			}
 		}
 		// What is no secret can be read all the same, and says which rows can't be opened.
-		if out, _, _ := w.with(wrong, "connections", "list"); !strings.Contains(out, "Acme Corp") || !strings.Contains(out, "unreadable") {
+		if out, _, _ := w.with(wrong, "connections", "list"); !strings.Contains(out, "Acme Corp") ||
+			!strings.Contains(out, "unreadable") {
 			t.Errorf("with a wrong key, in words: %s", out)
 		}
 		if _, errs, code := w.with(wrong, "connections", "attempts"); code != 0 {
@@ -393,10 +409,12 @@ func TestSingleWorkspaceMoves(t *testing.T) {
 	birch, _ := w.slack.Installed(slacksim.Birch)
 	w.startOne(map[string]string{"SLACK_BOT_TOKEN": birch.BotToken, "SLACK_CLIENT_ID": "", "SLACK_CLIENT_SECRET": ""})
 	ctx := context.Background()
-	if reply, err := w.slack.Command(ctx, slacksim.BirchAdmin, slacksim.BirchGeneral, "/connection status"); err != nil || !strings.Contains(reply.Text, "Working") {
+	if reply, err := w.slack.Command(ctx, slacksim.BirchAdmin, slacksim.BirchGeneral, "/connection status"); err != nil ||
+		!strings.Contains(reply.Text, "Working") {
 		t.Errorf("Birch: %v %q", err, reply.Text)
 	}
-	if reply, err := w.slack.Command(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/connection status"); err != nil || !strings.Contains(reply.Text, "Not connected") {
+	if reply, err := w.slack.Command(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/connection status"); err != nil ||
+		!strings.Contains(reply.Text, "Not connected") {
 		t.Errorf("Acme: %v %q", err, reply.Text)
 	}
 	w.wait("the live status", func() bool {
@@ -418,7 +436,8 @@ func TestKeys(t *testing.T) {
 		added := seal.NewKey()
 		both := map[string]string{"ENCRYPTION_KEYS": added + "," + w.keys}
 		alone := map[string]string{"ENCRYPTION_KEYS": added}
-		if out, errs, code := w.with(alone, "keys", "check", "--json"); code != 1 || !strings.Contains(out, `"known": false`) || !strings.Contains(errs, "can't be read with these keys") {
+		if out, errs, code := w.with(alone, "keys", "check", "--json"); code != 1 ||
+			!strings.Contains(out, `"known": false`) || !strings.Contains(errs, "can't be read with these keys") {
 			t.Errorf("the new key alone: exit %d %s%s", code, out, errs)
 		}
 		// Replicas get the longer list before anything is sealed with the new key.
@@ -429,7 +448,8 @@ func TestKeys(t *testing.T) {
 			t.Errorf("rotate: exit %d %s%s", code, out, errs)
 		}
 		w.quick("during", slacksim.AcmeAdmin, "/connection status", "Working")
-		if out, _, code := w.with(both, "keys", "check"); code != 0 || !strings.Contains(out, "nothing needs it, it can be taken out") {
+		if out, _, code := w.with(both, "keys", "check"); code != 0 || !strings.Contains(out, "nothing needs it, it can be "+
+			"taken out") {
 			t.Errorf("after: exit %d %s", code, out)
 		}
 		w.settle()
@@ -453,10 +473,12 @@ func TestLostKeyIsGivenUp(t *testing.T) {
 	if _, errs, code := w.command("serve"); code != 2 || !strings.Contains(errs, "keys rotate --erase-unreadable") {
 		t.Errorf("serve: exit %d %s", code, errs)
 	}
-	if out, errs, code := w.command("keys", "rotate"); code != 1 || !strings.Contains(errs, "let those workspaces reconnect") {
+	if out, errs, code := w.command("keys", "rotate"); code != 1 || !strings.Contains(errs, "let those workspaces "+
+		"reconnect") {
 		t.Errorf("rotate: exit %d %s%s", code, out, errs)
 	}
-	if out, errs, code := w.command("keys", "rotate", "--erase-unreadable"); code != 0 || !strings.Contains(out, "Erased 2 row(s)") {
+	if out, errs, code := w.command("keys", "rotate", "--erase-unreadable"); code != 0 ||
+		!strings.Contains(out, "Erased 2 row(s)") {
 		t.Errorf("erase: exit %d %s%s", code, out, errs)
 	}
 	w.start(1, nil)

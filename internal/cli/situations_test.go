@@ -80,8 +80,8 @@ func (w *world) link(c connection.Connection, wish links.GrantRequest) string {
 func (w *world) elsewhere(now func() time.Time) *install.Installer {
 	w.t.Helper()
 	db := w.store()
-	in, err := install.New(install.Config{ClientID: w.slack.App().ClientID, SlackURL: w.slack.URL(), PublicURL: w.proxy.URL, Store: db,
-		Scopes: commands.Catalogue(), SigningKeys: db.SigningKeys(), Now: now})
+	in, err := install.New(install.Config{ClientID: w.slack.App().ClientID, SlackURL: w.slack.URL(),
+		PublicURL: w.proxy.URL, Store: db, Scopes: commands.Catalogue(), SigningKeys: db.SigningKeys(), Now: now})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -171,7 +171,8 @@ func TestSuccessSituations(t *testing.T) {
 		}
 		back := b.consent(b.begin("/slack/install"), dana, slacksim.Choice{})
 		first := reason("first", b.get(back), "connected")
-		if got := w.attempt(db, first.Ref); got.Outcome != oauth.OutcomeConnected || got.ConnectionID != first.Connection || got.UserID != dana {
+		if got := w.attempt(db, first.Ref); got.Outcome != oauth.OutcomeConnected || got.ConnectionID != first.Connection ||
+			got.UserID != dana {
 			t.Errorf("record: %+v", got)
 		}
 		reason("reload", b.get(back), "already_finished")
@@ -179,7 +180,8 @@ func TestSuccessSituations(t *testing.T) {
 			t.Errorf("the address in another browser: %+v", p)
 		}
 		// Back, and another answer with the same state: that one was not looked at, and the page says so.
-		if a := b.get(strings.Replace(back, "code=", "code=7", 1)); a.status != http.StatusConflict || decodePage(t, a.body).Reason != "second_answer" || !strings.Contains(a.body, "Switchboard is in Acme Corp.") {
+		if a := b.get(strings.Replace(back, "code=", "code=7", 1)); a.status != http.StatusConflict ||
+			decodePage(t, a.body).Reason != "second_answer" || !strings.Contains(a.body, "Switchboard is in Acme Corp.") {
 			t.Errorf("another code with a used state: %d %s", a.status, a.body)
 		}
 		// Cancel, then back: a reload shows the same ending, another answer says that the link is used up.
@@ -187,11 +189,14 @@ func TestSuccessSituations(t *testing.T) {
 		for range 2 {
 			reason("cancelled, and reloaded", b.get(cancelled), "cancelled")
 		}
-		if a := b.get(w.proxy.URL + "/slack/oauth_redirect?code=1.2.3&state=" + query(t, cancelled, "state")); a.status != http.StatusConflict || decodePage(t, a.body).Reason != "used_after_refusal" {
+		if a := b.get(w.proxy.URL + "/slack/oauth_redirect?code=1.2.3&state=" + query(t, cancelled,
+			"state")); a.status != http.StatusConflict || decodePage(t, a.body).Reason != "used_after_refusal" {
 			t.Errorf("a code after a refusal: %d %s", a.status, a.body)
 		}
-		// The same where the ending named what is not kept: it is told in general, and never as something that may have worked.
-		used := b.consent(b.begin(w.link(connection.Connection{ID: first.Connection}, links.GrantRequest{})), slacksim.BirchAdmin, slacksim.Choice{})
+		// The same where the ending named what is not kept: it is told in general, and never as something that may have
+		// worked.
+		used := b.consent(b.begin(w.link(connection.Connection{ID: first.Connection}, links.GrantRequest{})),
+			slacksim.BirchAdmin, slacksim.Choice{})
 		for _, want := range []string{"wrong_workspace", "used_after_refusal"} {
 			if a := b.get(used); a.status != http.StatusConflict || decodePage(t, a.body).Reason != want {
 				t.Errorf("the wrong workspace: %d, and no %s: %s", a.status, want, a.body)
@@ -203,7 +208,8 @@ func TestSuccessSituations(t *testing.T) {
 			t.Errorf("another browser: %+v", p)
 		}
 		reason("again", b.get(scanned), "already_connected")
-		if p := reason("a colleague right after", b.install(leon), "connected_by_other"); !strings.Contains(p.Message, "Dana Reyes connected this workspace a moment ago") {
+		if p := reason("a colleague right after", b.install(leon), "connected_by_other"); !strings.Contains(p.Message,
+			"Dana Reyes connected this workspace a moment ago") {
 			t.Errorf("message: %q", p.Message)
 		}
 
@@ -215,7 +221,8 @@ func TestSuccessSituations(t *testing.T) {
 		}
 		a := b.get(b.consent(start, ivy, slacksim.Choice{TeamID: slacksim.Birch}))
 		p := decodePage(t, a.body)
-		if a.status != http.StatusConflict || p.Reason != "wrong_workspace" || !strings.Contains(p.Title, "You chose Birch & Co, this link is for Acme Corp") || linkIn(p.Next.URL) == "" {
+		if a.status != http.StatusConflict || p.Reason != "wrong_workspace" ||
+			!strings.Contains(p.Title, "You chose Birch & Co, this link is for Acme Corp") || linkIn(p.Next.URL) == "" {
 			t.Errorf("wrong workspace: %d %+v", a.status, p)
 		}
 		if rows := w.connections(); len(rows) != 1 {
@@ -224,7 +231,8 @@ func TestSuccessSituations(t *testing.T) {
 		if got := w.connections()[0]; got.InstalledBy != dana || got.RenewedBy != leon {
 			t.Errorf("a colleague who installs again became the installer: %+v", got)
 		}
-		reason("right workspace", b.get(b.consent(b.begin(strings.TrimPrefix(p.Next.URL, w.proxy.URL)), leon, slacksim.Choice{})), "already_connected")
+		reason("right workspace", b.get(b.consent(b.begin(strings.TrimPrefix(p.Next.URL, w.proxy.URL)), leon,
+			slacksim.Choice{})), "already_connected")
 
 		// ?team= is a hint and nothing more: the answer decides.
 		hinted := b.begin("/slack/install?team=" + slacksim.Acme)
@@ -257,7 +265,8 @@ func TestSuccessSituations(t *testing.T) {
 		if p := decodePage(t, b.get(back).body); p.Reason != "removed_since" {
 			t.Errorf("reload after the removal: %+v", p)
 		}
-		p = reason("limited", b.get(b.consent(b.begin("/slack/install"), dana, slacksim.Choice{Untick: []string{"im:history"}})), "connected_again_limited")
+		p = reason("limited", b.get(b.consent(b.begin("/slack/install"), dana,
+			slacksim.Choice{Untick: []string{"im:history"}})), "connected_again_limited")
 		if !strings.Contains(strings.Join(p.Facts, " "), "it doesn't have permission to read direct messages to it") {
 			t.Errorf("facts: %q", p.Facts)
 		}
@@ -307,7 +316,8 @@ func TestStateAndCookie(t *testing.T) {
 	if err != nil || u.Path != "/oauth/v2/authorize" || !strings.HasPrefix(a.location, w.slack.URL()) {
 		t.Fatalf("location %q", a.location)
 	}
-	if q := u.Query(); q.Get("redirect_uri") != w.proxy.URL+"/slack/oauth_redirect" || q.Get("client_id") == "" || len(q.Get("state")) < 200 || len(q.Get("state")) > 600 || !strings.Contains(q.Get("scope"), "chat:write") {
+	if q := u.Query(); q.Get("redirect_uri") != w.proxy.URL+"/slack/oauth_redirect" || q.Get("client_id") == "" ||
+		len(q.Get("state")) < 200 || len(q.Get("state")) > 600 || !strings.Contains(q.Get("scope"), "chat:write") {
 		t.Errorf("query %v", q)
 	}
 	// Nothing is kept of what was only begun.
@@ -338,7 +348,8 @@ func TestCookieOverHTTPS(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, map[string]string{"PUBLIC_URL": "https://bot.example.com"})
 	a := w.browser().get(w.proxy.URL + "/slack/install")
-	if got := a.header.Get("Set-Cookie"); !strings.HasPrefix(got, "__Host-switchboard-install=") || !strings.Contains(got, "Secure") {
+	if got := a.header.Get("Set-Cookie"); !strings.HasPrefix(got, "__Host-switchboard-install=") ||
+		!strings.Contains(got, "Secure") {
 		t.Error("the cookie is not bound to its host")
 	}
 	if got := query(t, a.location, "redirect_uri"); got != "https://bot.example.com/slack/oauth_redirect" {
@@ -355,7 +366,8 @@ func TestInstallOfAnotherApp(t *testing.T) {
 	w := newWorld(t, storageURL(t)).start(1, map[string]string{"SLACK_APP_ID": "A0ANOTHER1"})
 	b := w.browser()
 	b.accept = "application/json"
-	if a := b.install(slacksim.AcmeAdmin); a.status != http.StatusBadGateway || decodePage(t, a.body).Reason != "not_set_up" {
+	if a := b.install(slacksim.AcmeAdmin); a.status != http.StatusBadGateway ||
+		decodePage(t, a.body).Reason != "not_set_up" {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	if rows := w.connections(); len(rows) != 0 {
@@ -368,16 +380,19 @@ func TestInstallForAnOrganisation(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, nil)
 	w.slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
-	w.slack.AddWorkspace(slacksim.Workspace{ID: "T0GRID0001", Name: "Grid One", Domain: "grid-one", EnterpriseID: "E0GRID0001", EnterpriseName: "Grid Inc"})
+	w.slack.AddWorkspace(slacksim.Workspace{ID: "T0GRID0001", Name: "Grid One", Domain: "grid-one",
+		EnterpriseID: "E0GRID0001", EnterpriseName: "Grid Inc"})
 	w.slack.AddUser(slacksim.User{ID: "U0GRIDADM1", TeamID: "T0GRID0001", Name: "gia", RealName: "Gia Park", Admin: true})
 	b := w.browser()
 	b.accept = "application/json"
 	back := b.consent(b.begin("/slack/install"), "U0GRIDADM1", slacksim.Choice{Org: true})
 	a := b.get(back)
-	if p := decodePage(t, a.body); a.status != http.StatusOK || p.Reason != "connected_org" || p.Title != "Installed for Grid Inc (organisation)" {
+	if p := decodePage(t, a.body); a.status != http.StatusOK || p.Reason != "connected_org" ||
+		p.Title != "Installed for Grid Inc (organisation)" {
 		t.Errorf("%d %+v", a.status, p)
 	}
-	if p := decodePage(t, b.get(back).body); p.Reason != "already_finished" || p.Title != "Installed for Grid Inc (organisation)" || !strings.Contains(p.Message, "adds it to workspaces") {
+	if p := decodePage(t, b.get(back).body); p.Reason != "already_finished" ||
+		p.Title != "Installed for Grid Inc (organisation)" || !strings.Contains(p.Message, "adds it to workspaces") {
 		t.Errorf("reloaded: %+v", p)
 	}
 	if rows := w.connections(); len(rows) != 1 || rows[0].TeamID != "" || rows[0].EnterpriseID != "E0GRID0001" {
@@ -394,7 +409,8 @@ func TestIncomingWebhookIsKept(t *testing.T) {
 		start := strings.Replace(b.begin("/slack/install"), "chat%3Awrite", "chat%3Awrite%2Cincoming-webhook", 1)
 		b.get(b.consent(start, slacksim.AcmeAdmin, slacksim.Choice{WebhookChannel: slacksim.AcmeGeneral}))
 		c, err := w.store().Lookup(context.Background(), connection.Key{AppID: w.slack.App().ID, TeamID: slacksim.Acme})
-		if err != nil || !strings.HasPrefix(c.Webhook.URL.Reveal(), w.slack.URL()+"/hooks/services/") || c.Webhook.ChannelID != slacksim.AcmeGeneral {
+		if err != nil || !strings.HasPrefix(c.Webhook.URL.Reveal(), w.slack.URL()+"/hooks/services/") ||
+			c.Webhook.ChannelID != slacksim.AcmeGeneral {
 			t.Errorf("%v %+v", err, c.Webhook)
 		}
 	}) // what is in the database in clear is searched when the test ends

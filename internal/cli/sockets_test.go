@@ -1,6 +1,7 @@
 package cli
 
-// Socket Mode through the whole program: the same answers as over HTTP, with nothing lost while Slack refreshes connections.
+// Socket Mode through the whole program: the same answers as over HTTP, with nothing lost while Slack refreshes
+// connections.
 
 import (
 	"context"
@@ -18,7 +19,8 @@ import (
 // overSockets switches Slack to Socket Mode and starts n replicas that use it.
 func (w *world) overSockets(n int) map[string]string {
 	w.t.Helper()
-	settings := map[string]string{"SLACK_APP_TOKEN": "xapp-1-A0TEST-" + strings.Repeat("f", 40), "SLACK_SIGNING_SECRET": "", "LOG_LEVEL": "info"}
+	settings := map[string]string{"SLACK_APP_TOKEN": "xapp-1-A0TEST-" + strings.Repeat("f", 40),
+		"SLACK_SIGNING_SECRET": "", "LOG_LEVEL": "info"}
 	w.slack.SetApp(func(a *slacksim.App) { a.SocketMode, a.AppToken = true, settings["SLACK_APP_TOKEN"] })
 	w.start(n, settings)
 	w.wait("the first connections", func() bool { return len(w.slack.Sockets.Live()) >= n })
@@ -31,7 +33,8 @@ func TestSocketMode(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, storageURL(t))
 	w.overSockets(1)
-	if page := w.browser().install(slacksim.AcmeAdmin); page.status != http.StatusOK { // the installer needs HTTP all the same
+	if page := w.browser().install(slacksim.AcmeAdmin); page.status != http.StatusOK {
+		// the installer needs HTTP all the same
 		t.Fatalf("install: %d", page.status)
 	}
 	w.quick("a command", slacksim.AcmeAdmin, "/connection status", "Working")
@@ -44,12 +47,14 @@ func TestSocketMode(t *testing.T) {
 	// Switched off in the app's settings: a state that an operator sees, and no end of the process.
 	w.slack.SetApp(func(a *slacksim.App) { a.SocketMode = false })
 	eventually(t, "readyz to be red", func() bool { return w.ready() == http.StatusServiceUnavailable })
-	if page := w.browser().get(w.replicas[0].admin.String() + "/readyz"); !strings.Contains(page.body, "Socket Mode is switched off") {
+	if page := w.browser().get(w.replicas[0].admin.String() + "/readyz"); !strings.Contains(page.body,
+		"Socket Mode is switched off") {
 		t.Errorf("readyz says %q", page.body)
 	}
 }
 
-// Slack ends connections while it sends, as it does once an hour: each event is worked once. (bot's tests do it fifty times.)
+// Slack ends connections while it sends, as it does once an hour: each event is worked once. (bot's tests do it fifty
+// times.)
 func TestSocketRefreshesLoseNothing(t *testing.T) {
 	storagetest.Long(t)
 	t.Parallel()
@@ -66,8 +71,8 @@ func TestSocketRefreshesLoseNothing(t *testing.T) {
 		all.Go(func() {
 			for i := range next {
 				ids[i] = fmt.Sprintf("EvSock%04d", i)
-				body := fmt.Appendf(nil, `{"type":"event_callback","api_app_id":%q,"team_id":%q,"event_id":%q,"event_time":%d,"event":{"type":"star_added","ledger":%q,"millis":5}}`,
-					w.slack.App().ID, slacksim.Acme, ids[i], time.Now().Unix(), l.URL)
+				body := fmt.Appendf(nil,
+					`{"type":"event_callback","api_app_id":%q,"team_id":%q,"event_id":%q,"event_time":%d,"event":{"type":"star_added","ledger":%q,"millis":5}}`, w.slack.App().ID, slacksim.Acme, ids[i], time.Now().Unix(), l.URL)
 				w.slack.Sender.Deliver(context.Background(), slacksim.Raw{Kind: "event", Body: body})
 			}
 		})
@@ -85,7 +90,8 @@ func TestSocketRefreshesLoseNothing(t *testing.T) {
 	if times := l.times(); len(times) != 1 || refreshed != refreshes {
 		t.Errorf("%d refreshes; worked so many times: %v", refreshed, times)
 	}
-	t.Logf("%d events through %d connections, %d refreshed meanwhile; worked so many times: %v", events, w.slack.Sockets.Opened(), refreshed, l.times())
+	t.Logf("%d events through %d connections, %d refreshed meanwhile; worked so many times: %v", events,
+		w.slack.Sockets.Opened(), refreshed, l.times())
 }
 
 // A token that Slack refuses ends the program with a sentence, not with a loop.
@@ -98,7 +104,8 @@ func TestSocketTokenRefused(t *testing.T) {
 	var out, errs strings.Builder
 	err := run(ctx, []string{"serve"}, w.settings(map[string]string{"SLACK_APP_TOKEN": "xapp-1-another-one"}), &out, &errs)
 	_, _ = w.Write([]byte(errs.String()))
-	if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "SLACK_APP_TOKEN") || strings.Contains(err.Error(), "another-one") {
+	if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "SLACK_APP_TOKEN") ||
+		strings.Contains(err.Error(), "another-one") {
 		t.Errorf("serve ended with %v", err)
 	}
 	if code := exitCode(&out, err); code != 2 {

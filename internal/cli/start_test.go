@@ -1,6 +1,7 @@
 package cli
 
-// What happens between the call and "serving": a stop in that time is no failure, and a database that is away is waited for.
+// What happens between the call and "serving": a stop in that time is no failure, and a database that is away is waited
+// for.
 
 import (
 	"context"
@@ -19,11 +20,12 @@ import (
 // stoppable are settings with which serve gets as far as its database.
 func stoppable(t *testing.T, database string) map[string]string {
 	t.Helper()
-	return over(good, map[string]string{"DATA_DIR": t.TempDir(), "DATABASE_URL": database, "ENCRYPTION_KEYS": seal.NewKey(),
-		"LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0"})
+	return over(good, map[string]string{"DATA_DIR": t.TempDir(), "DATABASE_URL": database,
+		"ENCRYPTION_KEYS": seal.NewKey(), "LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "127.0.0.1:0"})
 }
 
-// A stop is answered with exit code 0, whatever was under way: nothing yet, tables being made, a database that is waited for.
+// A stop is answered with exit code 0, whatever was under way: nothing yet, tables being made, a database that is
+// waited for.
 func TestStopDuringStartIsNoFailure(t *testing.T) {
 	t.Parallel()
 	databases := map[string]func(t *testing.T) string{
@@ -117,7 +119,8 @@ func TestServeDoesNotWaitForAWrongAddress(t *testing.T) {
 	}
 	u.Path = "/no_such_database"
 	for _, address := range []string{u.String(), fmt.Sprintf("postgres://u:hush@%s/x?sslmode=disable", "db.invalid")} {
-		if _, said, code := try(stoppable(t, address), "serve"); code != 1 || !strings.Contains(said, "can't be used") || strings.Contains(said, "hush") {
+		if _, said, code := try(stoppable(t, address), "serve"); code != 1 || !strings.Contains(said, "can't be used") ||
+			strings.Contains(said, "hush") {
 			t.Errorf("exit %d: %s", code, said)
 		}
 	}

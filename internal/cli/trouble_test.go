@@ -121,9 +121,11 @@ func (w *world) quick(name, userID, text string, want ...string) slacksim.Comman
 
 // raw is a command that Slack would not send by itself, because the app is not installed there.
 func (w *world) raw(team, user, text string) slacksim.Ack {
-	form := url.Values{"team_id": {team}, "user_id": {user}, "channel_id": {slacksim.AcmeGeneral}, "command": {"/connection"}, "text": {text},
+	form := url.Values{"team_id": {team}, "user_id": {user}, "channel_id": {slacksim.AcmeGeneral},
+		"command": {"/connection"}, "text": {text},
 		"api_app_id": {w.slack.App().ID}, "response_url": {"https://evil.example/steal"}, "trigger_id": {"1.2.3"}}
-	return w.slack.Sender.Deliver(context.Background(), slacksim.Raw{Kind: "command", Type: "/connection", Body: []byte(form.Encode())})
+	return w.slack.Sender.Deliver(context.Background(),
+		slacksim.Raw{Kind: "command", Type: "/connection", Body: []byte(form.Encode())})
 }
 
 func TestStatusWhenThereIsNoConnection(t *testing.T) {
@@ -135,7 +137,8 @@ func TestStatusWhenThereIsNoConnection(t *testing.T) {
 		if err := json.Unmarshal(ack.Body, &reply); err != nil || ack.Status != http.StatusOK {
 			t.Fatalf("%d %s", ack.Status, ack.Body)
 		}
-		if !strings.Contains(reply.Text, "Not connected") || !strings.Contains(string(ack.Body), w.proxy.URL+"/slack/install") {
+		if !strings.Contains(reply.Text, "Not connected") ||
+			!strings.Contains(string(ack.Body), w.proxy.URL+"/slack/install") {
 			t.Errorf("no row: %s", ack.Body)
 		}
 		// Removed: the row is there, the token is not.
@@ -147,11 +150,13 @@ func TestStatusWhenThereIsNoConnection(t *testing.T) {
 		w.waitRow("the removal", func(r record) bool { return r.State == "removed" })
 		ack = w.raw(slacksim.Acme, slacksim.AcmeAdmin, "")
 		// Slack can't be asked any more who may act, so there is no link for few, but the page for all.
-		if !strings.Contains(string(ack.Body), "Removed from Slack") || !strings.Contains(string(ack.Body), w.proxy.URL+"/slack/install") || linkIn(string(ack.Body)) != "" {
+		if !strings.Contains(string(ack.Body), "Removed from Slack") ||
+			!strings.Contains(string(ack.Body), w.proxy.URL+"/slack/install") || linkIn(string(ack.Body)) != "" {
 			t.Errorf("removed: %s", ack.Body)
 		}
 		// Another workspace's row is never shown or used.
-		if ack := w.raw("T0NOBODY01", "U0NOBODY01", "status"); !strings.Contains(string(ack.Body), "Not connected") || strings.Contains(string(ack.Body), "Acme Corp") {
+		if ack := w.raw("T0NOBODY01", "U0NOBODY01", "status"); !strings.Contains(string(ack.Body), "Not connected") ||
+			strings.Contains(string(ack.Body), "Acme Corp") {
 			t.Errorf("a stranger's workspace: %s", ack.Body)
 		}
 	})
@@ -160,10 +165,13 @@ func TestStatusWhenThereIsNoConnection(t *testing.T) {
 func TestStatusWhenTheTokenIsDead(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]struct{ state, label, reason, words string }{
-		"token_revoked":    {"reconnect_required", "Needs reconnecting", "token_revoked", "Its access was withdrawn in Slack."},
-		"token_expired":    {"retrying", "Having trouble, retrying", "renewal_failing", "renewed yet"}, // it has just been renewed, and still
-		"account_inactive": {"removed", "Removed from Slack", "account_inactive", "removed from this workspace, or the workspace was closed"},
-		"invalid_auth":     {"retrying", "Having trouble, retrying", "invalid_auth", "Slack no longer accepts this connection."},
+		"token_revoked": {"reconnect_required", "Needs reconnecting", "token_revoked",
+			"Its access was withdrawn in Slack."},
+		// it has just been renewed, and still
+		"token_expired": {"retrying", "Having trouble, retrying", "renewal_failing", "renewed yet"},
+		"account_inactive": {"removed", "Removed from Slack", "account_inactive",
+			"removed from this workspace, or the workspace was closed"},
+		"invalid_auth": {"retrying", "Having trouble, retrying", "invalid_auth", "Slack no longer accepts this connection."},
 	} {
 		t.Run(code, func(t *testing.T) {
 			w := newWorld(t, storageURL(t)).start(1, nil)
@@ -216,7 +224,8 @@ func TestStatusWhenSlackIsDown(t *testing.T) {
 			w.wait("the truth", func() bool {
 				return strings.Contains(w.last(slacksim.AcmeGeneral, slacksim.AcmeAdmin).Text, "Couldn't check")
 			})
-			if m := w.last(slacksim.AcmeGeneral, slacksim.AcmeAdmin); !strings.Contains(string(m.Blocks), "What we last knew: it worked") {
+			if m := w.last(slacksim.AcmeGeneral, slacksim.AcmeAdmin); !strings.Contains(string(m.Blocks),
+				"What we last knew: it worked") {
 				t.Errorf("it says %s", m.Blocks)
 			}
 			if got := w.connections()[0]; got.State != "active" {
@@ -252,16 +261,19 @@ func TestStatusWhenTheDatabaseIsDown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w, to := connected(t)
 			trouble.start(to)
-			w.quick(name, slacksim.AcmeAdmin, "/connection status", "Couldn't check", "We can't reach our own records right now.")
+			w.quick(name, slacksim.AcmeAdmin, "/connection status", "Couldn't check",
+				"We can't reach our own records right now.")
 			w.quick(name, slacksim.AcmeAdmin, "/connection help", "Here is what you can ask")
 
 			b := w.browser()
 			started := time.Now()
-			if a := b.get(w.proxy.URL + "/slack/install"); a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "reach our records") || time.Since(started) > 3*time.Second {
+			if a := b.get(w.proxy.URL + "/slack/install"); a.status != http.StatusServiceUnavailable ||
+				!strings.Contains(a.body, "reach our records") || time.Since(started) > 3*time.Second {
 				t.Errorf("install page: %d after %v", a.status, time.Since(started))
 			}
 			started = time.Now()
-			if a := b.get(w.proxy.URL + "/"); a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "updating") || time.Since(started) > 3*time.Second {
+			if a := b.get(w.proxy.URL + "/"); a.status != http.StatusServiceUnavailable ||
+				!strings.Contains(a.body, "updating") || time.Since(started) > 3*time.Second {
 				t.Errorf("landing page: %d after %v", a.status, time.Since(started))
 			}
 			if a := b.get(w.replicas[0].admin.String() + "/readyz"); a.status != http.StatusServiceUnavailable {
@@ -306,7 +318,9 @@ func TestDoor(t *testing.T) {
 	app := w.slack.App().ID
 	deliver := func(r slacksim.Raw) slacksim.Ack { return w.slack.Sender.Deliver(context.Background(), r) }
 	event := func(inner string) []byte {
-		return fmt.Appendf(nil, `{"type":"event_callback","api_app_id":%q,"team_id":%q,"event_id":"Ev%d","event_time":%d,"event":%s}`, app, slacksim.Acme, time.Now().UnixNano(), time.Now().Unix(), inner)
+		return fmt.Appendf(nil,
+			`{"type":"event_callback","api_app_id":%q,"team_id":%q,"event_id":"Ev%d","event_time":%d,"event":%s}`, app,
+			slacksim.Acme, time.Now().UnixNano(), time.Now().Unix(), inner)
 	}
 	message := event(`{"type":"message","channel":"D1","channel_type":"im","user":"U1","text":"hi","ts":"1.1"}`)
 	for _, test := range []struct {
@@ -328,35 +342,44 @@ func TestDoor(t *testing.T) {
 		{"not JSON", slacksim.Raw{Body: []byte(`hello`)}, 200},
 		{"nothing", slacksim.Raw{Body: []byte{}}, 200},
 		{"unknown kind", slacksim.Raw{Body: []byte(`{"type":"greeting"}`)}, 200},
-		{"rate limited", slacksim.Raw{Body: []byte(`{"type":"app_rate_limited","team_id":"T1","minute_rate_limited":1}`)}, 200},
+		{"rate limited", slacksim.Raw{Body: []byte(`{"type":"app_rate_limited","team_id":"T1","minute_rate_limited":1}`)},
+			200},
 		{"not installed", slacksim.Raw{Body: []byte(strings.ReplaceAll(string(message), slacksim.Acme, "T0NOBODY01"))}, 200},
 		{"another app", slacksim.Raw{Body: []byte(strings.ReplaceAll(string(message), app, "A0OTHER001"))}, 200},
 		{"unknown command", slacksim.Raw{Kind: "command", Body: []byte("command=%2Fbogus&team_id=" + slacksim.Acme)}, 200},
 		{"a form with nothing in it", slacksim.Raw{Kind: "command", Body: []byte("x=1")}, 200},
 		{"a payload that is not JSON", slacksim.Raw{Kind: "interaction", Body: []byte("payload=%7B")}, 200},
-		{"an unknown interaction", slacksim.Raw{Kind: "interaction", Body: []byte("payload=" + url.QueryEscape(`{"type":"telepathy"}`))}, 200},
-		{"a button nobody knows", slacksim.Raw{Kind: "interaction", Body: []byte("payload=" + url.QueryEscape(`{"type":"block_actions","actions":[{"action_id":"bogus"}]}`))}, 200},
-		{"form with a charset", slacksim.Raw{Kind: "command", ContentType: "application/x-www-form-urlencoded; charset=utf-8", Body: []byte("command=%2Fconnection&text=help")}, 200},
-		{"the certificate check, unsigned", slacksim.Raw{Kind: "command", Body: []byte("ssl_check=1&token=x"), Unsigned: true}, 200},
+		{"an unknown interaction", slacksim.Raw{Kind: "interaction",
+			Body: []byte("payload=" + url.QueryEscape(`{"type":"telepathy"}`))}, 200},
+		{"a button nobody knows", slacksim.Raw{Kind: "interaction",
+			Body: []byte("payload=" + url.QueryEscape(`{"type":"block_actions","actions":[{"action_id":"bogus"}]}`))}, 200},
+		{"form with a charset", slacksim.Raw{Kind: "command", ContentType: "application/x-www-form-urlencoded; charset=utf-8",
+			Body: []byte("command=%2Fconnection&text=help")}, 200},
+		{"the certificate check, unsigned", slacksim.Raw{Kind: "command", Body: []byte("ssl_check=1&token=x"),
+			Unsigned: true}, 200},
 	} {
 		if ack := deliver(test.raw); ack.Status != test.want {
 			t.Errorf("%s: %d, want %d: %s", test.name, ack.Status, test.want, ack.Body)
 		}
 	}
 	// A header that comes twice is nobody's.
-	if ack := deliver(slacksim.Raw{Body: message, Header: http.Header{"X-Slack-Signature": {"v0=" + strings.Repeat("0", 64)}}}); ack.Status == http.StatusOK {
+	if ack := deliver(slacksim.Raw{Body: message,
+		Header: http.Header{"X-Slack-Signature": {"v0=" + strings.Repeat("0", 64)}}}); ack.Status == http.StatusOK {
 		t.Error("two signature headers were accepted")
 	}
 	// A command of another app is not ours to answer.
-	if ack := deliver(slacksim.Raw{Kind: "command", Body: []byte("command=%2Fconnection&text=help&api_app_id=A0OTHER001&team_id=" + slacksim.Acme)}); len(ack.Body) != 0 {
+	if ack := deliver(slacksim.Raw{Kind: "command",
+		Body: []byte("command=%2Fconnection&text=help&api_app_id=A0OTHER001&team_id=" + slacksim.Acme)}); len(ack.Body) != 0 {
 		t.Errorf("another app's command was answered: %s", ack.Body)
 	}
 	// The certificate check runs nothing, whatever else it carries.
-	if ack := deliver(slacksim.Raw{Kind: "command", Unsigned: true, Body: []byte("ssl_check=1&command=%2Fconnection&text=status&team_id=" + slacksim.Acme)}); len(ack.Body) != 0 {
+	if ack := deliver(slacksim.Raw{Kind: "command", Unsigned: true,
+		Body: []byte("ssl_check=1&command=%2Fconnection&text=status&team_id=" + slacksim.Acme)}); len(ack.Body) != 0 {
 		t.Errorf("ssl_check ran a command: %s", ack.Body)
 	}
 	// A payload in the address is not signed, so it does not exist.
-	if ack := deliver(slacksim.Raw{Kind: "interaction", URL: w.slack.App().EventsURL + "?command=/connection&text=status", Body: []byte("x=1")}); len(ack.Body) != 0 {
+	if ack := deliver(slacksim.Raw{Kind: "interaction", URL: w.slack.App().EventsURL + "?command=/connection&text=status",
+		Body: []byte("x=1")}); len(ack.Body) != 0 {
 		t.Errorf("the query was read: %s", ack.Body)
 	}
 	if err := w.slack.Sender.VerifyURL(context.Background()); err != nil {
@@ -387,7 +410,8 @@ func TestEachEventOnce(t *testing.T) {
 	}
 }
 
-// In a channel shared with another company its people can press our buttons; being an admin over there counts for nothing.
+// In a channel shared with another company its people can press our buttons; being an admin over there counts for
+// nothing.
 func TestButtonsAreForOurOwn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, nil)
@@ -397,9 +421,11 @@ func TestButtonsAreForOurOwn(t *testing.T) {
 	dm := w.slack.DM(dana)
 	welcome := w.fromApp(dm, dana)[0]
 	press := func(user, team string) slacksim.Ack {
-		payload := fmt.Sprintf(`{"type":"block_actions","api_app_id":%q,"team":{"id":%q},"user":{"id":%q,"team_id":%q},"channel":{"id":%q},"container":{"type":"message","message_ts":%q},"actions":[{"action_id":"connection.test"}]}`,
+		payload := fmt.Sprintf(
+			`{"type":"block_actions","api_app_id":%q,"team":{"id":%q},"user":{"id":%q,"team_id":%q},"channel":{"id":%q},"container":{"type":"message","message_ts":%q},"actions":[{"action_id":"connection.test"}]}`,
 			w.slack.App().ID, slacksim.Acme, user, team, dm, welcome.TS)
-		return w.slack.Sender.Deliver(context.Background(), slacksim.Raw{Kind: "interaction", Body: []byte("payload=" + url.QueryEscape(payload))})
+		return w.slack.Sender.Deliver(context.Background(),
+			slacksim.Raw{Kind: "interaction", Body: []byte("payload=" + url.QueryEscape(payload))})
 	}
 	tests := func() int {
 		n := 0
@@ -442,7 +468,8 @@ func TestRemovalIsNotForgotten(t *testing.T) {
 		}
 		w.settle()
 		w.stop() // what was accepted is worked off
-		if doubted, err := w.store().PendingRemovals(context.Background()); err != nil || len(doubted) != 1 || doubted[0].PendingRemoval.Reason != connection.ReasonUninstalled {
+		if doubted, err := w.store().PendingRemovals(context.Background()); err != nil || len(doubted) != 1 ||
+			doubted[0].PendingRemoval.Reason != connection.ReasonUninstalled {
 			t.Errorf("the doubt was not written down: %v %v", doubted, err)
 		}
 		if got := w.connections()[0]; got.State != "active" {
@@ -461,7 +488,8 @@ func TestRemovalIsNotForgotten(t *testing.T) {
 // An old word about the install before this one removes nothing, whatever Slack answers at that moment.
 func TestLateRemovalRemovesNothing(t *testing.T) {
 	t.Parallel()
-	for _, code := range []string{"", "invalid_auth", "token_expired", "org_login_required", "team_added_to_org", "ekm_access_denied", "zombie_apocalypse"} {
+	for _, code := range []string{"", "invalid_auth", "token_expired", "org_login_required", "team_added_to_org",
+		"ekm_access_denied", "zombie_apocalypse"} {
 		t.Run("auth.test "+code, func(t *testing.T) {
 			w := newWorld(t, storageURL(t)).start(1, nil)
 			w.browser().install(slacksim.AcmeAdmin)
@@ -471,8 +499,11 @@ func TestLateRemovalRemovesNothing(t *testing.T) {
 				clear = w.slack.Inject(slacksim.Fault{Method: "auth.test", Error: code})
 			}
 			asked := len(w.slack.Calls("auth.test"))
-			for _, inner := range []map[string]any{{"type": "app_uninstalled"}, {"type": "tokens_revoked", "tokens": map[string]any{"bot": []string{"U0ACME0001BOT"}}}} {
-				if _, err := w.slack.Sender.Emit(context.Background(), slacksim.Event{TeamID: slacksim.Acme, Inner: inner, NoAuthorizations: true, Time: time.Now().Add(-time.Hour)}); err != nil {
+			for _, inner := range []map[string]any{{"type": "app_uninstalled"},
+				{"type": "tokens_revoked", "tokens": map[string]any{"bot": []string{"U0ACME0001BOT"}}}} {
+				if _, err := w.slack.Sender.Emit(context.Background(),
+					slacksim.Event{TeamID: slacksim.Acme, Inner: inner, NoAuthorizations: true,
+						Time: time.Now().Add(-time.Hour)}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -502,14 +533,17 @@ func TestUnreadableIsMended(t *testing.T) {
 	w.keys = seal.NewKey()
 	w.sealOne(w.keys)
 	w.start(1, nil)
-	w.quick("status", dana, "/connection status", "Needs reconnecting", "stored access can't be read", w.proxy.URL+"/slack/install|")
-	if ack, err := w.slack.PressHome(context.Background(), dana, "connection.check"); err != nil || ack.Status != http.StatusOK {
+	w.quick("status", dana, "/connection status", "Needs reconnecting", "stored access can't be read",
+		w.proxy.URL+"/slack/install|")
+	if ack, err := w.slack.PressHome(context.Background(), dana, "connection.check"); err != nil ||
+		ack.Status != http.StatusOK {
 		t.Errorf("a button in the home tab: %v %d", err, ack.Status)
 	}
 	if a := w.browser().get(w.replicas[0].admin.String() + "/readyz"); a.status != http.StatusOK {
 		t.Errorf("readyz: %d", a.status)
 	}
-	if page := w.browser().install(dana); !strings.Contains(page.body, "Reconnected: Switchboard works again in Acme Corp") {
+	if page := w.browser().install(dana); !strings.Contains(page.body,
+		"Reconnected: Switchboard works again in Acme Corp") {
 		t.Errorf("page: %s", page.body)
 	}
 	w.waitRow("the mended row", func(r record) bool { return r.ID == first.ID && r.State == "active" })
@@ -519,21 +553,26 @@ func TestUnreadableIsMended(t *testing.T) {
 func TestWhoMayReadAndPress(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, storageURL(t)).start(1, nil)
-	w.slack.AddUser(slacksim.User{ID: "U0ACMEGUES", TeamID: slacksim.Acme, Name: "gus", RealName: "Gus Guest", Guest: true})
-	w.slack.AddUser(slacksim.User{ID: "U0ACMEADM2", TeamID: slacksim.Acme, Name: "ada", RealName: "Ada Admin", Admin: true})
-	w.slack.AddChannel(slacksim.Channel{ID: slacksim.AcmeGeneral, TeamID: slacksim.Acme, Name: "general", Members: []string{slacksim.AcmeAdmin, "U0ACMEGUES", "U0ACMEADM2"}})
+	w.slack.AddUser(slacksim.User{ID: "U0ACMEGUES", TeamID: slacksim.Acme, Name: "gus", RealName: "Gus Guest",
+		Guest: true})
+	w.slack.AddUser(slacksim.User{ID: "U0ACMEADM2", TeamID: slacksim.Acme, Name: "ada", RealName: "Ada Admin",
+		Admin: true})
+	w.slack.AddChannel(slacksim.Channel{ID: slacksim.AcmeGeneral, TeamID: slacksim.Acme, Name: "general",
+		Members: []string{slacksim.AcmeAdmin, "U0ACMEGUES", "U0ACMEADM2"}})
 	w.browser().install(slacksim.AcmeAdmin)
 	live := func(user string) string {
 		t.Helper()
 		before := len(w.slack.Calls("response_url"))
 		w.quick("status", user, "/connection status", "Working")
 		w.wait("the live answer", func() bool {
-			return len(w.slack.Calls("response_url")) > before && !strings.Contains(w.last(slacksim.AcmeGeneral, user).Text, "The live answer follows")
+			return len(w.slack.Calls("response_url")) > before &&
+				!strings.Contains(w.last(slacksim.AcmeGeneral, user).Text, "The live answer follows")
 		})
 		m := w.last(slacksim.AcmeGeneral, user)
 		return m.Text + string(m.Blocks)
 	}
-	if got := live("U0ACMEGUES"); !strings.Contains(got, "Working") || strings.Contains(got, "Connected by") || strings.Contains(got, "button") {
+	if got := live("U0ACMEGUES"); !strings.Contains(got, "Working") || strings.Contains(got, "Connected by") ||
+		strings.Contains(got, "button") {
 		t.Errorf("a guest reads %s", got)
 	}
 	if got := live("U0ACMEADM2"); !strings.Contains(got, "Connected by") || !strings.Contains(got, "Check again") {
@@ -541,11 +580,13 @@ func TestWhoMayReadAndPress(t *testing.T) {
 	}
 	shown := w.last(slacksim.AcmeGeneral, "U0ACMEADM2")
 	defer w.slack.Inject(slacksim.Fault{Method: "users.info", Status: 500})()
-	if _, err := w.slack.Press(context.Background(), "U0ACMEADM2", slacksim.AcmeGeneral, shown.TS, "connection.check"); err != nil {
+	if _, err := w.slack.Press(context.Background(), "U0ACMEADM2", slacksim.AcmeGeneral, shown.TS,
+		"connection.check"); err != nil {
 		t.Fatal(err)
 	}
 	w.wait("the refusal", func() bool {
-		return strings.Contains(w.last(slacksim.AcmeGeneral, "U0ACMEADM2").Text, "We couldn't ask Slack whether you may do that.")
+		return strings.Contains(w.last(slacksim.AcmeGeneral, "U0ACMEADM2").Text,
+			"We couldn't ask Slack whether you may do that.")
 	})
 }
 
@@ -558,7 +599,8 @@ func TestBothAnswersCanStand(t *testing.T) {
 	w.quick("quick", slacksim.AcmeAdmin, "/connection status", "Working", "The live answer follows")
 	w.wait("the live answer", func() bool { return len(w.fromApp(slacksim.AcmeGeneral, slacksim.AcmeAdmin)) == 2 })
 	for i, want := range []string{"The live answer follows", "Just now, with Slack"} {
-		if m := w.fromApp(slacksim.AcmeGeneral, slacksim.AcmeAdmin)[i]; !m.Ephemeral || !strings.Contains(string(m.Blocks), want) {
+		if m := w.fromApp(slacksim.AcmeGeneral, slacksim.AcmeAdmin)[i]; !m.Ephemeral ||
+			!strings.Contains(string(m.Blocks), want) {
 			t.Errorf("answer %d: %s", i, m.Blocks)
 		}
 	}

@@ -1,6 +1,7 @@
 package cli
 
-// What the app says of its state, read in a browser where it once was false. With SCREENSHOTS=folder it is photographed.
+// What the app says of its state, read in a browser where it once was false. With SCREENSHOTS=folder it is
+// photographed.
 
 import (
 	"testing"
@@ -9,13 +10,14 @@ import (
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
-// A permission is taken away on Slack's own page; then one that the app can't do without; then both are given back. Each place says
-// what is so: what it no longer can, since when, as of when, and only ways to ask that answer.
+// A permission is taken away on Slack's own page; then one that the app can't do without; then both are given back.
+// Each place says what is so: what it no longer can, since when, as of when, and only ways to ask that answer.
 func TestWalkTruth(t *testing.T) {
 	storagetest.Long(t)
 	sim := walkDemo(t)
 	b := newTab(t)
-	general, home := sim.URL()+"/client/"+slacksim.Acme+"/"+slacksim.AcmeGeneral, sim.URL()+"/client/"+slacksim.Acme+"/home"
+	general, home := sim.URL()+"/client/"+slacksim.Acme+"/"+slacksim.AcmeGeneral,
+		sim.URL()+"/client/"+slacksim.Acme+"/home"
 	newest := "#messages .ephemeral:last-child"
 	absent := func(what, element string, words ...string) {
 		t.Helper()
@@ -39,13 +41,15 @@ func TestWalkTruth(t *testing.T) {
 	absent("a state that works", newest, "No action needed", "settings")
 	b.picture("truth-working")
 	b.open(home)
-	b.reads("main", "✅ Working since", "Checked ", "Reopen this tab to refresh.", "Type /connection status in any channel, write to me in Messages or mention me")
+	b.reads("main", "✅ Working since", "Checked ", "Reopen this tab to refresh.",
+		"Type /connection status in any channel, write to me in Messages or mention me")
 	b.picture("truth-home-working")
 
 	permit(nil, []string{"im:history"})
 	b.open(general)
 	b.type_("/connection status")
-	b.reads(newest, "Working, some features off since", "It can't answer direct messages: it no longer has permission to read direct messages to it.", "Everything else works.")
+	b.reads(newest, "Working, some features off since", "It can't answer direct messages: it no longer has permission "+
+		"to read direct messages to it.", "Everything else works.")
 	absent("what was taken away", newest, " yet", "is off,")
 	b.picture("truth-taken-away")
 	b.type_("/connection help")
@@ -60,7 +64,8 @@ func TestWalkTruth(t *testing.T) {
 	permit(nil, []string{"chat:write"})
 	b.open(general)
 	b.type_("/connection status")
-	b.reads(newest, "Not working, a permission is missing since", "answer you", "it no longer has permission to send messages", "Allow what's missing")
+	b.reads(newest, "Not working, a permission is missing since", "answer you",
+		"it no longer has permission to send messages", "Allow what's missing")
 	absent("an app that may not write", newest, "Working, some", "Everything else works")
 	b.picture("truth-silent")
 	b.open(home)

@@ -1,7 +1,7 @@
 package cli
 
-// The demo's longer walks, in a real browser: an organisation-wide install, a permission left out and allowed later, and a
-// press by somebody from another company. With SCREENSHOTS=folder they take pictures of Slack's pages, too.
+// The demo's longer walks, in a real browser: an organisation-wide install, a permission left out and allowed later,
+// and a press by somebody from another company. With SCREENSHOTS=folder they take pictures of Slack's pages, too.
 
 import (
 	"context"
@@ -77,7 +77,8 @@ func (b *tab) looks(name string) {
 	dark := func(scheme string) chromedp.Action[chromedp.Void] {
 		return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 			_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
+				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme},
+					{Name: "prefers-reduced-motion", Value: "reduce"}}})
 			return err
 		})
 	}
@@ -94,7 +95,8 @@ func (b *tab) looks(name string) {
 	b.do("back to normal", chromedp.EmulateViewport(1160, 657), dark("light"))
 }
 
-// clean fails the test if the browser complained about a page, but for a page that says by its status, too, that a link was used.
+// clean fails the test if the browser complained about a page, but for a page that says by its status, too, that a link
+// was used.
 func (b *tab) clean() {
 	b.t.Helper()
 	b.mu.Lock()
@@ -125,8 +127,8 @@ func (b *tab) addToOrganisation(slack *slacksim.Sim, look func(page string)) {
 	look("workspaces")
 }
 
-// An organisation's admin installs for all of it and adds the app to one workspace: there it works, in the other it is said
-// to be missing, and it stops where it is taken away.
+// An organisation's admin installs for all of it and adds the app to one workspace: there it works, in the other it is
+// said to be missing, and it stops where it is taken away.
 func TestWalkOrganisation(t *testing.T) {
 	storagetest.Long(t)
 	slack := walkDemo(t)
@@ -179,7 +181,8 @@ func TestWalkLimited(t *testing.T) {
 	b.open(slack.URL() + "/client/" + slacksim.Acme + "/dm")
 	b.reads("#messages", "It isn't allowed to read what you write to it here.", "Switchboard can't answer direct messages")
 	b.looks("dm-limited")
-	b.allowTheRest(slack, "im:history", "read direct messages to it", "can't answer direct messages: it doesn't have permission")
+	b.allowTheRest(slack, "im:history", "read direct messages to it", "can't answer direct messages: it doesn't have "+
+		"permission")
 
 	b.click("#app-page")
 	b.click("#limit-app")
@@ -188,11 +191,13 @@ func TestWalkLimited(t *testing.T) {
 	b.click(`button[data-take="app_mentions:read"]`)
 	b.reads("#taken", "Taken away: View messages that directly mention the app")
 	b.is("it is gone", `!document.querySelector("[data-take='app_mentions:read']")`)
-	b.allowTheRest(slack, "app_mentions:read", "see messages that mention it", "can't answer mentions: it no longer has permission")
+	b.allowTheRest(slack, "app_mentions:read", "see messages that mention it",
+		"can't answer mentions: it no longer has permission")
 
 	// And away with it, by the window that asks first.
 	b.type_("/connection disconnect")
-	b.reads("#modal", "This removes Switchboard from Acme Corp, for everybody.", "Its access and messages are erased immediately, everything else after 90 days.")
+	b.reads("#modal", "This removes Switchboard from Acme Corp, for everybody.",
+		"Its access and messages are erased immediately, everything else after 90 days.")
 	b.looks("disconnect")
 	b.press("#modal-submit")
 	b.reads("#modal", "Switchboard is disconnected from Acme Corp.", "its access is erased")
@@ -200,8 +205,9 @@ func TestWalkLimited(t *testing.T) {
 	b.clean()
 }
 
-// allowTheRest reads in /connection status that a permission is missing and what it can't do for want of it, follows the
-// link, which asks for that permission alone, allows it and reads that all is well. It ends in the channel it starts from.
+// allowTheRest reads in /connection status that a permission is missing and what it can't do for want of it, follows
+// the link, which asks for that permission alone, allows it and reads that all is well. It ends in the channel it
+// starts from.
 func (b *tab) allowTheRest(slack *slacksim.Sim, scope, words, feature string) {
 	b.t.Helper()
 	channel := slack.URL() + "/client/" + slacksim.Acme + "/" + slacksim.AcmeGeneral
@@ -213,7 +219,8 @@ func (b *tab) allowTheRest(slack *slacksim.Sim, scope, words, feature string) {
 	b.ask("follow the link", `(a => { if (!a) return false; location.href = a.href; return true })(
 		[...document.querySelectorAll("#messages .ephemeral:last-child a.button")].find(a => a.innerText.startsWith("Allow")))`)
 	b.reads("h1", "asking for permission")
-	b.is("one permission is asked for", `[...document.querySelectorAll("#asked li")].map(e => e.dataset.scope).join() === "`+scope+`"`)
+	b.is("one permission is asked for",
+		`[...document.querySelectorAll("#asked li")].map(e => e.dataset.scope).join() === "`+scope+`"`)
 	b.looks("consent-rest")
 	b.click("#allow")
 	b.title("Permissions updated: Switchboard in Acme Corp")
@@ -222,8 +229,8 @@ func (b *tab) allowTheRest(slack *slacksim.Sim, scope, words, feature string) {
 	b.ask("all is well again", `document.querySelector("#messages .ephemeral:last-child h2")?.innerText === "Working"`)
 }
 
-// What is said on the way is so at that moment: of a workspace that is connected nothing says that it isn't, nothing is promised
-// that isn't there, and how long things are kept is a number.
+// What is said on the way is so at that moment: of a workspace that is connected nothing says that it isn't, nothing is
+// promised that isn't there, and how long things are kept is a number.
 func TestWalkTrueWords(t *testing.T) {
 	storagetest.Long(t)
 	slack := walkDemo(t)
@@ -234,7 +241,8 @@ func TestWalkTrueWords(t *testing.T) {
 	b.click("#add-to-slack")
 	b.title("Add Switchboard to Slack")
 	b.reads("ol", "Check the workspace in the top-right menu", "Untick anything optional", "Wrong workspace? Undo it.")
-	b.is("the IT team reads how long", `document.querySelector("#it").value.includes("these messages are erased immediately, everything else after 90 days.")`)
+	b.is("the IT team reads how long",
+		`document.querySelector("#it").value.includes("these messages are erased immediately, everything else after 90 days.")`)
 	b.looks("true-landing")
 
 	b.click("#add-to-slack")
@@ -259,8 +267,10 @@ func TestWalkTrueWords(t *testing.T) {
 	b.press(`#messages .ephemeral:last-child [data-action-id="connection.say.permissions"]`)
 	b.reads("#messages .ephemeral:last-child", "all 8 permissions")
 	b.type_("/connection reconnect")
-	b.reads("#messages .ephemeral:last-child", "This link is for you. It works once and expires in an hour.", "It stays the same connection, with its history.")
-	b.is("no settings are promised", `!/settings/i.test(document.querySelector("#messages .ephemeral:last-child").innerText)`)
+	b.reads("#messages .ephemeral:last-child", "This link is for you. It works once and expires in an hour.",
+		"It stays the same connection, with its history.")
+	b.is("no settings are promised",
+		`!/settings/i.test(document.querySelector("#messages .ephemeral:last-child").innerText)`)
 	b.picture("true-reconnect")
 
 	link, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](
@@ -283,13 +293,14 @@ func TestWalkTrueWords(t *testing.T) {
 
 	b.open(channel)
 	b.type_("/connection disconnect")
-	b.reads("#modal", "its commands, messages and Home tab stop working", "Its access and messages are erased immediately, everything else after 90 days.")
+	b.reads("#modal", "its commands, messages and Home tab stop working",
+		"Its access and messages are erased immediately, everything else after 90 days.")
 	b.looks("true-disconnect")
 	b.clean()
 }
 
-// Somebody of another company presses the app's button in a shared channel: refused in one sentence that says nothing of the
-// workspace the app is in. The same button works for the people of that workspace, its guests among them.
+// Somebody of another company presses the app's button in a shared channel: refused in one sentence that says nothing
+// of the workspace the app is in. The same button works for the people of that workspace, its guests among them.
 func TestWalkOutsider(t *testing.T) {
 	storagetest.Long(t)
 	for _, wide := range []bool{false, true} {
@@ -317,7 +328,8 @@ func TestWalkOutsider(t *testing.T) {
 			b.press(`#messages [data-action-id="demo.wave"]`)
 			b.reads("#messages .ephemeral", "Only visible to you", "Only people at Northwind", "can use this button.")
 			b.looks("refused")
-			b.is("the refusal names the company alone", `!/Nora|Tomás|Priya/.test(document.querySelector("#messages .ephemeral .text, #messages .ephemeral .blocks").innerText)`)
+			b.is("the refusal names the company alone",
+				`!/Nora|Tomás|Priya/.test(document.querySelector("#messages .ephemeral .text, #messages .ephemeral .blocks").innerText)`)
 			b.is("nobody waved back", `!document.querySelector("#messages").innerText.includes("waves back")`)
 
 			for id, name := range map[string]string{slacksim.SalesAdmin: "Tomás Rivera", slacksim.SalesGuest: "Max Weber"} {

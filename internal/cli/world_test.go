@@ -1,8 +1,8 @@
 package cli
 
-// The stage for the end-to-end tests: the real program, run as main runs it, between slacksim and a database of its own,
-// behind a proxy that stands for the load balancer. When a test ends, everything that was written, shown or said in it is
-// searched for secrets, and slacksim is asked whether a rule of Slack's was broken.
+// The stage for the end-to-end tests: the real program, run as main runs it, between slacksim and a database of its
+// own, behind a proxy that stands for the load balancer. When a test ends, everything that was written, shown or said
+// in it is searched for secrets, and slacksim is asked whether a rule of Slack's was broken.
 
 import (
 	"bytes"
@@ -125,7 +125,8 @@ func TestMain(m *testing.M) {
 
 // onEach runs a test on both databases at once. It returns before they have ended.
 func onEach(t *testing.T, test func(t *testing.T, w *world)) {
-	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite,
+		"postgres": storagetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, newWorld(t, fresh(t)))
@@ -163,8 +164,8 @@ func newWorld(t *testing.T, database string) *world {
 	return w
 }
 
-// whole hands requests on with their bodies read. The server closes a body when the answer begins, and a ReverseProxy that
-// still looks for its end then drops the answer: rarely, and only when the machine is busy.
+// whole hands requests on with their bodies read. The server closes a body when the answer begins, and a ReverseProxy
+// that still looks for its end then drops the answer: rarely, and only when the machine is busy.
 func whole(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -261,8 +262,8 @@ func (w *world) startOne(extra map[string]string) *replica {
 	return r
 }
 
-// startProcess runs serve as a process of its own, which can be killed. It may be called from any goroutine; an error says
-// that the program ended instead of serving.
+// startProcess runs serve as a process of its own, which can be killed. It may be called from any goroutine; an error
+// says that the program ended instead of serving.
 func (w *world) startProcess(extra map[string]string) (*replica, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -281,7 +282,9 @@ func (w *world) startProcess(extra map[string]string) (*replica, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	r := &replica{process: cmd.Process, done: make(chan struct{}), stop: func() { _ = cmd.Process.Signal(syscall.SIGTERM) }}
+	r := &replica{process: cmd.Process, done: make(chan struct{}), stop: func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+	}}
 	go func() {
 		defer close(r.done)
 		r.err = cmd.Wait()
@@ -318,8 +321,8 @@ func (w *world) serving(r *replica, lines *lineReader, patience time.Duration) e
 	return nil
 }
 
-// lineReader hands whole lines on, because several processes log into one place, and waits for the one that says where the
-// program listens.
+// lineReader hands whole lines on, because several processes log into one place, and waits for the one that says where
+// the program listens.
 type lineReader struct {
 	to   io.Writer
 	line chan []byte
@@ -392,7 +395,8 @@ func (w *world) close() {
 	}
 	if w.t.Failed() {
 		for line := range strings.Lines(w.seen.String()) {
-			if strings.Contains(line, `"level":"WARN"`) || strings.Contains(line, `"level":"ERROR"`) || strings.Contains(line, `"level":"INFO"`) {
+			if strings.Contains(line, `"level":"WARN"`) || strings.Contains(line, `"level":"ERROR"`) ||
+				strings.Contains(line, `"level":"INFO"`) {
 				w.t.Log(strings.TrimSpace(line))
 			}
 		}
@@ -431,7 +435,8 @@ func (w *world) searchForSecrets() {
 			continue
 		}
 		searched++
-		for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret)), hex.EncodeToString([]byte(secret))} {
+		for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret)),
+			hex.EncodeToString([]byte(secret))} {
 			forms[form[:head]] = append(forms[form[:head]], form)
 		}
 	}
@@ -505,7 +510,8 @@ func (w *world) sealOne(keys string) {
 		w.t.Fatal(err)
 	}
 	defer db.Close()
-	c := connection.Connection{Key: connection.Key{AppID: w.slack.App().ID, TeamID: "T0NOBODY01"}, TokenPair: connection.TokenPair{Token: "xoxb-0-nobody"}, State: connection.Active, InstalledAt: time.Now()}
+	c := connection.Connection{Key: connection.Key{AppID: w.slack.App().ID, TeamID: "T0NOBODY01"},
+		TokenPair: connection.TokenPair{Token: "xoxb-0-nobody"}, State: connection.Active, InstalledAt: time.Now()}
 	if _, _, err := db.Put(context.Background(), c); err != nil {
 		w.t.Fatal(err)
 	}
@@ -606,7 +612,9 @@ func (b *browser) send(req *http.Request) answer {
 		req.AddCookie(&http.Cookie{Name: k, Value: v})
 	}
 	b.mu.Unlock()
-	client := http.Client{Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := http.Client{Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
 	resp, err := client.Do(req)
 	if err != nil {
 		b.w.t.Fatal(err)

@@ -1,4 +1,5 @@
-// Package loopback tells whether an address is this machine's own. What goes there needs no TLS, and comes from nobody else.
+// Package loopback tells whether an address is this machine's own. What goes there needs no TLS, and comes from nobody
+// else.
 package loopback
 
 import (

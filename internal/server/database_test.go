@@ -50,7 +50,10 @@ func TestFirstStartOfMany(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := names(t, data); !slices.Contains(got, "switchboard.db.key") || slices.ContainsFunc(got, func(name string) bool { return strings.HasPrefix(name, ".") }) {
+	if got := names(t, data); !slices.Contains(got, "switchboard.db.key") ||
+		slices.ContainsFunc(got, func(name string) bool {
+			return strings.HasPrefix(name, ".")
+		}) {
 		t.Errorf("files: %v", got)
 	}
 }
@@ -61,7 +64,8 @@ func TestOneDataDirForOneSQLiteFile(t *testing.T) {
 	folder := t.TempDir()
 	open := func(name string) (*storage.DB, error) {
 		url := connection.Secret("sqlite:" + filepath.Join(folder, name))
-		return Database{URL: url, DataDir: filepath.Join(folder, "data"), Keys: connection.Secret(seal.NewKey())}.openToServe(t.Context())
+		return Database{URL: url, DataDir: filepath.Join(folder, "data"),
+			Keys: connection.Secret(seal.NewKey())}.openToServe(t.Context())
 	}
 	first, err := open("first.db")
 	if err != nil {
@@ -101,7 +105,8 @@ func TestMigrateOfAProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if err := s.Run(ctx); err == nil || !strings.Contains(err.Error(), "not there yet") || strings.Contains(err.Error(), "migrate up") {
+	if err := s.Run(ctx); err == nil || !strings.Contains(err.Error(), "not there yet") ||
+		strings.Contains(err.Error(), "migrate up") {
 		t.Errorf("without tables: %v", err)
 	}
 	for i := range 2 {

@@ -63,7 +63,9 @@ func ended(t *testing.T, conn net.Conn) string {
 func TestSlowHeadersAndBodiesEnd(t *testing.T) {
 	t.Parallel()
 	reading := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) })
-	headers := door(t, 10, reading, func(s *http.Server) { s.ReadHeaderTimeout, s.ReadTimeout = s.ReadHeaderTimeout/100, 0 })
+	headers := door(t, 10, reading, func(s *http.Server) {
+		s.ReadHeaderTimeout, s.ReadTimeout = s.ReadHeaderTimeout/100, 0
+	})
 	ended(t, dial(t, headers, "GET / HTTP/1.1\r\nHost: x\r\n"))
 	bodies := door(t, 10, reading, func(s *http.Server) { s.ReadHeaderTimeout, s.ReadTimeout = 0, s.ReadTimeout/100 })
 	ended(t, dial(t, bodies, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"))
@@ -83,7 +85,9 @@ func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	const most = 4
 	visitors := newConns(most)
-	s := server(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }), visitors, slog.New(slog.DiscardHandler))
+	s := server(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "hello")
+	}), visitors, slog.New(slog.DiscardHandler))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -148,11 +152,13 @@ func TestUnaskedBodies(t *testing.T) {
 		}
 	})))
 	began := time.Now()
-	if said := ended(t, dial(t, address, "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")); !strings.Contains(said, " 200 ") || time.Since(began) > formBudget {
+	if said := ended(t, dial(t, address, "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")); !strings.Contains(
+		said, " 200 ") || time.Since(began) > formBudget {
 		t.Errorf("%.40q after %v", said, time.Since(began))
 	}
 	large := "a=" + strings.Repeat("x", largestForm)
-	head := "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: " + strconv.Itoa(len(large)) + "\r\n\r\n"
+	head := "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: " +
+		strconv.Itoa(len(large)) + "\r\n\r\n"
 	if said := ended(t, dial(t, address, head+large)); !strings.Contains(said, " 400 ") {
 		t.Errorf("%.40q", said)
 	}
@@ -163,10 +169,11 @@ func TestAdminAnswersToNoForeignName(t *testing.T) {
 	t.Parallel()
 	h := adminOnly([]string{"metrics.internal"}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	for host, want := range map[string]int{
-		"127.0.0.1:3001": 200, "127.0.0.1": 200, "[::1]:3001": 200, "[::1]": 200, "10.1.2.3:80": 200, "localhost": 200, "LOCALHOST:3001": 200, "": 200,
-		"metrics.internal": 200, "Metrics.Internal.:3001": 200,
-		"attacker.example": 421, "attacker.example:3001": 421, "localhost.attacker.example": 421, "127.0.0.1.attacker.example": 421,
-		"metrics.internal.example": 421, "2130706433": 421, "0x7f.1": 421, "app.localhost": 421, "127.0.0.1@attacker.example": 421,
+		"127.0.0.1:3001": 200, "127.0.0.1": 200, "[::1]:3001": 200, "[::1]": 200, "10.1.2.3:80": 200, "localhost": 200,
+		"LOCALHOST:3001": 200, "": 200, "metrics.internal": 200, "Metrics.Internal.:3001": 200,
+		"attacker.example": 421, "attacker.example:3001": 421, "localhost.attacker.example": 421,
+		"127.0.0.1.attacker.example": 421, "metrics.internal.example": 421, "2130706433": 421, "0x7f.1": 421,
+		"app.localhost": 421, "127.0.0.1@attacker.example": 421,
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 		r.Host = host

@@ -44,7 +44,8 @@ func TestSharedDataDir(t *testing.T) {
 		first.claimJournal()
 		second.claimJournal()
 	}
-	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "give each process a DATA_DIR of its own") ||
+	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "give each process a DATA_DIR "+
+		"of its own") ||
 		shared(second) != 1 || shared(first) != 0 || other.Len() > 0 {
 		t.Errorf("%v and %v; logged by the first %s, by the second %s", shared(first), shared(second), &other, &log)
 	}

@@ -30,10 +30,11 @@ import (
 
 // Config is everything that a Server needs.
 type Config struct {
-	Install     install.Config // all but Store, SigningKeys, Metrics and Log
-	Bot         bot.Config     // all but Install, AppID, Inbox, Metrics and Log
-	Database    Database
-	MemoryInbox bool                    // what is acknowledged is lost with the process: to measure what the database costs
+	Install  install.Config // all but Store, SigningKeys, Metrics and Log
+	Bot      bot.Config     // all but Install, AppID, Inbox, Metrics and Log
+	Database Database
+	// what is acknowledged is lost with the process: to measure what the database costs
+	MemoryInbox bool
 	ListenAddr  string                  // of the public door; "": there is none, and Handler is served by somebody else
 	Listener    net.Listener            // instead of ListenAddr; closed by Run
 	AdminAddr   string                  // of /livez, /readyz and /metrics; "": nobody watches

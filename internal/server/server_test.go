@@ -21,8 +21,9 @@ import (
 func config(t *testing.T) Config {
 	folder := t.TempDir()
 	return Config{
-		Install: install.Config{App: install.App{Name: "Test"}, ClientID: "1.2", ClientSecret: "s", PublicURL: "http://127.0.0.1:1"},
-		Bot:     bot.Config{SigningSecrets: []connection.Secret{"s"}},
+		Install: install.Config{App: install.App{Name: "Test"}, ClientID: "1.2", ClientSecret: "s",
+			PublicURL: "http://127.0.0.1:1"},
+		Bot: bot.Config{SigningSecrets: []connection.Secret{"s"}},
 		Database: Database{
 			URL:     connection.Secret("sqlite:" + filepath.Join(folder, "test.db")),
 			DataDir: folder,
@@ -114,8 +115,9 @@ func TestWhatNothingWorksWithout(t *testing.T) {
 	for want, cfg := range map[string]Config{
 		"SLACK_CLIENT_ID SLACK_CLIENT_SECRET PUBLIC_URL SLACK_SIGNING_SECRET ENCRYPTION_KEYS": {},
 		"SLACK_SIGNING_SECRET ENCRYPTION_KEYS":                                                {Install: byHand},
-		"ENCRYPTION_KEYS":                                                                     {Install: byHand, Bot: bot.Config{AppToken: "xapp-1"}},
-		"":                                                                                    {Install: byHand, Bot: bot.Config{AppToken: "xapp-1"}, Database: Database{URL: "sqlite:a.db"}},
+		"ENCRYPTION_KEYS": {Install: byHand,
+			Bot: bot.Config{AppToken: "xapp-1"}},
+		"": {Install: byHand, Bot: bot.Config{AppToken: "xapp-1"}, Database: Database{URL: "sqlite:a.db"}},
 		"PUBLIC_URL": {
 			Install:  install.Config{ClientID: "1.2", ClientSecret: "s", PublicURL: "http://bot.example.com"},
 			Bot:      bot.Config{AppToken: "xapp-1"},

@@ -139,7 +139,8 @@ func TestPersonInstallsTalksAndRemoves(t *testing.T) {
 	if e := messages[len(messages)-1].Event; e["text"] != "hi <@U0ACMELEON> &lt;b&gt;" || e["channel_type"] != "im" {
 		t.Errorf("the event %v", e)
 	}
-	w.Bot.Reply(jsonReply(`{"text":"Connected","blocks":[{"type":"header","text":{"type":"plain_text","text":"Status"}}]}`))
+	w.Bot.Reply(
+		jsonReply(`{"text":"Connected","blocks":[{"type":"header","text":{"type":"plain_text","text":"Status"}}]}`))
 	b.send("/client/T0ACME0001/C0ACMEGENE/say", "text", "/connection status")
 	page = b.open("/client/T0ACME0001/C0ACMEGENE")
 	b.want(page, `ephemeral`, "Only visible to you", `class="block block-header"`, `placeholder="Message #general"`)
@@ -672,13 +673,14 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 	b.want(b.open(manage), "Installed for the whole organisation by Nora Feld", `aria-label="Add to Northwind Sales"`,
 		`aria-label="Add to Northwind Labs"`)
 	b.want(b.open("/client/T0NWSALES1/app"), `id="not-here"`, `id="manage-org" href="`+manage+`"`)
-	b.want(b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.Sim.URL())), `<input type="hidden" name="org" value="1">`,
-		"which has the app already", "It asks for nothing new")
+	b.want(b.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.Sim.URL())),
+		`<input type="hidden" name="org" value="1">`, "which has the app already", "It asks for nothing new")
 
 	for _, id := range []string{slacksim.SalesAdmin, slacksim.SalesMember, slacksim.SalesGuest, slacksim.BirchAdmin} {
 		other := w.browser()
 		other.send("/signin", "user", id)
-		if code, page := other.read(other.Get(w.Sim.URL() + manage)); code != 403 || strings.Contains(page, "Add to Northwind") {
+		if code, page := other.read(other.Get(w.Sim.URL() + manage)); code != 403 ||
+			strings.Contains(page, "Add to Northwind") {
 			t.Errorf("%s: %d %s", id, code, page)
 		}
 		if code, _ := other.send(manage, "do", "add", "team", slacksim.NorthwindSales); code != 403 {
@@ -693,7 +695,8 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 	}
 	b.send(manage, "do", "add", "team", slacksim.NorthwindSales)
 	w.Settled()
-	if in, ok := w.Sim.Installed(slacksim.NorthwindSales); !ok || !in.Org || len(w.Bot.Events("team_access_granted")) != 1 {
+	if in, ok := w.Sim.Installed(slacksim.NorthwindSales); !ok || !in.Org ||
+		len(w.Bot.Events("team_access_granted")) != 1 {
 		t.Errorf("not added: %+v", in)
 	}
 	b.want(b.open("/client/T0NWSALES1/app"), `id="installed"`, "for the whole organisation", `id="manage-org"`)

@@ -109,7 +109,8 @@ func TestBlocksAsHTML(t *testing.T) {
 			t.Errorf("%s\n got %s\nwant %s", in, got, want)
 		}
 	}
-	menu := string(f.blocks(json.RawMessage(`[{"type":"section","block_id":"s","text":{"type":"mrkdwn","text":"t"},"accessory":{"type":"overflow","action_id":"o","confirm":{"title":{"type":"plain_text","text":"Sure?"},"text":{"type":"plain_text","text":"x"},"confirm":{"type":"plain_text","text":"Yes"},"deny":{"type":"plain_text","text":"No"}},"options":[{"text":{"type":"plain_text","text":"One"},"value":"1"}]}}]`)))
+	menu := string(f.blocks(json.RawMessage(
+		`[{"type":"section","block_id":"s","text":{"type":"mrkdwn","text":"t"},"accessory":{"type":"overflow","action_id":"o","confirm":{"title":{"type":"plain_text","text":"Sure?"},"text":{"type":"plain_text","text":"x"},"confirm":{"type":"plain_text","text":"Yes"},"deny":{"type":"plain_text","text":"No"}},"options":[{"text":{"type":"plain_text","text":"One"},"value":"1"}]}}]`)))
 	for _, want := range []string{`<details class="overflow">`, `value="s/o/1"`, `data-confirm-title="Sure?"`,
 		`data-confirm-yes="Yes"`, `>One</button>`} {
 		if !strings.Contains(menu, want) {
@@ -117,7 +118,10 @@ func TestBlocksAsHTML(t *testing.T) {
 		}
 	}
 	f.errors, f.typed = map[string]string{"n": "taken"}, slacksim.Inputs{"n": {"x": {Value: "Zed"}}}
-	bad := string(f.blocks(json.RawMessage(`[{"type":"input","block_id":"n","label":{"type":"plain_text","text":"Name"},"element":{"type":"plain_text_input","action_id":"x"}}]`)))
+	bad := string(
+		f.blocks(
+			json.RawMessage(
+				`[{"type":"input","block_id":"n","label":{"type":"plain_text","text":"Name"},"element":{"type":"plain_text_input","action_id":"x"}}]`)))
 	for _, want := range []string{`aria-invalid="true"`, `aria-describedby="p-n-error"`, `value="Zed"`,
 		`id="p-n-error" role="alert">taken`} {
 		if !strings.Contains(bad, want) {

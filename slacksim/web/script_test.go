@@ -34,7 +34,8 @@ func (w *world) inChromium(page, script string) string {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{$}", func(rw http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(rw, `<!doctype html><p id="out"></p><iframe src="/page" width="360" height="700" style="border:0"></iframe>`)
+		fmt.Fprint(rw,
+			`<!doctype html><p id="out"></p><iframe src="/page" width="360" height="700" style="border:0"></iframe>`)
 	})
 	mux.HandleFunc("/page", func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -79,9 +79,9 @@ func (in *Inbox) Add(ctx context.Context, e *bot.Event, take bool) (fresh bool, 
 	return a.fresh, a.err
 }
 
-// group commits what comes through a channel, one commit at a time: who comes meanwhile shares the next one, and linger is how
-// long the first one waits for others. The size is a power of two, so that there are few different statements; who is left over
-// goes first the next time.
+// group commits what comes through a channel, one commit at a time: who comes meanwhile shares the next one, and linger
+// is how long the first one waits for others. The size is a power of two, so that there are few different statements;
+// who is left over goes first the next time.
 func group[T any](in *Inbox, from <-chan T, linger time.Duration, size func(T) int, commit func([]T)) {
 	var pending []T
 	for {
@@ -131,11 +131,12 @@ func group[T any](in *Inbox, from <-chan T, linger time.Duration, size func(T) i
 
 // insertEvent is one row of the insert. Who comes second with an id changes nothing, whatever became of the first.
 const (
-	insertEvents = "INSERT INTO inbox (app_id, event_id, enterprise_id, team_id, kind, type, lane, state, tag, visible_at, " +
+	insertEvents = "INSERT INTO inbox (app_id, event_id, enterprise_id, team_id, kind, type, lane, state, tag, " +
+		"visible_at, " +
 		"attempt, begun, failures, received_at, finished_at, said, error, payload) VALUES "
 	insertEvent = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, '', '', ?)"
-	// Nearly all batches are of one of these kinds alone. What their rows have in common stands in the statement: a third of the
-	// values of a row would otherwise be nothing but that.
+	// Nearly all batches are of one of these kinds alone. What their rows have in common stands in the statement: a third
+	// of the values of a row would otherwise be nothing but that.
 	insertReady = "(?, ?, ?, ?, 'events_api', ?, '', 'ready', ?, 0, 0, 0, 0, ?, 0, '', '', ?)"
 	insertTaken = "(?, ?, ?, ?, 'events_api', ?, '', 'held', ?, ?, 1, 1, 0, ?, 0, '', '', ?)"
 	insertOnce  = " ON CONFLICT (app_id, event_id) DO NOTHING RETURNING id, app_id, event_id"
@@ -146,8 +147,8 @@ type eventName struct{ app, id string }
 
 func (a *adding) name() eventName { return eventName{a.event.Key.AppID, a.event.ID} }
 
-// inOneOrder brings a batch into one order in all processes, so that two inserts of the same events do not wait for each other.
-// Rows are numbered in that order, so the events of one ordering key keep theirs.
+// inOneOrder brings a batch into one order in all processes, so that two inserts of the same events do not wait for
+// each other. Rows are numbered in that order, so the events of one ordering key keep theirs.
 func inOneOrder(batch []*adding) {
 	queues := map[string][]*adding{}
 	for _, a := range batch {
@@ -280,7 +281,8 @@ func (in *Inbox) insertion(batch []*adding, lease int64) (string, []any) {
 
 		switch row {
 		case insertReady:
-			args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, columns.Text(e.Type), tags[i], columns.Micros(e.Received), box)
+			args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, columns.Text(e.Type), tags[i],
+				columns.Micros(e.Received), box)
 			continue
 		case insertTaken:
 			args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, columns.Text(e.Type), tags[i], lease,
@@ -295,7 +297,8 @@ func (in *Inbox) insertion(batch []*adding, lease int64) (string, []any) {
 		case a.take:
 			state, until, attempt = eventHeld, lease, 1
 		}
-		args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, columns.Text(e.Kind), columns.Text(e.Type), columns.Text(e.OrderingKey), state,
+		args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, columns.Text(e.Kind), columns.Text(e.Type),
+			columns.Text(e.OrderingKey), state,
 			tags[i], until, attempt, attempt, columns.Micros(e.Received), box) // what is taken is begun
 	}
 	return insertEvents + row + strings.Repeat(", "+row, len(batch)-1) + insertOnce, args
@@ -329,10 +332,10 @@ func each(g *gorm.DB, statement string, args []any, scan func(*sql.Rows) error) 
 	return rows.Err()
 }
 
-// tags gives each event its place in the queue (start-time fair queueing): the event of a workspace that has none waiting goes
-// to where the queue is being worked now, the next ones of the same workspace behind it by one each. So workspaces take turns
-// however much one of them sends, and a claim is a walk along an index.
-// P. Goyal, H. Vin, H. Cheng: Start-time Fair Queuing, SIGCOMM 1996.
+// tags gives each event its place in the queue (start-time fair queueing): the event of a workspace that has none
+// waiting goes to where the queue is being worked now, the next ones of the same workspace behind it by one each. So
+// workspaces take turns however much one of them sends, and a claim is a walk along an index. P. Goyal, H. Vin, H.
+// Cheng: Start-time Fair Queuing, SIGCOMM 1996.
 func (in *Inbox) tags(batch []*adding) []int64 {
 	in.mu.Lock()
 	defer in.mu.Unlock()

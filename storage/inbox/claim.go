@@ -1,7 +1,7 @@
 package inbox
 
-// Events are handed out in the order of their places in the queue, each to one worker, for as long as a lease. What was begun
-// when a process ended is a suspect: few of them run at once, and after some deaths none.
+// Events are handed out in the order of their places in the queue, each to one worker, for as long as a lease. What was
+// begun when a process ended is a suspect: few of them run at once, and after some deaths none.
 
 import (
 	"cmp"
@@ -44,7 +44,8 @@ func (in *Inbox) claim(ctx context.Context, which string, begins int, from int64
 		args = append(args, in.app)
 	}
 	if len(busy) > 0 {
-		statement += " AND tag <= (SELECT max(tag) FROM (SELECT tag FROM inbox WHERE state = 'ready' ORDER BY tag, id LIMIT ?) AS head)"
+		statement += " AND tag <= (SELECT max(tag) FROM (SELECT tag FROM inbox WHERE state = 'ready' ORDER BY tag, id " +
+			"LIMIT ?) AS head)"
 		args = append(args, claimWindow)
 	}
 	for _, k := range busy {
@@ -117,10 +118,10 @@ func (in *Inbox) setAside(ctx context.Context, damaged []bot.Event) error {
 	return nil
 }
 
-// comeBack makes ready whose lease or pause is over, a few times a second at most, and returns from which place in the queue on to
-// claim. That is where the last claim ended: before it an index on PostgreSQL is full of what was claimed already and not
-// vacuumed yet, a thousand entries for each claim under load. Whatever else lies there (what came back, or was written by
-// another process) is found by the claims that look at everything.
+// comeBack makes ready whose lease or pause is over, a few times a second at most, and returns from which place in the
+// queue on to claim. That is where the last claim ended: before it an index on PostgreSQL is full of what was claimed
+// already and not vacuumed yet, a thousand entries for each claim under load. Whatever else lies there (what came back,
+// or was written by another process) is found by the claims that look at everything.
 func (in *Inbox) comeBack(ctx context.Context) (from int64, err error) {
 	now := in.now()
 	in.mu.Lock()

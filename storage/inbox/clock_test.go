@@ -73,7 +73,8 @@ func TestInboxAfterAClockJump(t *testing.T) {
 		c := new(set)
 		in := onClock(t, f, c)
 		stage(t, in)
-		for _, jump := range []time.Duration{27 * time.Hour, -27 * time.Hour, 100 * 24 * time.Hour, 20 * 365 * 24 * time.Hour} {
+		for _, jump := range []time.Duration{27 * time.Hour, -27 * time.Hour, 100 * 24 * time.Hour,
+			20 * 365 * 24 * time.Hour} {
 			for _, to := range []time.Duration{jump, 0} {
 				c.to(to)
 				in.Look()
@@ -90,7 +91,8 @@ func TestInboxAfterTheClockWasSet(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		in := onClock(t, f, new(set))
 		held := stage(t, in)
-		for _, step := range []time.Duration{27 * time.Hour, -27 * time.Hour, 100 * 24 * time.Hour, -99 * 24 * time.Hour, time.Hour, -time.Hour} {
+		for _, step := range []time.Duration{27 * time.Hour, -27 * time.Hour, 100 * 24 * time.Hour, -99 * 24 * time.Hour,
+			time.Hour, -time.Hour} {
 			in.Step(step)
 			in.LookAtAll()
 			tidy(t, in)
@@ -105,7 +107,8 @@ func TestInboxAfterTheClockWasSet(t *testing.T) {
 			if lost, err := in.ExtendLease(t.Context(), []bot.Event{held}); err != nil || len(lost) != 0 {
 				t.Errorf("after a step of %v its holder lost it: %v", step, err)
 			}
-			if n := f.CountOf(t, fmt.Sprintf("SELECT count(*) FROM inbox WHERE state = 'waiting' AND visible_at > %d", in.Now().Add(10*time.Minute).UnixMicro())); n != 0 {
+			if n := f.CountOf(t, fmt.Sprintf("SELECT count(*) FROM inbox WHERE state = 'waiting' AND visible_at > %d",
+				in.Now().Add(10*time.Minute).UnixMicro())); n != 0 {
 				t.Errorf("after a step of %v it waits longer than it was to", step)
 			}
 		}
@@ -135,14 +138,16 @@ func TestInboxDoesNotBelieveABrokenClock(t *testing.T) {
 			}
 		}
 		year := before.Add(365 * 24 * time.Hour).UnixMicro()
-		storetest.Exec(t, f, fmt.Sprintf("UPDATE inbox SET visible_at = %d WHERE event_id = 'held'", before.Add(time.Hour).UnixMicro()))
+		storetest.Exec(t, f, fmt.Sprintf("UPDATE inbox SET visible_at = %d WHERE event_id = 'held'",
+			before.Add(time.Hour).UnixMicro()))
 		storetest.Exec(t, f, fmt.Sprintf("UPDATE inbox SET received_at = %d WHERE event_id = 'done'", year))
 		storetest.Exec(t, f, fmt.Sprintf("UPDATE inbox SET finished_at = %d WHERE event_id = 'dead'", year))
 		for range 2 {
 			tidy(t, in)
 		}
 		ids(t, "at once", in.claim(10), "held", "waits")
-		if text := f.Log.String(); strings.Count(text, "events were put off, or held, by a clock that was wrong") != 1 || strings.Count(text, "events are known since later than now") != 1 {
+		if text := f.Log.String(); strings.Count(text, "events were put off, or held, by a clock that was wrong") != 1 ||
+			strings.Count(text, "events are known since later than now") != 1 {
 			t.Errorf("not told once each:\n%s", text)
 		}
 		c.advance(bot.DedupeFor + time.Minute)

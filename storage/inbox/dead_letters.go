@@ -49,7 +49,8 @@ func (t *Table) Letter(ctx context.Context, id int64) (Letter, error) {
 }
 
 func (t *Table) letter(r *inboxRow) Letter {
-	l := Letter{ID: r.ID, Event: r.event(), State: r.State, Finished: columns.Moment(r.FinishedAt), Error: r.Error, Readable: true}
+	l := Letter{ID: r.ID, Event: r.event(), State: r.State, Finished: columns.Moment(r.FinishedAt), Error: r.Error,
+		Readable: true}
 	if r.State == eventHeld || r.State == eventWaiting {
 		l.Next = columns.Moment(r.VisibleAt)
 	}
@@ -64,10 +65,11 @@ func (t *Table) letter(r *inboxRow) Letter {
 // ErrNotDead: only dead letters are replayed and dropped; the others are on their way.
 var ErrNotDead = errors.New("not a dead letter")
 
-// ReplayLetters puts dead letters back into the inbox as if they had just come: one, or with id 0 all. It returns how many.
-// connection.ErrNotFound, ErrNotDead.
+// ReplayLetters puts dead letters back into the inbox as if they had just come: one, or with id 0 all. It returns how
+// many. connection.ErrNotFound, ErrNotDead.
 func (t *Table) ReplayLetters(ctx context.Context, id int64) (int64, error) {
-	// They are due at once, and get a place in the queue like everything that comes back. In an ordering key they go back to their place.
+	// They are due at once, and get a place in the queue like everything that comes back. In an ordering key they go back
+	// to their place.
 	return t.changeDead(ctx, id, "state = CASE WHEN lane = '' THEN 'waiting' ELSE 'queued' END, visible_at = 0, "+
 		"failures = 0, begun = 0, finished_at = 0")
 }

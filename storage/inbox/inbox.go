@@ -1,8 +1,8 @@
 package inbox
 
-// The inbox is one table that both databases work in the same way; what came lies beside it on SQLite (payloads.go). What costs is
-// the commit, so callers who come together share one; and a row costs three of them in its life at most: it is written, handed
-// out, and done with.
+// The inbox is one table that both databases work in the same way; what came lies beside it on SQLite (payloads.go).
+// What costs is the commit, so callers who come together share one; and a row costs three of them in its life at most:
+// it is written, handed out, and done with.
 
 import (
 	"context"
@@ -120,8 +120,8 @@ type Inbox struct {
 
 var _ bot.Inbox = (*Inbox)(nil)
 
-// Inbox opens the inbox: Inbox.Start begins to commit, and Close ends it, started or not. Of any number of inboxes on one database
-// each does its part, unless one is Alone: ErrInUse.
+// Inbox opens the inbox: Inbox.Start begins to commit, and Close ends it, started or not. Of any number of inboxes on
+// one database each does its part, unless one is Alone: ErrInUse.
 func (t *Table) Inbox(ctx context.Context, cfg Config) (_ *Inbox, err error) {
 	pool := t.pool
 	take := pool.Share
@@ -154,7 +154,9 @@ func (t *Table) Inbox(ctx context.Context, cfg Config) (_ *Inbox, err error) {
 
 	in.tidier = tidier{in: in, stepped: in.clock.SteppedBy()}
 	in.leases.Store(rand.Int64N(leasesApart))
-	if err := pool.Read.WithContext(ctx).Raw("SELECT coalesce((SELECT min(tag) FROM inbox WHERE state = 'ready'), (SELECT max(tag) FROM (SELECT tag FROM inbox ORDER BY id DESC LIMIT 1000) AS newest), 0)").Scan(&in.tag).Error; err != nil {
+	if err := pool.Read.WithContext(ctx).Raw("SELECT coalesce((SELECT min(tag) FROM inbox WHERE state = 'ready'), " +
+		"(SELECT max(tag) FROM (SELECT tag FROM inbox ORDER BY id DESC LIMIT 1000) AS newest), 0)").
+		Scan(&in.tag).Error; err != nil {
 		return nil, db.Fault(ctx, "open inbox", err)
 	}
 	if cfg.Alone {
@@ -218,7 +220,8 @@ func (in *Inbox) Count(ctx context.Context) (bot.InboxCount, error) {
 	const some = ", count(*) AS n, coalesce(min(received_at), 0) AS oldest FROM inbox WHERE "
 	err := in.pool.Read.WithContext(ctx).Raw("SELECT 'ready' AS state" + some + "state = 'ready' " +
 		"UNION ALL SELECT state" + some + "state IN ('held', 'waiting') GROUP BY state " +
-		"UNION ALL SELECT 'waiting'" + some + "lane <> '' AND state IN ('ready', 'held', 'waiting', 'queued') AND state = 'queued' " +
+		"UNION ALL SELECT 'waiting'" + some + "lane <> '' AND state IN ('ready', 'held', 'waiting', 'queued') AND state = " +
+		"'queued' " +
 		"UNION ALL SELECT 'dead', count(*), 0 FROM inbox WHERE state = 'dead'").Scan(&rows).Error
 	if err != nil {
 		return bot.InboxCount{}, db.Fault(ctx, "count events", err)

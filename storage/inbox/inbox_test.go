@@ -1,7 +1,7 @@
 package inbox_test
 
-// The inbox accepts once, hands out to one, loses nothing, and lets workspaces take turns; on both databases, with several
-// processes on one of them.
+// The inbox accepts once, hands out to one, loses nothing, and lets workspaces take turns; on both databases, with
+// several processes on one of them.
 
 import (
 	"bytes"
@@ -231,7 +231,8 @@ func TestInboxLease(t *testing.T) {
 		if first.Attempt != 1 || taken.Attempt != 1 || taken.Row == 0 {
 			t.Errorf("claimed %+v, taken %+v", first, taken)
 		}
-		if diff := cmp.Diff(storetest.Event("claimed", "T1").Body, first.Body); diff != "" || !first.Received.Equal(storetest.T0) || first.Key != storetest.Key("A1", "E1", "T1") {
+		if diff := cmp.Diff(storetest.Event("claimed", "T1").Body, first.Body); diff != "" ||
+			!first.Received.Equal(storetest.T0) || first.Key != storetest.Key("A1", "E1", "T1") {
 			t.Errorf("claimed %+v", first)
 		}
 		first.Said = []string{"1.2", "", "response"}
@@ -265,7 +266,8 @@ func TestInboxLease(t *testing.T) {
 			}
 			storetest.OK(t, b.Done(t.Context(), e))
 		}
-		if n := f.CountOf(t, "SELECT count(*) FROM inbox WHERE state = 'done' AND finished_at > 0") - payloads(t, f, "state = 'done'"); n != 2 {
+		if n := f.CountOf(t, "SELECT count(*) FROM inbox WHERE state = 'done' AND finished_at > 0") - payloads(t, f,
+			"state = 'done'"); n != 2 {
 			t.Errorf("%d are done and without a payload", n)
 		}
 		if err := b.Done(t.Context(), again[0]); err != bot.ErrLost {
@@ -315,7 +317,9 @@ func TestInboxRetry(t *testing.T) {
 		}
 		storetest.OK(t, in.DeadLetter(t.Context(), e, "it is hopeless\x00\xff"))
 		letters, err := f.Letters(t.Context(), "", 5)
-		if storetest.OK(t, err); len(letters) != 1 || letters[0].State != "dead" || letters[0].Error != "it is hopeless\uFFFD\uFFFD" || letters[0].Event.Failures != 2 || letters[0].Event.Attempt != 3 || letters[0].Event.Body != nil {
+		if storetest.OK(t, err); len(letters) != 1 || letters[0].State != "dead" ||
+			letters[0].Error != "it is hopeless\uFFFD\uFFFD" || letters[0].Event.Failures != 2 ||
+			letters[0].Event.Attempt != 3 || letters[0].Event.Body != nil {
 			t.Fatalf("%+v", letters)
 		}
 		l, err := f.Letter(t.Context(), letters[0].ID)
@@ -435,7 +439,8 @@ func TestInboxIsFair(t *testing.T) {
 	})
 }
 
-// What waits is sealed, moves to a new key, and does not open in another workspace's row. What can't be opened is a dead letter.
+// What waits is sealed, moves to a new key, and does not open in another workspace's row. What can't be opened is a
+// dead letter.
 func TestInboxIsSealed(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
@@ -521,7 +526,8 @@ func TestInboxRefuses(t *testing.T) {
 }
 
 func BenchmarkInbox(b *testing.B) {
-	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite,
+		"postgres": storagetest.Postgres} {
 		for _, take := range []bool{true, false} {
 			b.Run(fmt.Sprintf("%s/take=%v", name, take), func(b *testing.B) {
 				f := storetest.Open(b, fresh(b))
@@ -539,7 +545,8 @@ func BenchmarkInbox(b *testing.B) {
 				b.RunParallel(func(pb *testing.PB) {
 					for pb.Next() {
 						i := n.Add(1)
-						e := bot.Event{ID: fmt.Sprintf("Ev%d-%d", run, i), Kind: "events_api", Type: "message", Key: storetest.Key("A1", "", fmt.Sprint("T", i%100)), Received: time.Now(), Body: body}
+						e := bot.Event{ID: fmt.Sprintf("Ev%d-%d", run, i), Kind: "events_api", Type: "message",
+							Key: storetest.Key("A1", "", fmt.Sprint("T", i%100)), Received: time.Now(), Body: body}
 						if _, err := in.Add(b.Context(), &e, take); err != nil {
 							b.Fatal(err)
 						}

@@ -1,6 +1,7 @@
 package inbox_test
 
-// Orders of events in which the inbox once lost its promises: lanes, turns between workspaces and replicas, leases that end.
+// Orders of events in which the inbox once lost its promises: lanes, turns between workspaces and replicas, leases that
+// end.
 
 import (
 	"fmt"
@@ -127,7 +128,8 @@ func TestInboxOneOfALaneLateCommit(t *testing.T) {
 	}
 }
 
-// One workspace's failed events come back behind the others' new ones, and do not hide them from the claim when it has enough.
+// One workspace's failed events come back behind the others' new ones, and do not hide them from the claim when it has
+// enough.
 func TestInboxRetriesStarveNobody(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
@@ -182,7 +184,8 @@ func TestInboxReplayStarvesNobody(t *testing.T) {
 	})
 }
 
-// A replica that started on an empty queue takes its place from the older ones: what it accepts does not go before everything that they accept.
+// A replica that started on an empty queue takes its place from the older ones: what it accepts does not go before
+// everything that they accept.
 func TestInboxTagsOfReplicas(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {

@@ -1,7 +1,8 @@
 package inbox
 
-// What people wrote lies in the database until its event is done or the app is removed, and no longer. This file knows where,
-// and that on SQLite the space goes back to the disk. It is sealed like connections, and walked and sealed anew like them.
+// What people wrote lies in the database until its event is done or the app is removed, and no longer. This file knows
+// where, and that on SQLite the space goes back to the disk. It is sealed like connections, and walked and sealed anew
+// like them.
 
 import (
 	"context"
@@ -16,19 +17,21 @@ import (
 )
 
 const (
-	// payloadApart finds a payload where SQLite has it: in the table of payloads or, written by an earlier release, in the row.
+	// payloadApart finds a payload where SQLite has it: in the table of payloads or, written by an earlier release, in the
+	// row.
 	payloadApart = "CASE WHEN length(inbox.payload) > 0 THEN inbox.payload " +
 		"ELSE coalesce((SELECT p.payload FROM inbox_payloads p WHERE p.id = inbox.id), x'') END"
 
-	// finished is what an event that is done keeps: its name, to be known when it comes again. The trigger inbox_done deletes
-	// a payload that lies apart. Its values: no payload, and the time.
+	// finished is what an event that is done keeps: its name, to be known when it comes again. The trigger inbox_done
+	// deletes a payload that lies apart. Its values: no payload, and the time.
 	finished = "state = 'done', payload = ?, visible_at = 0, said = '', finished_at = ?, error = ?"
 
 	// erasedWith is why an event is done whose connection was removed.
 	erasedWith = "erased: the app was removed"
 )
 
-// sparePages of the file are kept for the next events, and so many at most are given back in one step: others wait for it.
+// sparePages of the file are kept for the next events, and so many at most are given back in one step: others wait for
+// it.
 const (
 	sparePages   = 32
 	backInOneGo  = 256
@@ -36,8 +39,8 @@ const (
 	shrinkInPart = 2 // what that pragma says of a file that can be shortened step by step
 )
 
-// apart reports whether payloads have a table of their own. On PostgreSQL, where replicas of an earlier release can work the
-// same inbox, they lie in the rows: an update writes a row anew and its old place is used again.
+// apart reports whether payloads have a table of their own. On PostgreSQL, where replicas of an earlier release can
+// work the same inbox, they lie in the rows: an update writes a row anew and its old place is used again.
 func (t *Table) apart() bool { return t.pool.Dialect == db.DialectSQLite }
 
 // payload is the box of a row of inbox, empty once there is none.
@@ -50,7 +53,8 @@ func (t *Table) payload() string {
 
 // eventColumns are what scanEvent reads.
 func (t *Table) eventColumns() string {
-	return "id, app_id, event_id, enterprise_id, team_id, kind, type, lane, attempt, begun, failures, received_at, said, tag, " +
+	return "id, app_id, event_id, enterprise_id, team_id, kind, type, lane, attempt, begun, failures, received_at, " +
+		"said, tag, " +
 		t.payload() + " AS payload"
 }
 
@@ -72,7 +76,8 @@ func insertPayloads(tx *gorm.DB, rows map[eventName]int64, batch []*adding) erro
 	if len(args) == 0 {
 		return nil
 	}
-	return tx.Exec("INSERT INTO inbox_payloads (id, payload) VALUES (?, ?)"+strings.Repeat(", (?, ?)", len(args)/2-1), args...).Error
+	return tx.Exec("INSERT INTO inbox_payloads (id, payload) VALUES (?, ?)"+strings.Repeat(", (?, ?)", len(args)/2-1),
+		args...).Error
 }
 
 // replacePayload writes another box where one lies, and reports whether it still lay there.
@@ -84,8 +89,8 @@ func (t *Table) replacePayload(g *gorm.DB, id int64, old, box []byte) (bool, err
 	return write.RowsAffected == 1, write.Error
 }
 
-// makeShrinkable lays out a file of an earlier release anew, once, so that what is freed in it can go back to the disk. It needs the
-// room for a copy; without it the file stays as long as it is, and is used again from within. It reports
+// makeShrinkable lays out a file of an earlier release anew, once, so that what is freed in it can go back to the disk.
+// It needs the room for a copy; without it the file stays as long as it is, and is used again from within. It reports
 // whether the file can be shortened.
 func (t *Table) makeShrinkable(ctx context.Context, alone bool) (shrinks bool) {
 	mode, err := t.vacuumMode(ctx)
@@ -100,7 +105,8 @@ func (t *Table) makeShrinkable(ctx context.Context, alone bool) (shrinks bool) {
 		return g.Exec("VACUUM").Error
 	})
 	if err != nil {
-		t.pool.Log().WarnContext(ctx, "the database file can't be laid out anew: it keeps its size, and the next start tries again", "cause", err)
+		t.pool.Log().WarnContext(ctx, "the database file can't be laid out anew: it keeps its size, and the next start "+
+			"tries again", "cause", err)
 		return false
 	}
 	mode, err = t.vacuumMode(ctx)
@@ -116,7 +122,8 @@ func (t *Table) vacuumMode(ctx context.Context) (mode int, err error) {
 func (in *Inbox) giveBack(ctx context.Context) {
 	for in.shrinks && len(in.adds) == 0 && len(in.dones) == 0 {
 		var free int
-		if err := in.pool.Read.WithContext(ctx).Raw("PRAGMA freelist_count").Scan(&free).Error; err != nil || free <= sparePages {
+		if err := in.pool.Read.WithContext(ctx).Raw("PRAGMA freelist_count").Scan(&free).Error; err != nil ||
+			free <= sparePages {
 			return
 		}
 		step := fmt.Sprintf("PRAGMA incremental_vacuum(%d)", min(free-sparePages, backInOneGo))
@@ -129,7 +136,8 @@ func (in *Inbox) giveBack(ctx context.Context) {
 	}
 }
 
-// WalkBoxes calls visit for every event that is not done: with a name for reports, its box, and whether the keys at hand open it.
+// WalkBoxes calls visit for every event that is not done: with a name for reports, its box, and whether the keys at
+// hand open it.
 func (t *Table) WalkBoxes(ctx context.Context, visit func(name string, box *[]byte, readable bool) error) error {
 	return t.walk(ctx, func(row *inboxRow) error {
 		_, readable := t.openRow(row)
@@ -137,14 +145,15 @@ func (t *Table) WalkBoxes(ctx context.Context, visit func(name string, box *[]by
 	})
 }
 
-// Reseal seals anew what is not sealed with the first key, and counts what became of each event. What no key opens is given
-// up with erase.
+// Reseal seals anew what is not sealed with the first key, and counts what became of each event. What no key opens is
+// given up with erase.
 func (t *Table) Reseal(ctx context.Context, erase bool, count func(changed, readable bool, err error) error) error {
 	return t.walk(ctx, func(row *inboxRow) error { return count(t.reseal(ctx, row, erase)) })
 }
 
 func (t *Table) walk(ctx context.Context, visit func(*inboxRow) error) error {
-	return db.WalkRows(ctx, t.withPayloads().Where("state IN ?", []string{eventReady, eventHeld, eventWaiting, eventQueued, eventDead}).Order("id"), visit,
+	return db.WalkRows(ctx, t.withPayloads().Where("state IN ?",
+		[]string{eventReady, eventHeld, eventWaiting, eventQueued, eventDead}).Order("id"), visit,
 		func(rest *gorm.DB, last *inboxRow) *gorm.DB { return rest.Where("id > ?", last.ID) })
 }
 

@@ -1,6 +1,7 @@
 package inbox_test
 
-// What people wrote is gone from the database when its event is done or the app is removed, and what is left of an event is small.
+// What people wrote is gone from the database when its event is done or the app is removed, and what is left of an
+// event is small.
 
 import (
 	"bytes"
@@ -38,8 +39,8 @@ const (
 	mostSpare = 32
 )
 
-// sizeOf is how many bytes of the disk are in use, and how many more the file of SQLite has. On PostgreSQL it is the inbox alone,
-// after a vacuum.
+// sizeOf is how many bytes of the disk are in use, and how many more the file of SQLite has. On PostgreSQL it is the
+// inbox alone, after a vacuum.
 func sizeOf(t *testing.T, f storetest.Fixture) (used, spare int64) {
 	t.Helper()
 	if f.Dialect() == "postgres" {
@@ -95,8 +96,8 @@ func burst(t *testing.T, in desk, prefix string, n int, like bot.Event, failing 
 
 // usual is an event as Slack sends it, with so many bytes.
 func usual(bytes int) bot.Event {
-	return bot.Event{Kind: "events_api", Type: "message", Key: storetest.Key("A0123456789", "E0123456789", "T0123456789"), Received: storetest.T0,
-		Body: []byte(`{"text":"` + strings.Repeat("x", bytes) + `"}`)}
+	return bot.Event{Kind: "events_api", Type: "message", Key: storetest.Key("A0123456789", "E0123456789", "T0123456789"),
+		Received: storetest.T0, Body: []byte(`{"text":"` + strings.Repeat("x", bytes) + `"}`)}
 }
 
 // A done event keeps its name, and not the place of what was in it, however much waited at once.
@@ -138,8 +139,8 @@ func TestDoneEventsAreSmall(t *testing.T) {
 	}
 }
 
-// What a done event takes of the disk, on both databases, where many are done and many are under way at once: docs/performance.md has
-// the figures.
+// What a done event takes of the disk, on both databases, where many are done and many are under way at once:
+// docs/performance.md has the figures.
 func TestDiskOfADoneEvent(t *testing.T) {
 	storagetest.Long(t)
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
@@ -159,12 +160,14 @@ func TestDiskOfADoneEvent(t *testing.T) {
 	})
 }
 
-// A file that an earlier release laid out gives nothing back until it is laid out anew, when a program has it for itself.
+// A file that an earlier release laid out gives nothing back until it is laid out anew, when a program has it for
+// itself.
 func TestEarlierFileShrinks(t *testing.T) {
 	t.Parallel()
 	url := storagetest.SQLite(t)
 	raw := storetest.RawHandle(t, url)
-	for _, statement := range []string{"PRAGMA journal_mode(WAL)", "CREATE TABLE waste (b blob)", "INSERT INTO waste VALUES (zeroblob(2000000))"} {
+	for _, statement := range []string{"PRAGMA journal_mode(WAL)", "CREATE TABLE waste (b blob)",
+		"INSERT INTO waste VALUES (zeroblob(2000000))"} {
 		if _, err := raw.Exec(statement); err != nil {
 			t.Fatal(err)
 		}
@@ -190,8 +193,8 @@ func TestEarlierFileShrinks(t *testing.T) {
 	}
 }
 
-// A removal erases what the connection answered for, in every state that it waits in, in the moment in which it erases the tokens; and
-// nothing of a connection that lives on.
+// A removal erases what the connection answered for, in every state that it waits in, in the moment in which it erases
+// the tokens; and nothing of a connection that lives on.
 func TestNoMessageOutlivesTheRemoval(t *testing.T) {
 	t.Parallel()
 	workspace, organisation := storetest.Key("A1", "E1", "T1"), storetest.Key("A1", "E1", "")
@@ -203,17 +206,21 @@ func TestNoMessageOutlivesTheRemoval(t *testing.T) {
 		"a workspace": {
 			removed: workspace, live: []connection.Key{storetest.Key("A2", "E1", "T1"), storetest.Key("A1", "", "T2")},
 			erased: []connection.Key{workspace, storetest.Key("A1", "", "T1"), storetest.Key("A1", "E2", "T1")},
-			kept:   []connection.Key{storetest.Key("A2", "E1", "T1"), storetest.Key("A1", "", "T2"), storetest.Key("A1", "E1", "T3"), organisation},
+			kept: []connection.Key{storetest.Key("A2", "E1", "T1"), storetest.Key("A1", "", "T2"),
+				storetest.Key("A1", "E1", "T3"), organisation},
 		},
-		"a workspace of no organisation": {removed: storetest.Key("A1", "", "T1"), erased: []connection.Key{storetest.Key("A1", "", "T1"), workspace}},
+		"a workspace of no organisation": {removed: storetest.Key("A1", "", "T1"),
+			erased: []connection.Key{storetest.Key("A1", "", "T1"), workspace}},
 		"a workspace that is installed anew under another organisation": {
 			removed: storetest.Key("A1", "", "T1"), live: []connection.Key{workspace},
-			erased: []connection.Key{storetest.Key("A1", "", "T1")}, kept: []connection.Key{workspace, storetest.Key("A1", "E2", "T1")},
+			erased: []connection.Key{storetest.Key("A1", "", "T1")},
+			kept:   []connection.Key{workspace, storetest.Key("A1", "E2", "T1")},
 		},
 		"an organisation": {
 			removed: organisation, live: []connection.Key{storetest.Key("A1", "E1", "T2")},
 			erased: []connection.Key{organisation, workspace, storetest.Key("A1", "E1", "T3")},
-			kept:   []connection.Key{storetest.Key("A1", "E1", "T2"), storetest.Key("A1", "E2", "T1"), storetest.Key("A1", "", "T1")},
+			kept: []connection.Key{storetest.Key("A1", "E1", "T2"), storetest.Key("A1", "E2", "T1"),
+				storetest.Key("A1", "", "T1")},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -284,8 +291,9 @@ func remove(t *testing.T, f storetest.Fixture, k connection.Key) {
 	storetest.OK(t, err)
 }
 
-// What Slack says of a removal is worked although it belongs to what is erased. Whoever works a message in that moment learns that it
-// is no longer theirs; and what failed only afterwards, or was left by a release that erases nothing, goes as well.
+// What Slack says of a removal is worked although it belongs to what is erased. Whoever works a message in that moment
+// learns that it is no longer theirs; and what failed only afterwards, or was left by a release that erases nothing,
+// goes as well.
 func TestRemovalIsWorked(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
@@ -300,7 +308,8 @@ func TestRemovalIsWorked(t *testing.T) {
 		in.add(revoked, false)
 		message, _ := in.add(storetest.Event("message", "T1"), true)
 		remove(t, f, k)
-		for what, err := range map[string]error{"done": in.Done(t.Context(), message), "failed": in.DeadLetter(t.Context(), message, "")} {
+		for what, err := range map[string]error{"done": in.Done(t.Context(), message),
+			"failed": in.DeadLetter(t.Context(), message, "")} {
 			if err != bot.ErrLost {
 				t.Errorf("a message that was erased is %s: %v", what, err)
 			}
@@ -332,7 +341,10 @@ func TestRemovalIsWorked(t *testing.T) {
 		storetest.Put(t, f, storetest.Full(k))
 		fresh, _ := in.add(storetest.Event("fresh", "T1"), true)
 		storetest.OK(t, in.DeadLetter(t.Context(), fresh, "failed"))
-		_, err := f.Update(t.Context(), k, func(c *connection.Connection) error { c.PendingRemoval = connection.Removal{}; return nil })
+		_, err := f.Update(t.Context(), k, func(c *connection.Connection) error {
+			c.PendingRemoval = connection.Removal{}
+			return nil
+		})
 		storetest.OK(t, err)
 		c.advance(time.Hour)
 		storetest.OK(t, in.Tidy(t.Context()))
@@ -342,8 +354,8 @@ func TestRemovalIsWorked(t *testing.T) {
 	})
 }
 
-// An organisation takes the app from one of its workspaces: what came from there until then is erased, and nothing that came after it was
-// added again, or from another one.
+// An organisation takes the app from one of its workspaces: what came from there until then is erased, and nothing that
+// came after it was added again, or from another one.
 func TestNoMessageOutlivesALeftWorkspace(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
@@ -369,7 +381,8 @@ func TestNoMessageOutlivesALeftWorkspace(t *testing.T) {
 	})
 }
 
-// How long events wait counts from the oldest that is not done, whichever state it is in. What is dead waits for nobody.
+// How long events wait counts from the oldest that is not done, whichever state it is in. What is dead waits for
+// nobody.
 func TestInboxCountsTheOldest(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
@@ -401,8 +414,9 @@ func TestInboxCountsTheOldest(t *testing.T) {
 	})
 }
 
-// Events are sealed with the key of their day from the first on, so that no key comes near the number of boxes that it is safe for. What
-// an earlier release sealed with the key itself, and where it put it, is handed out, seen by an operator, and sealed anew as well.
+// Events are sealed with the key of their day from the first on, so that no key comes near the number of boxes that it
+// is safe for. What an earlier release sealed with the key itself, and where it put it, is handed out, seen by an
+// operator, and sealed anew as well.
 func TestInboxDerivesItsKeys(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		key, clock := seal.NewKey(), newClock()
@@ -421,8 +435,9 @@ func TestInboxDerivesItsKeys(t *testing.T) {
 
 		d.add(storetest.Event("of the release before", "T1"), false)
 		old := storetest.Event("of the release before", "T1")
-		f.PutPayload(t, old.ID, storetest.Must(storetest.Ring(t, key).Seal(old.Body, seal.Place{Column: "inbox.payload/" + old.ID,
-			App: old.Key.AppID, Enterprise: old.Key.EnterpriseID, Team: old.Key.TeamID})))
+		f.PutPayload(t, old.ID, storetest.Must(storetest.Ring(t, key).Seal(old.Body,
+			seal.Place{Column: "inbox.payload/" + old.ID,
+				App: old.Key.AppID, Enterprise: old.Key.EnterpriseID, Team: old.Key.TeamID})))
 		report, err := db.CheckKeys(t.Context())
 		if storetest.OK(t, err); report.Events != 3 || len(report.Unreadable) != 0 || report.Keys[0].Rows != 3 {
 			t.Errorf("%+v", report)

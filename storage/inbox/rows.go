@@ -37,8 +37,8 @@ func scanEvent(r *sql.Rows) (row inboxRow, err error) {
 func (r *inboxRow) name() string { return "inbox/" + r.EventID }
 
 func (r *inboxRow) event() bot.Event {
-	e := bot.Event{ID: r.EventID, Kind: r.Kind, Type: r.Type, Key: r.Key, OrderingKey: r.Lane, Received: columns.Moment(r.ReceivedAt),
-		Row: r.ID, Attempt: r.Attempt, Failures: r.Failures, Deaths: r.Begun}
+	e := bot.Event{ID: r.EventID, Kind: r.Kind, Type: r.Type, Key: r.Key, OrderingKey: r.Lane,
+		Received: columns.Moment(r.ReceivedAt), Row: r.ID, Attempt: r.Attempt, Failures: r.Failures, Deaths: r.Begun}
 	_ = json.Unmarshal([]byte(r.Said), &e.Said) // ours; without it something may be said twice
 	return e
 }

@@ -9,7 +9,8 @@ import (
 
 func TestSchemaEqualsModels(t *testing.T) {
 	t.Parallel()
-	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite,
+		"postgres": storagetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			pool, err := db.Open(t.Context(), fresh(t))
 			if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/switchboard-go/switchboard/storage/internal/columns"
 )
 
-// Run keeps the inbox tidy until ctx ends: it forgets what is done after bot.DedupeFor, and dead letters after their time, and
-// finds conversations that stand still.
+// Run keeps the inbox tidy until ctx ends: it forgets what is done after bot.DedupeFor, and dead letters after their
+// time, and finds conversations that stand still.
 func (in *Inbox) Run(ctx context.Context) error {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
@@ -49,7 +49,8 @@ func (t *tidier) tidy(ctx context.Context) error {
 func (t *tidier) afterStep(ctx context.Context) error {
 	total := t.in.clock.SteppedBy()
 	if back := t.stepped - total; back > 0 {
-		_, err := t.in.pool.Change(ctx, "UPDATE inbox SET visible_at = CASE WHEN visible_at - @back > @now THEN visible_at - @back ELSE @now END "+
+		_, err := t.in.pool.Change(ctx, "UPDATE inbox SET visible_at = CASE WHEN visible_at - @back > @now THEN visible_at "+
+			"- @back ELSE @now END "+
 			"WHERE state IN ('held', 'waiting') AND state = 'waiting' AND visible_at > @now",
 			map[string]any{"back": back.Microseconds(), "now": columns.Micros(t.in.now())})
 		if err != nil {
@@ -64,7 +65,8 @@ func (t *tidier) afterStep(ctx context.Context) error {
 func (t *tidier) disbelieve(ctx context.Context) error {
 	now := t.in.now()
 	const broken = "state IN ('held', 'waiting') AND visible_at > @hold AND (state = 'held' OR visible_at > @wait)"
-	bounds := map[string]any{"now": columns.Micros(now), "hold": columns.Micros(now.Add(longestHold)), "wait": columns.Micros(now.Add(longestWait))}
+	bounds := map[string]any{"now": columns.Micros(now), "hold": columns.Micros(now.Add(longestHold)),
+		"wait": columns.Micros(now.Add(longestWait))}
 	var some []int64
 	err := t.in.pool.Read.WithContext(ctx).Raw("SELECT id FROM inbox WHERE "+broken+" LIMIT 1", bounds).Scan(&some).Error
 	if err != nil || len(some) == 0 {
@@ -72,13 +74,14 @@ func (t *tidier) disbelieve(ctx context.Context) error {
 	}
 	n, err := t.in.pool.Change(ctx, "UPDATE inbox SET visible_at = @now WHERE "+broken, bounds)
 	if err == nil && n > 0 {
-		t.in.pool.Log().WarnContext(ctx, "events were put off, or held, by a clock that was wrong: they are due now", "events", n)
+		t.in.pool.Log().WarnContext(ctx, "events were put off, or held, by a clock that was wrong: they are due now",
+			"events", n)
 	}
 	return err
 }
 
-// sweep deletes what is kept no longer, in steps. Rows lie in the order of their arrival, so the first that is done tells
-// whether there is anything to do.
+// sweep deletes what is kept no longer, in steps. Rows lie in the order of their arrival, so the first that is done
+// tells whether there is anything to do.
 func (t *tidier) sweep(ctx context.Context) error {
 	now := t.in.now()
 	known := columns.Micros(t.in.clock.Spared(now.Add(-bot.DedupeFor)))
@@ -87,7 +90,8 @@ func (t *tidier) sweep(ctx context.Context) error {
 
 	for ctx.Err() == nil {
 		var first []struct{ ID, ReceivedAt int64 }
-		if err := t.in.pool.Read.WithContext(ctx).Raw("SELECT id, received_at FROM inbox WHERE state = 'done' ORDER BY id LIMIT 1").Scan(&first).Error; err != nil {
+		if err := t.in.pool.Read.WithContext(ctx).Raw("SELECT id, received_at FROM inbox WHERE state = 'done' ORDER BY id " +
+			"LIMIT 1").Scan(&first).Error; err != nil {
 			return err
 		}
 
@@ -121,7 +125,8 @@ func (t *tidier) sweep(ctx context.Context) error {
 func (t *tidier) receivedNow(ctx context.Context, from int64, now time.Time) error {
 	t.in.pool.Log().WarnContext(ctx, "events are known since later than now, by a clock that was wrong: "+
 		"they are kept as if they came now")
-	_, err := t.in.pool.Change(ctx, "UPDATE inbox SET received_at = ? WHERE state = 'done' AND received_at > ? AND id >= ? AND id < ?",
+	_, err := t.in.pool.Change(ctx, "UPDATE inbox SET received_at = ? WHERE state = 'done' AND received_at > ? AND id "+
+		">= ? AND id < ?",
 		columns.Micros(now), columns.Micros(now.Add(longestAhead)), from, from+pruneAtOnce)
 	return err
 }
@@ -129,8 +134,10 @@ func (t *tidier) receivedNow(ctx context.Context, from int64, now time.Time) err
 // letAllGo looks for ordering keys whose first event waits for nobody: a process died between two statements.
 func (t *tidier) letAllGo(ctx context.Context) error {
 	var orderingKeys []string
-	if err := t.in.pool.Read.WithContext(ctx).Raw("SELECT DISTINCT lane FROM inbox q WHERE lane <> '' AND state IN ('ready', 'held', 'waiting', 'queued') AND state = 'queued' " +
-		"AND NOT EXISTS (SELECT 1 FROM inbox b WHERE b.lane = q.lane AND b.lane <> '' AND b.state IN ('ready', 'held', 'waiting')) LIMIT 128").Scan(&orderingKeys).Error; err != nil {
+	if err := t.in.pool.Read.WithContext(ctx).Raw("SELECT DISTINCT lane FROM inbox q WHERE lane <> '' AND state IN " +
+		"('ready', 'held', 'waiting', 'queued') AND state = 'queued' " +
+		"AND NOT EXISTS (SELECT 1 FROM inbox b WHERE b.lane = q.lane AND b.lane <> '' AND b.state IN ('ready', 'held', " +
+		"'waiting')) LIMIT 128").Scan(&orderingKeys).Error; err != nil {
 		return err
 	}
 	t.in.letGo(ctx, orderingKeys)

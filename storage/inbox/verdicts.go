@@ -56,7 +56,8 @@ func (in *Inbox) commitDones(batch []*finishing) {
 	var err error
 	for attempt, rows := range byAttempt {
 		slices.Sort(rows) // one order for all
-		err = errors.Join(err, in.touch(ctx, done, mine, finished, []any{[]byte{}, columns.Micros(in.now()), ""}, attempt, rows))
+		err = errors.Join(err, in.touch(ctx, done, mine, finished, []any{[]byte{}, columns.Micros(in.now()), ""}, attempt,
+			rows))
 	}
 
 	var orderingKeys []string
@@ -80,19 +81,22 @@ func (in *Inbox) commitDones(batch []*finishing) {
 	}
 }
 
-// Whoever was handed an event may speak of it until somebody else is, also when its lease is over: the attempt is the fence.
+// Whoever was handed an event may speak of it until somebody else is, also when its lease is over: the attempt is the
+// fence.
 const (
 	mine      = "state IN ('held', 'ready')"
 	stillHeld = "state = 'held'"
 )
 
 // touch sets something in those of rows that are still in an attempt, and in a state, and notes which they were.
-func (in *Inbox) touch(ctx context.Context, touched map[int64]bool, state, set string, args []any, attempt int, rows []int64) error {
+func (in *Inbox) touch(ctx context.Context, touched map[int64]bool, state, set string, args []any, attempt int,
+	rows []int64) error {
 	args = append(slices.Clone(args), padded(rows), attempt)
 	var ids []int64
 	err := in.pool.ExecAs(ctx, db.Working, func(g *gorm.DB) error {
 		ids = nil
-		return g.Raw("UPDATE inbox SET "+set+" WHERE id IN ? AND attempt = ? AND "+state+" RETURNING id", args...).Scan(&ids).Error
+		return g.Raw("UPDATE inbox SET "+set+" WHERE id IN ? AND attempt = ? AND "+state+" RETURNING id", args...).
+			Scan(&ids).Error
 	})
 	if err == nil {
 		for _, id := range ids {
@@ -122,8 +126,9 @@ func (in *Inbox) Retry(ctx context.Context, e bot.Event, at time.Time, counts bo
 	if counts {
 		failures = 1
 	}
-	err := in.one(ctx, "put event back", e, mine, "state = ?, visible_at = ?, failures = failures + ?, error = ?, "+outlived,
-		state, columns.Micros(in.now().Add(wait)), failures, columns.Text(why))
+	err := in.one(ctx, "put event back", e, mine,
+		"state = ?, visible_at = ?, failures = failures + ?, error = ?, "+outlived, state, columns.Micros(in.now().Add(wait)),
+		failures, columns.Text(why))
 	if err == nil && state == eventReady {
 		in.lookAtAll()
 	}
@@ -170,8 +175,9 @@ func (in *Inbox) ExtendLease(ctx context.Context, held []bot.Event) (lost []bot.
 	return lost, nil
 }
 
-// letGo makes the first event of each ordering key ready, unless another one of that key is on its way. That two processes let two of
-// an ordering key go is kept from happening by the index inbox_turn: the one that comes second looks again.
+// letGo makes the first event of each ordering key ready, unless another one of that key is on its way. That two
+// processes let two of an ordering key go is kept from happening by the index inbox_turn: the one that comes second
+// looks again.
 func (in *Inbox) letGo(ctx context.Context, orderingKeys []string) {
 	if len(orderingKeys) == 0 {
 		return
@@ -184,9 +190,12 @@ func (in *Inbox) letGo(ctx context.Context, orderingKeys []string) {
 		args[i] = columns.Text(orderingKey)
 	}
 
-	statement := "UPDATE inbox SET state = 'ready' WHERE state = 'queued' AND id IN (SELECT (SELECT q.id FROM inbox q WHERE q.lane = l.column1 AND q.lane <> '' " +
-		"AND q.state IN ('ready', 'held', 'waiting', 'queued') ORDER BY q.id LIMIT 1) FROM (VALUES (?)" + strings.Repeat(", (?)", len(orderingKeys)-1) + ") AS l " +
-		"WHERE NOT EXISTS (SELECT 1 FROM inbox b WHERE b.lane = l.column1 AND b.lane <> '' AND b.state IN ('ready', 'held', 'waiting')))"
+	statement := "UPDATE inbox SET state = 'ready' WHERE state = 'queued' AND id IN (SELECT (SELECT q.id FROM inbox q " +
+		"WHERE q.lane = l.column1 AND q.lane <> '' " +
+		"AND q.state IN ('ready', 'held', 'waiting', 'queued') ORDER BY q.id LIMIT 1) FROM (VALUES (?)" +
+		strings.Repeat(", (?)", len(orderingKeys)-1) + ") AS l " +
+		"WHERE NOT EXISTS (SELECT 1 FROM inbox b WHERE b.lane = l.column1 AND b.lane <> '' AND b.state IN ('ready', " +
+		"'held', 'waiting')))"
 
 	for range db.MaxTries {
 		err := in.pool.ExecAs(ctx, db.Working, func(g *gorm.DB) error { return g.Exec(statement, args...).Error })

@@ -132,7 +132,8 @@ func replaceKept(tx *sql.Tx, p connection.Grant, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec("DELETE FROM entries WHERE name = ? AND EXISTS (SELECT 1 FROM entries WHERE "+owner+" AND standing = ? AND generation > ?)",
+	_, err = tx.Exec("DELETE FROM entries WHERE name = ? AND EXISTS (SELECT 1 FROM entries WHERE "+owner+
+		" AND standing = ? AND generation > ?)",
 		name, p.AppID, p.TeamID, p.EnterpriseID, p.UserID, connection.Kept, p.Generation)
 	return err
 }
@@ -206,7 +207,8 @@ func (j *Journal) rows(where string, args ...any) (found []entry, err error) {
 
 	for rows.Next() {
 		e := entry{Version: journalVersion}
-		if err := rows.Scan(&e.name, &e.AppID, &e.EnterpriseID, &e.TeamID, &e.UserID, &e.standing, &e.generation, &e.Box); err != nil {
+		if err := rows.Scan(&e.name, &e.AppID, &e.EnterpriseID, &e.TeamID, &e.UserID, &e.standing, &e.generation,
+			&e.Box); err != nil {
 			return nil, fmt.Errorf("read journal: %w", err)
 		}
 		found = append(found, e)
@@ -310,7 +312,8 @@ func (j *Journal) sealEntry(name string, p connection.Grant) (entry, error) {
 }
 
 func (e entry) owner() connection.TokenOwner {
-	return connection.TokenOwner{Key: connection.Key{AppID: e.AppID, EnterpriseID: e.EnterpriseID, TeamID: e.TeamID}, UserID: e.UserID}
+	return connection.TokenOwner{Key: connection.Key{AppID: e.AppID, EnterpriseID: e.EnterpriseID, TeamID: e.TeamID},
+		UserID: e.UserID}
 }
 
 // unsealEntry opens the box of an entry.
@@ -355,6 +358,7 @@ func (j *Journal) openEntry(e entry) connection.Grant {
 // connection is the connection of a row.
 func (r *consentRow) connection() *connection.Connection {
 	c := r.Facts.Connection(connection.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.TeamID}, r.ID)
-	c.Token, c.RefreshToken, c.Webhook.URL = connection.Secret(r.Token), connection.Secret(r.RefreshToken), connection.Secret(r.WebhookURL)
+	c.Token, c.RefreshToken, c.Webhook.URL = connection.Secret(r.Token), connection.Secret(r.RefreshToken),
+		connection.Secret(r.WebhookURL)
 	return &c
 }

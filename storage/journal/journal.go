@@ -131,7 +131,8 @@ func (j *Journal) openFile() error {
 		return err
 	}
 	if mode := info.Mode().Perm(); mode&0o022 != 0 {
-		return fmt.Errorf("other people on this machine may write to %s (mode %04o): run chmod 700 %s", j.folder, mode, j.folder)
+		return fmt.Errorf("other people on this machine may write to %s (mode %04o): run chmod 700 %s", j.folder, mode,
+			j.folder)
 	}
 
 	// SQLite would make it for everybody to read.

@@ -1,7 +1,7 @@
 package journal
 
-// What is kept must be on the disk when that is said, which takes a power cut to see. So the database is asked how it writes, and the
-// sync of the folder is counted.
+// What is kept must be on the disk when that is said, which takes a power cut to see. So the database is asked how it
+// writes, and the sync of the folder is counted.
 
 import (
 	"path/filepath"

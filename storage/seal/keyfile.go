@@ -19,8 +19,8 @@ import (
 const maxKeyFile = 64 << 10
 
 // KeyFile reads the keys in the file at path, in ParseKeys' form, and makes the file with one new key (mode 0600) when
-// there is none. Of any number of processes that start at once all end with the same key. A file that others may read is
-// refused. The folder must exist.
+// there is none. Of any number of processes that start at once all end with the same key. A file that others may read
+// is refused. The folder must exist.
 func KeyFile(path string) (*Keyring, error) {
 	ring, err := readKeyFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -43,13 +43,13 @@ const (
 
 // Keyring seals and opens secrets with AES-256-GCM: the first key seals, every key opens, so a new key is put first and
 // the old one stays until nothing is sealed with it any more. A nil Keyring opens nothing. Nonces are random, which is
-// safe for 2^32 secrets per key: far more than renewals of any number of tokens, and 25 days of events at 2,000 a second. So
-// events get a key for each day, derived from the key (HKDF-SHA256): 49,000 a second reach no limit. The release before this one
-// opens such boxes, too; what is kept of the time when events were sealed with the key itself is opened as ever.
-// https://csrc.nist.gov/pubs/sp/800/38/d/final (section 8.3)
+// safe for 2^32 secrets per key: far more than renewals of any number of tokens, and 25 days of events at 2,000 a
+// second. So events get a key for each day, derived from the key (HKDF-SHA256): 49,000 a second reach no limit. The
+// release before this one opens such boxes, too; what is kept of the time when events were sealed with the key itself
+// is opened as ever. https://csrc.nist.gov/pubs/sp/800/38/d/final (section 8.3)
 //
-// A box is: version (1 byte), key id (4 bytes: the first of the key's SHA-256), in version 2 the day (4 bytes: since 1970, 0 for what
-// is sealed for good), nonce (12), ciphertext, tag (16).
+// A box is: version (1 byte), key id (4 bytes: the first of the key's SHA-256), in version 2 the day (4 bytes: since
+// 1970, 0 for what is sealed for good), nonce (12), ciphertext, tag (16).
 type Keyring struct {
 	keys []ringKey
 }
@@ -118,7 +118,8 @@ func newRingKey(raw []byte) ringKey {
 	if err != nil {
 		panic(err)
 	}
-	return ringKey{id: [4]byte(sum[:4]), aead: aead, derived: &derivedKeys{root: raw, aeads: map[string]cipher.AEAD{}}, signing: connection.Secret(signing)}
+	return ringKey{id: [4]byte(sum[:4]), aead: aead, derived: &derivedKeys{root: raw, aeads: map[string]cipher.AEAD{}},
+		signing: connection.Secret(signing)}
 }
 
 func newAEAD(raw []byte) cipher.AEAD {

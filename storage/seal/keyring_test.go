@@ -59,8 +59,9 @@ func TestBoxOpensOnlyInItsPlace(t *testing.T) {
 		{}, {"connections.refresh_token", "A1", "E1", "T1"}, {"connections.token", "A2", "E1", "T1"},
 		{"connections.token", "A1", "", "T1"}, {"connections.token", "A1", "E1", "T2"}, {"connections.token", "A1", "E1", ""},
 		// The same letters, cut elsewhere.
-		{"connections.tokenA", "1", "E1", "T1"}, {"connections.token", "A1E", "1", "T1"}, {"connections.token", "A1", "E1T", "1"},
-		{"connections.token", "A1", "T1", "E1"}, {"connections.token\x02A1", "", "E1", "T1"},
+		{"connections.tokenA", "1", "E1", "T1"}, {"connections.token", "A1E", "1", "T1"},
+		{"connections.token", "A1", "E1T", "1"}, {"connections.token", "A1", "T1", "E1"},
+		{"connections.token\x02A1", "", "E1", "T1"},
 	} {
 		if _, err := k.Open(box, at); !errors.Is(err, seal.ErrSealed) {
 			t.Errorf("opened at %+v: %v", at, err)
@@ -118,7 +119,9 @@ func TestParseKeys(t *testing.T) {
 		good + "," + short:       {"key 2 has 16 bytes, not 32"},
 		good + ",x," + good:      {"key 2 is not", "key 3 is the same as key 1"},
 		"hunter2!,,AAAA," + good: {"key 1 is not", "key 2 is empty", "key 3 has 3 bytes"},
-		strings.NewReplacer("+", "-", "/", "_").Replace(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0xfb, 0xef, 0xff, 0xff}, 8))): {"key 1 is not standard base64"},
+		strings.NewReplacer("+", "-", "/", "_").
+			Replace(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0xfb, 0xef, 0xff, 0xff},
+				8))): {"key 1 is not standard base64"},
 		strings.TrimRight(good, "="): {"key 1 is not standard base64"},
 	} {
 		_, err := seal.ParseKeys(list)
@@ -262,8 +265,9 @@ func TestDerivedKeys(t *testing.T) {
 	both := ring(t, seal.NewKey())
 	day := time.Date(2026, 11, 29, 23, 59, 59, 0, time.UTC)
 	places := map[string]seal.Place{
-		"tokens": {Column: "connections.token", App: "A1", Team: "T1"}, "journal": {Column: "journal.pair/", App: "A1", Team: "T1"},
-		"inbox": {Column: "inbox.payload/Ev1", App: "A1", Team: "T1"},
+		"tokens":  {Column: "connections.token", App: "A1", Team: "T1"},
+		"journal": {Column: "journal.pair/", App: "A1", Team: "T1"},
+		"inbox":   {Column: "inbox.payload/Ev1", App: "A1", Team: "T1"},
 	}
 	for name, at := range places {
 		plain := must(both.Seal([]byte("secret"), at))
@@ -317,7 +321,8 @@ func TestDerivedKeysDiffer(t *testing.T) {
 		}
 	}
 	same := func(a, b string) bool {
-		return seal.DerivedKey(ring(t, keys), day, seal.Place{Column: a}) == seal.DerivedKey(ring(t, keys), day, seal.Place{Column: b})
+		return seal.DerivedKey(ring(t, keys), day, seal.Place{Column: a}) == seal.DerivedKey(ring(t, keys), day,
+			seal.Place{Column: b})
 	}
 	if !same("connections.token", "user_tokens.refresh_token/U1") || same("connections.token", "inbox.payload/Ev1") {
 		t.Error("purposes are mixed up")

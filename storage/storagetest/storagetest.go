@@ -1,5 +1,5 @@
-// Package storagetest gives tests an empty database of their own, and keeps the one switch for tests that take long. Nothing but
-// tests imports it.
+// Package storagetest gives tests an empty database of their own, and keeps the one switch for tests that take long.
+// Nothing but tests imports it.
 package storagetest
 
 // Tests run on the real databases, so that what they prove holds there; this file makes that one call.
@@ -45,8 +45,8 @@ func Postgres(t testing.TB) string {
 	return u.String()
 }
 
-// Long skips a test that needs minutes, another module or a long walk through a browser, unless LONG_TESTS=1 is set, as it is
-// in CI. With -short it is skipped in any case.
+// Long skips a test that needs minutes, another module or a long walk through a browser, unless LONG_TESTS=1 is set, as
+// it is in CI. With -short it is skipped in any case.
 func Long(t testing.TB) {
 	t.Helper()
 	if !long() {
@@ -70,8 +70,8 @@ func SQLite(t testing.TB) string {
 	return "sqlite:" + filepath.Join(t.TempDir(), "switchboard.db")
 }
 
-// SameColumns fails the test unless GORM's structs have the columns of the tables that they are for, and nothing that GORM
-// fills in by itself.
+// SameColumns fails the test unless GORM's structs have the columns of the tables that they are for, and nothing that
+// GORM fills in by itself.
 func SameColumns(t testing.TB, write *gorm.DB, models ...any) {
 	t.Helper()
 	types := map[schema.DataType]string{schema.String: "text", schema.Int: "int8 integer", schema.Bytes: "bytea blob"}

@@ -15,8 +15,10 @@ func TestOddPartsCostNoTime(t *testing.T) {
 	many := strings.Repeat(`{"type":"actions","elements":[{"type":"element_of_tomorrow","action_id":"x"}]},`, 1500)
 	deep := strings.Repeat("[", 2000) + strings.Repeat("]", 2000)
 	fields := `{"type":"section","text":{` + strings.Repeat(`"a":{"b":[7]},"c":{"type":[1]},`, 500) + `"type":{}}}`
-	for name, blocks := range map[string]string{"many": "[" + many + block + "]", "deep": deep, "deep in a field": `[{"type":"section","text":` + deep + "}]", "fields": "[" + fields + "]"} {
-		body := fmt.Sprintf(`{"type":"block_actions","user":{"id":"U1"},"message":{"text":"x","blocks":%s},"view":{"blocks":%[1]s},"actions":[{"action_id":"go","block_id":"b"}]}`, blocks)
+	for name, blocks := range map[string]string{"many": "[" + many + block + "]", "deep": deep,
+		"deep in a field": `[{"type":"section","text":` + deep + "}]", "fields": "[" + fields + "]"} {
+		body := fmt.Sprintf(
+			`{"type":"block_actions","user":{"id":"U1"},"message":{"text":"x","blocks":%s},"view":{"blocks":%[1]s},"actions":[{"action_id":"go","block_id":"b"}]}`, blocks)
 		effort := repairBytes/4 + repairPasses*len(body)
 		decoded, widest := 0, 0
 		r := repair{effort: effort, into: func(doc []byte) error {
@@ -28,7 +30,8 @@ func TestOddPartsCostNoTime(t *testing.T) {
 			t.Errorf("%s: %d bytes decoded, want at most %d", name, decoded, effort)
 		}
 		var c slack.InteractionCallback
-		if err := json.Unmarshal(whole, &c); !ok || err != nil || c.User.ID != "U1" || len(c.ActionCallback.BlockActions) != 1 || c.Message.Text != "x" {
+		if err := json.Unmarshal(whole, &c); !ok || err != nil || c.User.ID != "U1" ||
+			len(c.ActionCallback.BlockActions) != 1 || c.Message.Text != "x" {
 			t.Errorf("%s: %v, left with %.200s", name, err, whole)
 		}
 	}

@@ -75,7 +75,8 @@ func FuzzLeavesOver(f *testing.F) {
 	f.Fuzz(func(t *testing.T, earlier, later, text string) {
 		a, errA := regexp.Compile(earlier)
 		b, errB := regexp.Compile(later)
-		if errA != nil || errB != nil || earlier == "" || len(earlier)+len(later) > 60 || strings.ContainsRune(text, '\uFFFD') {
+		if errA != nil || errB != nil || earlier == "" || len(earlier)+len(later) > 60 ||
+			strings.ContainsRune(text, '\uFFFD') {
 			return
 		}
 		if b.MatchString(text) && !a.MatchString(text) && !LeavesOver(later, earlier) {

@@ -14,7 +14,8 @@ import (
 func TestSocketPace(t *testing.T) {
 	t.Parallel()
 	p := UsualPace
-	for failures, want := range []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, time.Minute, time.Minute} {
+	for failures, want := range []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second,
+		16 * time.Second, 32 * time.Second, time.Minute, time.Minute} {
 		for range 100 {
 			if d := p.pause(failures); d < want/2 || d > want {
 				t.Fatalf("after %d failures %v, want %v to %v", failures, d, want/2, want)
@@ -24,7 +25,8 @@ func TestSocketPace(t *testing.T) {
 	if d := p.pause(1 << 20); d < 30*time.Second || d > time.Minute {
 		t.Errorf("after very many failures %v", d)
 	}
-	if p.Ceiling > rate.Every(20*time.Second) || p.Silence > 30*time.Second || p.Drain <= AckBudget || p.Off < time.Minute || p.Apart < 10*time.Second {
+	if p.Ceiling > rate.Every(20*time.Second) || p.Silence > 30*time.Second || p.Drain <= AckBudget ||
+		p.Off < time.Minute || p.Apart < 10*time.Second {
 		t.Errorf("%+v", p)
 	}
 }

@@ -29,7 +29,8 @@ const (
 // Consent has a person let the app in, and spends the code that Slack gives for it.
 func (s *Stage) Consent(userID string, choice slacksim.Choice, more ...string) (granted slackapi.Granted, code string) {
 	s.T.Helper()
-	start := url.Values{"client_id": {"1.2"}, "scope": {"chat:write,users:read"}, "redirect_uri": {Redirect}, "state": {"state"}}
+	start := url.Values{"client_id": {"1.2"}, "scope": {"chat:write,users:read"}, "redirect_uri": {Redirect},
+		"state": {"state"}}
 	for _, scope := range more {
 		start.Add("user_scope", scope)
 	}

@@ -44,7 +44,8 @@ type Stage struct {
 
 // Each runs a test on every database.
 func Each(t *testing.T, test func(t *testing.T, s *Stage)) {
-	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite,
+		"postgres": storagetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, New(t, fresh(t)))

@@ -14,9 +14,10 @@ import (
 
 // Facts are the columns that are neither part of the key nor secret. The struct can be compared with ==.
 type Facts struct {
-	TeamName, TeamURL, TeamIcon, EnterpriseName               string
-	BotUserID, BotID, Scopes                                  string
-	TokenPair                                                 TokenPair `gorm:"embedded" json:"Chain"` // by this name journals have it
+	TeamName, TeamURL, TeamIcon, EnterpriseName string
+	BotUserID, BotID, Scopes                    string
+	// by this name journals have it
+	TokenPair                                                 TokenPair `gorm:"embedded" json:"Chain"`
 	RenewalError                                              string
 	WebhookChannel, WebhookChannelID, WebhookConfigurationURL string
 	InstalledBy, InstalledByName, RenewedBy                   string
@@ -52,10 +53,10 @@ func FactsOf(c connection.Connection) Facts {
 		WebhookChannel:          Text(c.Webhook.Channel),
 		WebhookChannelID:        Text(c.Webhook.ChannelID),
 		WebhookConfigurationURL: Text(c.Webhook.ConfigurationURL),
-		InstalledBy:             Text(c.InstalledBy), InstalledByName: Text(c.InstalledByName), RenewedBy: Text(c.AuthorizedBy),
-		CreatedAt: Micros(c.CreatedAt), InstalledAt: Micros(c.InstalledAt), RenewedAt: Micros(c.AuthorizedAt), Installs: int64(c.Installs),
-		State: Text(string(c.State)), Reason: Text(c.Reason), StateSince: Micros(c.StateSince),
-		Beginnings:  Text(beginningsText(c.Beginnings)),
+		InstalledBy:             Text(c.InstalledBy), InstalledByName: Text(c.InstalledByName),
+		RenewedBy: Text(c.AuthorizedBy), CreatedAt: Micros(c.CreatedAt), InstalledAt: Micros(c.InstalledAt),
+		RenewedAt: Micros(c.AuthorizedAt), Installs: int64(c.Installs), State: Text(string(c.State)), Reason: Text(c.Reason),
+		StateSince: Micros(c.StateSince), Beginnings: Text(beginningsText(c.Beginnings)),
 		DoubtReason: Text(c.PendingRemoval.Reason), DoubtAt: Micros(c.PendingRemoval.At),
 		CheckedAt: Micros(c.CheckedAt), CheckAt: Micros(c.CheckAt), LastEventAt: Micros(c.LastEventAt),
 		EventsHeldSince: Micros(c.EventsHeldSince), EventsHeldAt: Micros(c.EventsHeldAt),
@@ -98,13 +99,14 @@ func (f *Facts) Connection(k connection.Key, id string) connection.Connection {
 		Webhook: connection.Webhook{Channel: f.WebhookChannel, ChannelID: f.WebhookChannelID,
 			ConfigurationURL: f.WebhookConfigurationURL},
 		InstalledBy: f.InstalledBy, InstalledByName: f.InstalledByName, AuthorizedBy: f.RenewedBy,
-		CreatedAt: Moment(f.CreatedAt), InstalledAt: Moment(f.InstalledAt), AuthorizedAt: Moment(f.RenewedAt), Installs: int(f.Installs),
-		State: connection.State(f.State), Reason: f.Reason, StateSince: Moment(f.StateSince),
+		CreatedAt: Moment(f.CreatedAt), InstalledAt: Moment(f.InstalledAt), AuthorizedAt: Moment(f.RenewedAt),
+		Installs: int(f.Installs), State: connection.State(f.State), Reason: f.Reason, StateSince: Moment(f.StateSince),
 		Beginnings:     beginnings(f.Beginnings),
 		PendingRemoval: connection.Removal{Reason: f.DoubtReason, At: Moment(f.DoubtAt)},
 		CheckedAt:      Moment(f.CheckedAt), CheckAt: Moment(f.CheckAt), LastEventAt: Moment(f.LastEventAt),
 		EventsHeldSince: Moment(f.EventsHeldSince), EventsHeldAt: Moment(f.EventsHeldAt),
-		Notice: connection.Notice{Reason: f.NoticeReason, At: Moment(f.NoticeAt), To: f.NoticeTo, Channel: f.NoticeChannel, TS: f.NoticeTS},
+		Notice: connection.Notice{Reason: f.NoticeReason, At: Moment(f.NoticeAt), To: f.NoticeTo, Channel: f.NoticeChannel,
+			TS: f.NoticeTS},
 	}
 	if c.FailingSince.Before(c.AuthorizedAt) {
 		// A release that knows nothing of renewals put a new consent's tokens beside the failures of the old ones.

@@ -1,7 +1,7 @@
 package db
 
-// A copy of a SQLite file that somebody makes while it is written lacks what lies in its -wal file, or is torn. SQLite itself can
-// write one that is whole; this file has it do so.
+// A copy of a SQLite file that somebody makes while it is written lacks what lies in its -wal file, or is torn. SQLite
+// itself can write one that is whole; this file has it do so.
 
 import (
 	"context"
@@ -17,9 +17,9 @@ import (
 // ErrBackupFile says that there is something already where a backup was to be written.
 var ErrBackupFile = errors.New("there is such a file already, and a backup replaces none: name another one")
 
-// Backup writes what is committed into a new file (0600), also while other processes work the database, and returns its size in
-// bytes. The name appears when the whole content is on the disk. ErrBackupFile. SQLite alone can do this: PostgreSQL has
-// its own means.
+// Backup writes what is committed into a new file (0600), also while other processes work the database, and returns its
+// size in bytes. The name appears when the whole content is on the disk. ErrBackupFile. SQLite alone can do this:
+// PostgreSQL has its own means.
 func (u *Upkeep) Backup(ctx context.Context, file string) (size int64, err error) {
 	const doing = "back up database"
 	if u.pool.Dialect != DialectSQLite {

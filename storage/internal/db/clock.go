@@ -1,8 +1,9 @@
 package db
 
-// Stored times are compared between machines and over days, while machines' clocks differ, are set, and jump. So there is one
-// source of time: the database's clock, as each process knows it. PostgreSQL is asked on every new connection and once a minute. With
-// SQLite the database's clock is this machine's. In between the monotonic clock carries it, which no setting of a clock moves.
+// Stored times are compared between machines and over days, while machines' clocks differ, are set, and jump. So there
+// is one source of time: the database's clock, as each process knows it. PostgreSQL is asked on every new connection
+// and once a minute. With SQLite the database's clock is this machine's. In between the monotonic clock carries it,
+// which no setting of a clock moves.
 
 import (
 	"context"
@@ -20,10 +21,11 @@ const (
 	lookEvery    = 10 * time.Second
 	// Less than a step is drift: it is followed without a word. An answer that took longer tells nothing.
 	leastStep = time.Second
-	// This machine's clock is followed when it has stood by its new time for so long. A computer that slept wakes up with a
-	// step as well, since the monotonic clock slept along: until then Slack's signatures look old.
+	// This machine's clock is followed when it has stood by its new time for so long. A computer that slept wakes up with
+	// a step as well, since the monotonic clock slept along: until then Slack's signatures look old.
 	settleTime = 30 * time.Second
-	// Nothing is swept so soon after the start and after a step: a machine that starts with a wrong clock sets it within minutes.
+	// Nothing is swept so soon after the start and after a step: a machine that starts with a wrong clock sets it within
+	// minutes.
 	calmTime = 10 * time.Minute
 	// Steps that are remembered apart; older ones are added up.
 	mostSteps = 32
@@ -59,8 +61,8 @@ type step struct {
 	by time.Duration
 }
 
-// NewClock returns a clock that begins as machine's (nil: time.Now). A time without a monotonic reading is a test's, which moves
-// it by hand: then it is taken as it is.
+// NewClock returns a clock that begins as machine's (nil: time.Now). A time without a monotonic reading is a test's,
+// which moves it by hand: then it is taken as it is.
 func NewClock(machine func() time.Time) *Clock {
 	if machine == nil {
 		machine = time.Now
@@ -106,7 +108,8 @@ func (c *Clock) heard(t time.Time, asked, answered time.Duration) {
 	c.ahead.Store(int64(ahead))
 }
 
-// Look compares the clock with this machine's, which is the database's on SQLite. A jump is noticed, and followed once it lasts.
+// Look compares the clock with this machine's, which is the database's on SQLite. A jump is noticed, and followed once
+// it lasts.
 func (c *Clock) Look() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,12 +121,14 @@ func (c *Clock) Look() {
 	switch {
 	case by.Abs() < leastStep:
 		if c.doubtful != 0 {
-			c.log.Load().Warn("this machine's clock is back where it was: its jump was not followed", "by", c.doubtful.Round(time.Second).String())
+			c.log.Load().Warn("this machine's clock is back where it was: its jump was not followed", "by",
+				c.doubtful.Round(time.Second).String())
 		}
 		c.doubtful = 0
 	case (by - c.doubtful).Abs() >= leastStep:
 		c.doubtful, c.since = by, at
-		c.log.Load().Warn("this machine's clock jumped: not followed unless it stays so", "by", by.Round(time.Second).String())
+		c.log.Load().Warn("this machine's clock jumped: not followed unless it stays so", "by",
+			by.Round(time.Second).String())
 		return
 	case at-c.since < settleTime:
 		return
@@ -136,7 +141,8 @@ func (c *Clock) Look() {
 
 // follow notes a step of the clock. c.mu is locked.
 func (c *Clock) follow(by time.Duration) {
-	c.log.Load().Warn("the database's clock was set, or is another machine's now: followed", "by", by.Round(time.Millisecond).String())
+	c.log.Load().Warn("the database's clock was set, or is another machine's now: followed", "by",
+		by.Round(time.Millisecond).String())
 	c.moved, c.stepped = c.elapsed(), true
 	c.total.Add(int64(by))
 	if by < 0 {
@@ -149,8 +155,8 @@ func (c *Clock) follow(by time.Duration) {
 	c.steps = append(c.steps, step{c.Now().Add(by), by})
 }
 
-// Spared is the limit of what is kept until its age is over. What was written before a step ahead looks older than it is: the limit
-// is moved by that much, as long as there can be something of that time.
+// Spared is the limit of what is kept until its age is over. What was written before a step ahead looks older than it
+// is: the limit is moved by that much, as long as there can be something of that time.
 func (c *Clock) Spared(limit time.Time) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -187,8 +193,9 @@ func (c *Clock) Calm() bool {
 	return c.byHand() || c.doubtful == 0 && c.elapsed()-c.moved >= calmTime
 }
 
-// measureOn is measure on a connection that was just made: to a new primary, perhaps, on a machine with another clock. The same
-// answer tells whether a pooler is in between (session). The simple protocol leaves no prepared statement behind.
+// measureOn is measure on a connection that was just made: to a new primary, perhaps, on a machine with another clock.
+// The same answer tells whether a pooler is in between (session). The simple protocol leaves no prepared statement
+// behind.
 func (db *Pool) measureOn(ctx context.Context, conn *pgx.Conn) (session uint32, err error) {
 	c := db.Clock
 	var us int64

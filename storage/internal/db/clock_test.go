@@ -1,7 +1,7 @@
 package db
 
-// The database's time goes on by itself, whatever this machine's clock is set to; what it is measured by can change, and is
-// followed.
+// The database's time goes on by itself, whatever this machine's clock is set to; what it is measured by can change,
+// and is followed.
 
 import (
 	"bytes"
@@ -62,7 +62,8 @@ func TestClockOfThisMachine(t *testing.T) {
 		c.Look()
 		near(t, "drift", c.Now(), time.Now().Add(900*time.Millisecond))
 
-		if n := strings.Count(log.String(), "this machine's clock jumped"); n != 2 || strings.Count(log.String(), "is back where it was") != 2 {
+		if n := strings.Count(log.String(), "this machine's clock jumped"); n != 2 ||
+			strings.Count(log.String(), "is back where it was") != 2 {
 			t.Errorf("told of %d jumps:\n%s", n, log.String())
 		}
 	})
@@ -144,7 +145,8 @@ func TestClockOfTheDatabase(t *testing.T) {
 	}
 	heard(-40*time.Second, 0)
 	near(t, "another primary", c.Now(), time.Now().Add(-40*time.Second))
-	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "by=-40") || !c.MovedWithin(time.Minute) {
+	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "by=-40") ||
+		!c.MovedWithin(time.Minute) {
 		t.Errorf("told of:\n%s", text)
 	}
 	// One that tests move by hand is nobody else's.

@@ -25,8 +25,8 @@ func (u *Upkeep) Synchronous(t *testing.T) map[string]int {
 	return found
 }
 
-// RefuseWrites has SQLite refuse all writes, as a file system that was mounted read-only does, and FillDisk those that need more
-// room than the file has. Again lets them work.
+// RefuseWrites has SQLite refuse all writes, as a file system that was mounted read-only does, and FillDisk those that
+// need more room than the file has. Again lets them work.
 func (u *Upkeep) RefuseWrites(t *testing.T) (again func()) {
 	return u.pragma(t, "query_only = 1", "query_only = 0")
 }

@@ -24,7 +24,8 @@ func TestCopyOfTheFileAloneIsRefused(t *testing.T) {
 			if step != "opened" {
 				_, err := db.Migrate(t.Context())
 				storetest.OK(t, err)
-				_, _, err = db.Put(t.Context(), connection.Connection{Key: storetest.Key("A1", "", "T1"), State: connection.Active, InstalledAt: time.Now(), AuthorizedAt: time.Now()})
+				_, _, err = db.Put(t.Context(), connection.Connection{Key: storetest.Key("A1", "", "T1"), State: connection.Active,
+					InstalledAt: time.Now(), AuthorizedAt: time.Now()})
 				storetest.OK(t, err)
 			}
 			content, err := os.ReadFile(strings.TrimPrefix(address, "sqlite:"))
@@ -73,7 +74,8 @@ func TestJournalOfAnotherDatabase(t *testing.T) {
 	storetest.OK(t, first.UseJournal(journal))
 	_, err := first.Migrate(t.Context()) // nothing is in the journal yet
 	storetest.OK(t, err)
-	_, err = first.Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: storetest.Key("A1", "", "T1")}, Token: "xoxe.xoxb-1", Refresh: "xoxe-1"})
+	_, err = first.Journal(connection.Grant{TokenOwner: connection.TokenOwner{Key: storetest.Key("A1", "", "T1")},
+		Token: "xoxe.xoxb-1", Refresh: "xoxe-1"})
 	storetest.OK(t, err)
 	storetest.OK(t, first.Close())
 

@@ -1,7 +1,8 @@
 package db
 
-// A SQLite file is worked by one process: what an earlier one held is handed out again when the next one starts. Two of them would
-// work the same events. A lock that the kernel keeps says who it is; it ends with the process, however that ends.
+// A SQLite file is worked by one process: what an earlier one held is handed out again when the next one starts. Two of
+// them would work the same events. A lock that the kernel keeps says who it is; it ends with the process, however that
+// ends.
 
 import (
 	"errors"
@@ -18,8 +19,8 @@ var ErrInUse = errors.New("another process works on this database: stop it first
 // errLocked says that somebody else has a lock.
 var errLocked = errors.New("locked")
 
-// FileLock is a lock on the file beside the database. The file stays when the lock is given back: who removed it would let in
-// somebody who has it open already.
+// FileLock is a lock on the file beside the database. The file stays when the lock is given back: who removed it would
+// let in somebody who has it open already.
 type FileLock struct {
 	mu    sync.Mutex
 	file  *os.File // nil: not locked

@@ -14,7 +14,8 @@ import (
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
-// Of two that would work one SQLite file the second is refused, by whatever name it knows the file, and until the first has closed it.
+// Of two that would work one SQLite file the second is refused, by whatever name it knows the file, and until the first
+// has closed it.
 func TestOneProcessWorksAFile(t *testing.T) {
 	address := storagetest.SQLite(t)
 	first, second := storetest.OpenWithout(t, address), storetest.OpenWithout(t, address)
@@ -25,7 +26,8 @@ func TestOneProcessWorksAFile(t *testing.T) {
 
 	link := filepath.Join(t.TempDir(), "link.db")
 	storetest.OK(t, os.Symlink(strings.TrimPrefix(address, "sqlite:"), link))
-	for name, db := range map[string]*storage.DB{"the same name": second, "a link": storetest.OpenWithout(t, "sqlite:"+link)} {
+	for name, db := range map[string]*storage.DB{"the same name": second,
+		"a link": storetest.OpenWithout(t, "sqlite:"+link)} {
 		if err := db.Exclusive(); !errors.Is(err, storage.ErrInUse) {
 			t.Errorf("%s: %v", name, err)
 		}

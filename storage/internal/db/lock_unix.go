@@ -2,7 +2,8 @@
 
 package db
 
-// flock belongs to the open file: it also holds between two that one process opened, and no child inherits it (close on exec).
+// flock belongs to the open file: it also holds between two that one process opened, and no child inherits it (close on
+// exec).
 
 import (
 	"errors"

@@ -56,8 +56,8 @@ func (e *SchemaError) Error() string {
 
 // Migrate brings the schema up to date and returns how many steps it took; 0 when others already did. Any number of
 // replicas may call it at once: on PostgreSQL they wait for each other for up to two minutes. A database that is newer
-// than this program is refused with a *SchemaError and left alone. Before an empty database gets tables, fits says whether
-// it is the right one.
+// than this program is refused with a *SchemaError and left alone. Before an empty database gets tables, fits says
+// whether it is the right one.
 func (u *Upkeep) Migrate(ctx context.Context, fits func() error) (applied int, err error) {
 	for try := 1; ; try++ {
 		var state *SchemaError
@@ -108,8 +108,9 @@ func (u *Upkeep) migrate(ctx context.Context) (int, error) {
 	return len(done), err
 }
 
-// lockMigrations waits until nobody else migrates, two minutes at most. The lock belongs to a transaction: a session can be shared
-// by a pooler, which would give back the lock of another one. Releases before this one take the same lock for their session.
+// lockMigrations waits until nobody else migrates, two minutes at most. The lock belongs to a transaction: a session
+// can be shared by a pooler, which would give back the lock of another one. Releases before this one take the same lock
+// for their session.
 func (u *Upkeep) lockMigrations(ctx context.Context) (unlock func(), err error) {
 	tx, err := u.pool.handle().BeginTx(ctx, nil)
 	if err != nil {
@@ -122,7 +123,8 @@ func (u *Upkeep) lockMigrations(ctx context.Context) (unlock func(), err error) 
 	}()
 
 	// However the server bounds statements and idle transactions: this one waits, and then it waits for us.
-	for _, bound := range []string{"lock_timeout = '2min'", "statement_timeout = 0", "idle_in_transaction_session_timeout = 0"} {
+	for _, bound := range []string{"lock_timeout = '2min'", "statement_timeout = 0",
+		"idle_in_transaction_session_timeout = 0"} {
 		if _, err := tx.ExecContext(ctx, "SET LOCAL "+bound); err != nil {
 			return nil, err
 		}
@@ -173,8 +175,8 @@ func (u *Upkeep) known() ([]Migration, error) {
 	return all, nil
 }
 
-// MigrationStatus returns all migrations this program carries, oldest first, and when each was applied; then those that newer
-// releases applied. It changes nothing.
+// MigrationStatus returns all migrations this program carries, oldest first, and when each was applied; then those that
+// newer releases applied. It changes nothing.
 func (u *Upkeep) MigrationStatus(ctx context.Context) ([]Migration, error) {
 	all, err := u.known()
 	if err != nil {
@@ -194,8 +196,8 @@ func (u *Upkeep) MigrationStatus(ctx context.Context) ([]Migration, error) {
 	return all, nil
 }
 
-// CheckSchema returns nil when this program can work with the database's schema: the one it was written for, or a newer one that
-// says so (docs/upgrading.md). Else a *SchemaError, or the database's trouble. It changes nothing.
+// CheckSchema returns nil when this program can work with the database's schema: the one it was written for, or a newer
+// one that says so (docs/upgrading.md). Else a *SchemaError, or the database's trouble. It changes nothing.
 func (u *Upkeep) CheckSchema(ctx context.Context) error {
 	applied, err := u.applied(ctx)
 	if err != nil {
@@ -245,7 +247,8 @@ func (u *Upkeep) applied(ctx context.Context) (map[int64]time.Time, error) {
 		VersionID int64
 		Tstamp    sql.NullTime
 	}
-	err := tx.Raw("SELECT version_id, tstamp FROM " + versionTable + " WHERE is_applied AND version_id > 0").Scan(&rows).Error
+	err := tx.Raw("SELECT version_id, tstamp FROM " + versionTable + " WHERE is_applied AND version_id > 0").
+		Scan(&rows).Error
 	applied := make(map[int64]time.Time, len(rows))
 	for _, r := range rows {
 		applied[r.VersionID] = r.Tstamp.Time.UTC()

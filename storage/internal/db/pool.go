@@ -1,5 +1,5 @@
-// Package db opens PostgreSQL and SQLite and runs statements on them through GORM: their connections, their clock, their
-// schema, and what their errors mean. It knows nothing of what lies in the tables.
+// Package db opens PostgreSQL and SQLite and runs statements on them through GORM: their connections, their clock,
+// their schema, and what their errors mean. It knows nothing of what lies in the tables.
 package db
 
 // This file opens a database from its address, because the address alone decides which of the two it is.
@@ -33,19 +33,19 @@ const (
 	MaxTries = 10
 	// maxBusyTries is the same for a SQLite file that another process keeps locked: about 10 s with sqliteWait.
 	maxBusyTries = 100
-	// maxDemoted is the same for a server that became read-only: the connection to it is gone, and the next one is made to a server
-	// that takes writes, if there is one.
+	// maxDemoted is the same for a server that became read-only: the connection to it is gone, and the next one is made to
+	// a server that takes writes, if there is one.
 	maxDemoted = 2
 )
 
-// Pool is an open database. It runs statements, again where the database asks for it, and knows the database's time. Its
-// methods may be called from any number of goroutines at once.
+// Pool is an open database. It runs statements, again where the database asks for it, and knows the database's time.
+// Its methods may be called from any number of goroutines at once.
 type Pool struct {
 	Dialect string
 	Write   *gorm.DB
-	// Single is Write for statements that are a transaction by themselves. On SQLite it keeps no prepared statements: whoever waits
-	// in GORM's cache for one keeps the cache locked, and it would be prepared on the only connection that writes, whose transaction
-	// may wait for the cache.
+	// Single is Write for statements that are a transaction by themselves. On SQLite it keeps no prepared statements:
+	// whoever waits in GORM's cache for one keeps the cache locked, and it would be prepared on the only connection that
+	// writes, whose transaction may wait for the cache.
 	Single *gorm.DB
 	Read   *gorm.DB // the same as Write on PostgreSQL
 	Clock  *Clock
@@ -57,9 +57,9 @@ type Pool struct {
 	seen   health
 }
 
-// Open connects to the database at url: "postgres://…", "postgresql://…" or "sqlite:PATH". A PostgreSQL server on another machine has
-// to have TLS, unless an sslmode says otherwise. It creates an empty SQLite file (0600) when there is none, and changes nothing else:
-// Upkeep.Migrate makes the tables. No error holds the address's password.
+// Open connects to the database at url: "postgres://…", "postgresql://…" or "sqlite:PATH". A PostgreSQL server on
+// another machine has to have TLS, unless an sslmode says otherwise. It creates an empty SQLite file (0600) when there
+// is none, and changes nothing else: Upkeep.Migrate makes the tables. No error holds the address's password.
 func Open(ctx context.Context, url string) (*Pool, error) {
 	db := &Pool{Clock: NewClock(nil), seen: health{probing: make(chan struct{}, 1)}}
 	var err error

@@ -1,7 +1,7 @@
 package db
 
-// A PostgreSQL server is on the other side of a network: it fails over, turns read-only, and may stand behind a pooler. This file is
-// where connections to it are made, kept and given up.
+// A PostgreSQL server is on the other side of a network: it fails over, turns read-only, and may stand behind a pooler.
+// This file is where connections to it are made, kept and given up.
 
 import (
 	"cmp"
@@ -30,7 +30,8 @@ const (
 	postgresConns = 16
 	// connectTimeout is for one attempt to reach the server, unless the address has a connect_timeout of its own.
 	connectTimeout = 5 * time.Second
-	// readOnlyLife is how long a connection that can only read is used. After that a server that takes writes is looked for again.
+	// readOnlyLife is how long a connection that can only read is used. After that a server that takes writes is looked
+	// for again.
 	readOnlyLife = time.Second
 )
 
@@ -88,8 +89,8 @@ func given(url, name string) bool {
 	return err == nil && u.Query().Has(name)
 }
 
-// connector makes connections that can write. Where there is no server for that, one that can only read is better than none: who
-// is connected can still be told. It doesn't live long.
+// connector makes connections that can write. Where there is no server for that, one that can only read is better than
+// none: who is connected can still be told. It doesn't live long.
 type connector struct {
 	driver.Connector                  // to a server that takes writes
 	any              driver.Connector // nil: the address says itself which servers will do
@@ -110,8 +111,8 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, err
 }
 
-// connectorFor returns what makes connections. The caller says whether the address chooses the servers, and the way of sending
-// statements, itself.
+// connectorFor returns what makes connections. The caller says whether the address chooses the servers, and the way of
+// sending statements, itself.
 func (db *Pool) connectorFor(config *pgx.ConnConfig, choosesServers, choosesMode bool) connector {
 	options := func(readOnly bool) []stdlib.OptionOpenDB {
 		return []stdlib.OptionOpenDB{
@@ -147,8 +148,8 @@ func (db *Pool) connectorFor(config *pgx.ConnConfig, choosesServers, choosesMode
 	}
 }
 
-// meet learns what there is to know of a connection that was just made. A pooler gives us a number of its own for the session, and
-// not that of the server's process. errPooled.
+// meet learns what there is to know of a connection that was just made. A pooler gives us a number of its own for the
+// session, and not that of the server's process. errPooled.
 func (db *Pool) meet(ctx context.Context, conn *pgx.Conn) error {
 	session, err := db.measureOn(ctx, conn)
 	if err != nil || session == conn.PgConn().PID() {
@@ -160,8 +161,8 @@ func (db *Pool) meet(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// keeps reports whether a connection is any good after an error of the server. One that could write and can't any more belongs to a
-// server that was demoted, and so do those that were made before.
+// keeps reports whether a connection is any good after an error of the server. One that could write and can't any more
+// belongs to a server that was demoted, and so do those that were made before.
 func (s *server) keeps(conn *pgconn.PgConn, err *pgconn.PgError) bool {
 	if readOnly, _ := conn.CustomData()[connReadOnly].(bool); err.Code == codeReadOnly && !readOnly {
 		s.demoted.Store(time.Now().UnixNano())
@@ -180,8 +181,8 @@ func (s *server) reuse(conn *pgconn.PgConn) error {
 	return nil
 }
 
-// parsePostgres parses url. A raw "/", "#" or "?" in a password cuts the address in the wrong place and leaves pieces of
-// the password in the host or path, so an address like that is refused without quoting any of it.
+// parsePostgres parses url. A raw "/", "#" or "?" in a password cuts the address in the wrong place and leaves pieces
+// of the password in the host or path, so an address like that is refused without quoting any of it.
 func parsePostgres(url string) (*pgx.ConnConfig, error) {
 	odd := errors.New("the address is not a valid URL: percent-encode special characters in user and password " +
 		"(for example / as %2F, @ as %40, # as %23)")
@@ -204,9 +205,9 @@ func parsePostgres(url string) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
-// insist takes from config what pgx would do where nobody chose an sslmode (prefer): go on without TLS where the server has
-// none, or where somebody on the way says so. What PGSSLMODE or a service file chose stays as it is, verify-full and
-// disable alike.
+// insist takes from config what pgx would do where nobody chose an sslmode (prefer): go on without TLS where the server
+// has none, or where somebody on the way says so. What PGSSLMODE or a service file chose stays as it is, verify-full
+// and disable alike.
 func insist(config *pgx.ConnConfig) {
 	before := pgconn.FallbackConfig{Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig}
 	config.Fallbacks = slices.DeleteFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool {
@@ -244,7 +245,8 @@ func scrub(text string, secrets ...string) string {
 		if s == "" {
 			continue
 		}
-		for _, form := range []string{s, neturl.QueryEscape(s), neturl.PathEscape(s), neturl.UserPassword("", s).String()[1:]} {
+		for _, form := range []string{s, neturl.QueryEscape(s), neturl.PathEscape(s),
+			neturl.UserPassword("", s).String()[1:]} {
 			text = strings.ReplaceAll(text, form, "[secret]")
 		}
 	}

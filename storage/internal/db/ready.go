@@ -1,7 +1,7 @@
 package db
 
-// Whoever sends traffic here asks whether it can be taken. A database that can be read and not written takes none: events can't be
-// kept. So the answer is what became of writing.
+// Whoever sends traffic here asks whether it can be taken. A database that can be read and not written takes none:
+// events can't be kept. So the answer is what became of writing.
 
 import (
 	"context"
@@ -29,10 +29,11 @@ var (
 )
 
 const (
-	// writeCounts is how long a write that worked stands for the next one. Probes come twice a second, from several places.
+	// writeCounts is how long a write that worked stands for the next one. Probes come twice a second, from several
+	// places.
 	writeCounts = time.Second
-	// refusalCounts is how long a write that was refused stands against it: on a full disk a small one can work where the next
-	// event finds no room.
+	// refusalCounts is how long a write that was refused stands against it: on a full disk a small one can work where the
+	// next event finds no room.
 	refusalCounts = 3 * time.Second
 	// schemaLook is how often the schema is looked at while writes work without a probe.
 	schemaLook = 10 * time.Second
@@ -82,8 +83,8 @@ func kindOf(err error) error {
 	return nil
 }
 
-// passes reports whether a server that couldn't be reached may be reached later without anybody changing an address: it is down, or
-// starts, or the way to it is cut. A name that nobody knows is rather a misspelt one.
+// passes reports whether a server that couldn't be reached may be reached later without anybody changing an address: it
+// is down, or starts, or the way to it is cut. A name that nobody knows is rather a misspelt one.
 func passes(err error) bool {
 	var dns *net.DNSError
 	var network *net.OpError
@@ -153,9 +154,9 @@ func (u *Upkeep) SchemaSeen() error {
 	return u.pool.seen.schema
 }
 
-// Ready returns nil when the database can be written and has a schema that this program can work with. Its error is ErrAway,
-// ErrNotWritable or a *SchemaError, which is ErrUnfit. It writes one row, at most once a second, and not at all while events
-// are being kept.
+// Ready returns nil when the database can be written and has a schema that this program can work with. Its error is
+// ErrAway, ErrNotWritable or a *SchemaError, which is ErrUnfit. It writes one row, at most once a second, and not at
+// all while events are being kept.
 func (u *Upkeep) Ready(ctx context.Context) error {
 	select {
 	case u.pool.seen.probing <- struct{}{}:

@@ -50,8 +50,8 @@ func TestReadOnlyFromTheStart(t *testing.T) {
 	}
 }
 
-// A database that stops taking writes under a running program is not ready any longer, and is ready again with the first write that
-// works. One write that was refused is enough to know, even where a smaller one would find room.
+// A database that stops taking writes under a running program is not ready any longer, and is ready again with the
+// first write that works. One write that was refused is enough to know, even where a smaller one would find room.
 func TestNotWritableIsNotReady(t *testing.T) {
 	t.Parallel()
 	sqlite := func(stop func(*storage.DB, *testing.T) func()) func(t *testing.T) (storetest.Fixture, func() func()) {
@@ -110,7 +110,8 @@ func TestNotWritableIsNotReady(t *testing.T) {
 	}
 }
 
-// Connections to a server that was demoted are given up with the first write that it refuses. The write goes to its successor.
+// Connections to a server that was demoted are given up with the first write that it refuses. The write goes to its
+// successor.
 func TestDemotedServerIsLeft(t *testing.T) {
 	t.Parallel()
 	f := storetest.Open(t, storagetest.Postgres(t))
@@ -150,8 +151,10 @@ func TestReadyWritesSeldom(t *testing.T) {
 		if f.Dialect() == "sqlite" {
 			storetest.Exec(t, f, "CREATE TRIGGER counted AFTER UPDATE ON schema_state BEGIN INSERT INTO probes VALUES (1); END")
 		} else {
-			storetest.Exec(t, f, `CREATE FUNCTION count_probe() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO probes VALUES (1); RETURN new; END $$`)
-			storetest.Exec(t, f, "CREATE TRIGGER counted AFTER UPDATE ON schema_state FOR EACH ROW EXECUTE FUNCTION count_probe()")
+			storetest.Exec(t, f,
+				`CREATE FUNCTION count_probe() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO probes VALUES (1); RETURN new; END $$`)
+			storetest.Exec(t, f, "CREATE TRIGGER counted AFTER UPDATE ON schema_state FOR EACH ROW EXECUTE FUNCTION "+
+				"count_probe()")
 		}
 		began := time.Now()
 		storagetest.Together(storetest.Callers, func(int) {
@@ -298,8 +301,8 @@ func (r *relay) cut() {
 	r.interrupt()
 }
 
-// What is written into a SQLite file that was moved away would be gone at the next start. So nothing is, and who asks is told, until the
-// file is back in its place; another one in that place is not it.
+// What is written into a SQLite file that was moved away would be gone at the next start. So nothing is, and who asks
+// is told, until the file is back in its place; another one in that place is not it.
 func TestFileGoneIsNotWritable(t *testing.T) {
 	t.Parallel()
 	f := storetest.Open(t, storagetest.SQLite(t))
@@ -307,7 +310,10 @@ func TestFileGoneIsNotWritable(t *testing.T) {
 	path := strings.TrimPrefix(f.URL, "sqlite:")
 	gone := func(how string) {
 		t.Helper()
-		_, err := f.Update(t.Context(), c.Key, func(c *connection.Connection) error { c.TeamName = "written nowhere"; return nil })
+		_, err := f.Update(t.Context(), c.Key, func(c *connection.Connection) error {
+			c.TeamName = "written nowhere"
+			return nil
+		})
 		for _, err := range []error{err, f.Ready(t.Context())} {
 			if !errors.Is(err, storage.ErrFileGone) || !errors.Is(err, storage.ErrNotWritable) {
 				t.Errorf("%s: %v", how, err)
@@ -327,7 +333,8 @@ func TestFileGoneIsNotWritable(t *testing.T) {
 	}
 }
 
-// The release before starts and runs on a schema that is newer, as long as the newer migrations say that it can work with it.
+// The release before starts and runs on a schema that is newer, as long as the newer migrations say that it can work
+// with it.
 func TestNewerSchema(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
@@ -337,7 +344,8 @@ func TestNewerSchema(t *testing.T) {
 		own := steps[len(steps)-1].Version
 		newer := func(version, worksFrom int64) {
 			t.Helper()
-			storetest.Exec(t, f, fmt.Sprintf("INSERT INTO goose_db_version (version_id, is_applied, tstamp) VALUES (%d, true, CURRENT_TIMESTAMP)", version))
+			storetest.Exec(t, f, fmt.Sprintf("INSERT INTO goose_db_version (version_id, is_applied, tstamp) VALUES (%d, true, "+
+				"CURRENT_TIMESTAMP)", version))
 			storetest.Exec(t, f, fmt.Sprintf("UPDATE schema_state SET works_from = %d", worksFrom))
 			f.ForgetWrites()
 		}
@@ -346,10 +354,12 @@ func TestNewerSchema(t *testing.T) {
 		newer(own+1, own)
 		starts := storetest.OpenWith(t, f.URL, nil)
 		n, err := starts.Migrate(ctx)
-		if err := errors.Join(err, f.Ready(ctx), f.SchemaSeen(), starts.Ready(ctx), starts.SchemaSeen()); err != nil || n != 0 {
+		if err := errors.Join(err, f.Ready(ctx), f.SchemaSeen(), starts.Ready(ctx), starts.SchemaSeen()); err != nil ||
+			n != 0 {
 			t.Errorf("with migration %d, which works from %d on: %d migrations applied, %v", own+1, own, n, err)
 		}
-		if steps, err := f.MigrationStatus(ctx); err != nil || len(steps) != int(own)+1 || steps[own].Version != own+1 || steps[own].AppliedAt.IsZero() {
+		if steps, err := f.MigrationStatus(ctx); err != nil || len(steps) != int(own)+1 || steps[own].Version != own+1 ||
+			steps[own].AppliedAt.IsZero() {
 			t.Errorf("%+v, %v", steps, err)
 		}
 
@@ -358,7 +368,8 @@ func TestNewerSchema(t *testing.T) {
 		n, err = starts.Migrate(ctx)
 		for i, err := range []error{err, f.Ready(ctx), f.SchemaSeen(), starts.Ready(ctx), starts.SchemaSeen()} {
 			var state *storage.SchemaError
-			if !errors.As(err, &state) || state.Have != own+2 || !errors.Is(err, storage.ErrUnfit) || !strings.Contains(err.Error(), "newer release") {
+			if !errors.As(err, &state) || state.Have != own+2 || !errors.Is(err, storage.ErrUnfit) ||
+				!strings.Contains(err.Error(), "newer release") {
 				t.Errorf("%d: with migration %d, which works from %d on: %v", i, own+2, own+1, err)
 			}
 		}

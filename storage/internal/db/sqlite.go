@@ -25,17 +25,17 @@ import (
 const (
 	// sqliteReaders is enough for two cores; each connection has a page cache of its own (2 MB).
 	sqliteReaders = 4
-	// sqliteWait is how long SQLite itself waits for another process. It does not notice meanwhile that the caller left, so
-	// it is short, and the rest of the waiting is done where that is noticed (again).
+	// sqliteWait is how long SQLite itself waits for another process. It does not notice meanwhile that the caller left,
+	// so it is short, and the rest of the waiting is done where that is noticed (again).
 	sqliteWait = 100 * time.Millisecond
 	// sqliteOptions: pragmas belong to a connection, so they go into the address and not into a statement after opening.
 	// FULL, because "saved" must survive a power cut; NORMAL may lose the last commits.
 	sqliteOptions = "?_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
-	// Readers map this much of the file (bytes; SQLite takes a little less) and read the rest as ever: copying each page made a
-	// look-up among a million connections 1.2 times as long as among a thousand; it is 1.14 so. What it costs: the operating
-	// system counts the mapped pages as the process's memory, once for each reader, though they are its file cache and given up
-	// when memory is short; and a disk that fails, or a file that another program cuts short, ends the process instead of a
-	// query. SQLite itself never shortens what a reader still looks at.
+	// Readers map this much of the file (bytes; SQLite takes a little less) and read the rest as ever: copying each page
+	// made a look-up among a million connections 1.2 times as long as among a thousand; it is 1.14 so. What it costs: the
+	// operating system counts the mapped pages as the process's memory, once for each reader, though they are its file
+	// cache and given up when memory is short; and a disk that fails, or a file that another program cuts short, ends the
+	// process instead of a query. SQLite itself never shortens what a reader still looks at.
 	sqliteMapped = 2 << 30
 )
 
@@ -82,7 +82,8 @@ func sqlitePath(path string) (string, error) {
 	case path == "":
 		return "", errors.New("sqlite: needs a file after the colon, for example sqlite:data/switchboard.db")
 	case path == ":memory:":
-		return "", errors.New("sqlite::memory: is not possible, because reading and writing have a connection each: name a file")
+		return "", errors.New("sqlite::memory: is not possible, because reading and writing have a connection each: name a " +
+			"file")
 	case strings.HasPrefix(path, "//"):
 		return "", errors.New("sqlite: takes a path without //, for example sqlite:data/switchboard.db")
 	case strings.ContainsAny(path, "?#"):
@@ -91,8 +92,8 @@ func sqlitePath(path string) (string, error) {
 	return path, nil
 }
 
-// makeFile makes the file where there is none. SQLite would create it readable by everyone. The files beside it (-wal, -shm) take
-// over its mode. isNew: there is nothing in it.
+// makeFile makes the file where there is none. SQLite would create it readable by everyone. The files beside it (-wal,
+// -shm) take over its mode. isNew: there is nothing in it.
 func (db *Pool) makeFile() (isNew bool, err error) {
 	info, err := os.Stat(db.path)
 	isNew = errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
@@ -104,8 +105,9 @@ func (db *Pool) makeFile() (isNew bool, err error) {
 	return isNew, errors.Join(err, f.Close())
 }
 
-// openHandles opens the file for one who writes and for those who read. Every transaction of the writer takes the write lock when
-// it begins (immediate); a lock taken later fails at once when another process has it, whatever the busy timeout says.
+// openHandles opens the file for one who writes and for those who read. Every transaction of the writer takes the write
+// lock when it begins (immediate); a lock taken later fails at once when another process has it, whatever the busy
+// timeout says.
 func openHandles(path string, isEmpty bool) (writer, reader *sql.DB, err error) {
 	dsn := "file:" + (&neturl.URL{Path: path}).EscapedPath() + fmt.Sprintf(sqliteOptions, sqliteWait.Milliseconds())
 	writes := dsn + "&_txlock=immediate"
@@ -126,8 +128,8 @@ func openHandles(path string, isEmpty bool) (writer, reader *sql.DB, err error) 
 	return writer, reader, nil
 }
 
-// useHandles connects both and puts GORM above them. The writer goes first: it is the one that may turn a new file into a WAL
-// database, which fails at once when another process is doing it.
+// useHandles connects both and puts GORM above them. The writer goes first: it is the one that may turn a new file into
+// a WAL database, which fails at once when another process is doing it.
 func (db *Pool) useHandles(ctx context.Context, writer, reader *sql.DB) error {
 	for _, handle := range []*sql.DB{writer, reader} {
 		for try := 1; ; try++ {
@@ -164,8 +166,9 @@ func (db *Pool) useHandles(ctx context.Context, writer, reader *sql.DB) error {
 var ErrFileGone error = &ofKind{kind: ErrNotWritable,
 	error: errors.New("the database's file was deleted, moved or replaced while it was open: put it back, or start again")}
 
-// fileThere is ErrFileGone where what is written would go into a file without a name, and be lost with this process. It costs a
-// look at the folder, some microseconds. Who asks gets it right away, and until the file is back: nothing of it is remembered.
+// fileThere is ErrFileGone where what is written would go into a file without a name, and be lost with this process. It
+// costs a look at the folder, some microseconds. Who asks gets it right away, and until the file is back: nothing of it
+// is remembered.
 func (db *Pool) fileThere() error {
 	if db.file == nil {
 		return nil // PostgreSQL
@@ -178,20 +181,21 @@ func (db *Pool) fileThere() error {
 }
 
 // ErrIncomplete says that a file holds no tables, and is not a new one either.
-var ErrIncomplete = errors.New("this file was a database in use, and what was in it is missing: what is written last lies in the -wal file " +
+var ErrIncomplete = errors.New("this file was a database in use, and what was in it is missing: what is written last " +
+	"lies in the -wal file " +
 	"beside it. Copy a database only when the program is stopped, or with: sqlite3 FILE \"VACUUM INTO 'COPY'\". " +
 	"If nothing was ever in it, remove the file, and a new one is made")
 
 const (
-	// closedEmpty is the user_version of a database that was closed before it had tables. Before that, the file of a new database
-	// looks like a copy of the file alone of one in use.
+	// closedEmpty is the user_version of a database that was closed before it had tables. Before that, the file of a new
+	// database looks like a copy of the file alone of one in use.
 	closedEmpty = 1
 	// A file without tables is one page; this is the largest that SQLite has (bytes).
 	onePage = 64 << 10
 )
 
-// withoutWAL reports whether the file at path holds at most a page, and lies there without the -wal file that it has in use. Another
-// process that is making both right now gets the time for it.
+// withoutWAL reports whether the file at path holds at most a page, and lies there without the -wal file that it has in
+// use. Another process that is making both right now gets the time for it.
 func withoutWAL(ctx context.Context, path string) bool {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real // as SQLite names the files beside it

@@ -10,7 +10,8 @@ import (
 func TestPostgresElsewhereHasTLS(t *testing.T) {
 	t.Parallel()
 	services := filepath.Join(t.TempDir(), "services")
-	if err := os.WriteFile(services, []byte("[plain]\nhost=db.example.com\nsslmode=disable\n[silent]\nhost=db.example.com\n"), 0o600); err != nil {
+	if err := os.WriteFile(services, []byte(
+		"[plain]\nhost=db.example.com\nsslmode=disable\n[silent]\nhost=db.example.com\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for url, want := range map[string]bool{
@@ -65,7 +66,8 @@ func TestTLSIsChosenOutsideOfTheAddress(t *testing.T) {
 		t.Error("PGHOST names another machine, and TLS is left to it")
 	}
 	t.Setenv("PGSSLMODE", "disable")
-	if !InTheClear("postgres://u@/x") || InTheClear("postgres://u@/x?host=/var/run/postgresql") || InTheClear("postgres://u@/x?sslmode=require") {
+	if !InTheClear("postgres://u@/x") || InTheClear("postgres://u@/x?host=/var/run/postgresql") ||
+		InTheClear("postgres://u@/x?sslmode=require") {
 		t.Error("PGSSLMODE=disable is not what counts")
 	}
 }

@@ -23,12 +23,12 @@ func (u *Upkeep) Dialect() string { return u.pool.Dialect }
 // many share, there is nothing to do.
 func (u *Upkeep) Exclusive() error { return u.pool.Exclusive() }
 
-// LogTo names the log for what only operators can fix: clocks that jump, and stored times that only a broken clock can have
-// written. By default nobody is told.
+// LogTo names the log for what only operators can fix: clocks that jump, and stored times that only a broken clock can
+// have written. By default nobody is told.
 func (u *Upkeep) LogTo(log *slog.Logger) { u.pool.Clock.log.Store(log) }
 
-// Now is the database's time, as this process knows it: the one source for every time that is stored, or compared with one that
-// was. It asks nobody. Slack's own times are Slack's, and compared with it.
+// Now is the database's time, as this process knows it: the one source for every time that is stored, or compared with
+// one that was. It asks nobody. Slack's own times are Slack's, and compared with it.
 func (u *Upkeep) Now() time.Time { return u.pool.Now() }
 
 // UseClock takes machine for this machine's clock: a test's, whose clock differs from others' or jumps. A clock without
@@ -77,8 +77,8 @@ func (u *Upkeep) measure(ctx context.Context) error {
 	return nil
 }
 
-// LosesCommits says in a sentence why a commit that this database reported can be lost, as far as it can be told from here; "" when
-// nothing is known against it. On SQLite it is always "": what is committed is on this machine's disk.
+// LosesCommits says in a sentence why a commit that this database reported can be lost, as far as it can be told from
+// here; "" when nothing is known against it. On SQLite it is always "": what is committed is on this machine's disk.
 // https://www.postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT
 func (u *Upkeep) LosesCommits(ctx context.Context) (why string, err error) {
 	if u.pool.Dialect != DialectPostgres {

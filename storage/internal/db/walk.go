@@ -38,7 +38,8 @@ func All[Row, T any](ctx context.Context, doing string, query *gorm.DB, turn fun
 // rowsAtOnce bounds the memory of a walk over all rows.
 const rowsAtOnce = 500
 
-func WalkRows[T any](ctx context.Context, all *gorm.DB, visit func(*T) error, after func(rest *gorm.DB, last *T) *gorm.DB) error {
+func WalkRows[T any](ctx context.Context, all *gorm.DB, visit func(*T) error,
+	after func(rest *gorm.DB, last *T) *gorm.DB) error {
 	all = all.WithContext(ctx)
 	rest, n := all, 1 // who asks for any secret, as each visit to the landing page does, is done with the first
 	for ; ; n = rowsAtOnce {

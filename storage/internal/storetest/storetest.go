@@ -1,5 +1,5 @@
-// Package storetest opens databases for the tests of storage's rooms, with another handle on the same tables. Nothing but tests
-// imports it.
+// Package storetest opens databases for the tests of storage's rooms, with another handle on the same tables. Nothing
+// but tests imports it.
 package storetest
 
 // Both databases must behave alike down to the last race, so each test that can runs on both.
@@ -100,9 +100,10 @@ func Key(app, enterprise, team string) connection.Key {
 // Full is a connection with something in every field.
 func Full(k connection.Key) connection.Connection {
 	return connection.Connection{
-		Key: k, TeamName: "Acme", TeamURL: "https://acme.slack.com/", TeamIcon: "https://img/1.png", EnterpriseName: "Acme Group",
-		BotUserID: "U0BOT", BotID: "B0BOT", Scopes: []string{"chat:write", "commands"},
-		TokenPair: connection.TokenPair{Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh", ExpiresAt: T0.Add(12 * time.Hour), Generation: 1},
+		Key: k, TeamName: "Acme", TeamURL: "https://acme.slack.com/", TeamIcon: "https://img/1.png",
+		EnterpriseName: "Acme Group", BotUserID: "U0BOT", BotID: "B0BOT", Scopes: []string{"chat:write", "commands"},
+		TokenPair: connection.TokenPair{Token: "xoxe.xoxb-token", RefreshToken: "xoxe-1-refresh",
+			ExpiresAt: T0.Add(12 * time.Hour), Generation: 1},
 		Webhook: connection.Webhook{URL: "https://hooks.slack.com/services/T/B/secret", Channel: "#general", ChannelID: "C1",
 			ConfigurationURL: "https://acme.slack.com/services/B1"},
 		InstalledBy: "U1", InstalledByName: "Ann", InstalledAt: T0, AuthorizedBy: "U1", AuthorizedAt: T0,
@@ -134,7 +135,8 @@ func Payload(t *testing.T, f Fixture, id string) (box []byte) {
 	t.Helper()
 	query := "SELECT payload FROM inbox WHERE event_id = '" + id + "'"
 	if f.Dialect() == "sqlite" {
-		query = "SELECT coalesce(p.payload, i.payload) FROM inbox i LEFT JOIN inbox_payloads p ON p.id = i.id WHERE event_id = '" + id + "'"
+		query = "SELECT coalesce(p.payload, i.payload) FROM inbox i LEFT JOIN inbox_payloads p ON p.id = i.id WHERE " +
+			"event_id = '" + id + "'"
 	}
 	if err := f.Raw.QueryRow(query).Scan(&box); err != nil {
 		t.Fatalf("payload of %s: %v", id, err)
@@ -160,7 +162,8 @@ func Must[T any](v T, err error) T {
 }
 
 func Event(id, team string) bot.Event {
-	return bot.Event{ID: id, Kind: "events_api", Type: "message", Key: Key("A1", "E1", team), Received: T0, Body: []byte(`{"secret of":"` + id + `"}`)}
+	return bot.Event{ID: id, Kind: "events_api", Type: "message", Key: Key("A1", "E1", team), Received: T0,
+		Body: []byte(`{"secret of":"` + id + `"}`)}
 }
 
 func OK(t testing.TB, err error) {
@@ -181,7 +184,8 @@ func OpenWithout(t *testing.T, address string) *storage.DB {
 
 func EachFresh(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
-	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite,
+		"postgres": storagetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, fresh(t))
