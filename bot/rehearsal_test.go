@@ -3,6 +3,7 @@ package bot_test
 // The stage of the Examples: a small Slack with a bot installed in it, and one person who acts.
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -69,13 +70,11 @@ func (r *rehearsal) submit(block, action, value string) string {
 	if _, err := r.sim.SubmitView(ctx, slacksim.AcmeMember, view.ID, given); err != nil {
 		panic(err)
 	}
-	for _, shown := range r.sim.OpenViews(slacksim.AcmeMember) {
-		if shown.Errors[block] != "" {
-			return shown.Errors[block]
-		}
-		return string(shown.Blocks)
+	open := r.sim.OpenViews(slacksim.AcmeMember)
+	if len(open) == 0 {
+		return ""
 	}
-	return ""
+	return cmp.Or(open[0].Errors[block], string(open[0].Blocks))
 }
 
 // hear waits for the bot's next message and returns its text.

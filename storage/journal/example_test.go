@@ -46,6 +46,10 @@ func ExampleJournal() {
 		return
 	}
 	waiting, err := next.Journaled()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	for _, grant := range waiting {
 		fmt.Println(grant.Key, grant.Token, grant.Refresh.Reveal())
 	}
