@@ -34,9 +34,11 @@ const (
 	journalVersion = 1
 	journalFile    = "journal.db"
 	// journalOptions are for one connection per process: what is written is on the disk when the statement returns
-	// (FULL, with a write-ahead log), and other processes on this machine are waited for, in milliseconds.
-	journalOptions = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=secure_delete(1)&_txlock=immediate"
-	journalTables  = `
+	// (FULL, with a write-ahead log), nothing that was erased stays in a page of it, other processes on this machine are
+	// waited for, in milliseconds, and no connection makes a file in the place of one that was moved (rw).
+	journalOptions = "?mode=rw&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+		"&_pragma=secure_delete(1)&_txlock=immediate"
+	journalTables = `
 CREATE TABLE IF NOT EXISTS entries (
 	name          text    NOT NULL PRIMARY KEY, -- sorts by age; rows of this size lie closer in a table with rowids
 	app_id        text    NOT NULL,

@@ -29,8 +29,10 @@ const (
 	// so it is short, and the rest of the waiting is done where that is noticed (again).
 	sqliteWait = 100 * time.Millisecond
 	// sqliteOptions: pragmas belong to a connection, so they go into the address and not into a statement after opening.
-	// FULL, because "saved" must survive a power cut; NORMAL may lose the last commits.
-	sqliteOptions = "?_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
+	// FULL, because "saved" must survive a power cut; NORMAL may lose the last commits. No connection makes a file: one
+	// that is opened after the file was moved would make an empty one in its place (rw).
+	sqliteOptions = "?mode=rw&_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+		"&_pragma=foreign_keys(1)"
 	// Readers map this much of the file (bytes; SQLite takes a little less) and read the rest as ever: copying each page
 	// made a look-up among a million connections 1.2 times as long as among a thousand; it is 1.14 so. What it costs: the
 	// operating system counts the mapped pages as the process's memory, once for each reader, though they are its file
