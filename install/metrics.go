@@ -74,8 +74,7 @@ func newMetrics(store CountStore, log *slog.Logger, reg prometheus.Registerer) *
 		journal: prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchboard_journal_entries",
 			Help: "Tokens that Slack handed out and the database has not taken yet. 0 when all is well."}),
 		writable: prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchboard_journal_writable",
-			Help: "1 as long as the journal of this machine can be written; 0 also for half a minute after it was " +
-				"taken away."}),
+			Help: "1 as long as the journal of this machine can be written; 0 also for half a minute after it was taken away."}),
 		restored: prometheus.NewCounter(prometheus.CounterOpts{Name: "switchboard_journal_restored_total",
 			Help: "Tokens that the database had lost, in a failover or a restored backup, and that the journal of " +
 				"this machine gave back."}),

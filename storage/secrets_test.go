@@ -128,11 +128,10 @@ func TestCopiedSecretDoesNotOpen(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		for name, statement := range map[string]string{
-			"another row": "UPDATE connections SET token = (SELECT token FROM connections WHERE team_id = 'T2') WHERE team_id " +
-				"= 'T1'",
+			"another row": "UPDATE connections SET token = (SELECT token FROM connections WHERE team_id = 'T2') " +
+				"WHERE team_id = 'T1'",
 			"another enterprise": "UPDATE connections SET token = (SELECT token FROM connections WHERE team_id = 'T1' AND " +
-				"enterprise_id = 'E2') " +
-				"WHERE team_id = 'T1' AND enterprise_id = 'E1'",
+				"enterprise_id = 'E2') WHERE team_id = 'T1' AND enterprise_id = 'E1'",
 			"another app": "UPDATE connections SET token = (SELECT token FROM connections WHERE app_id = 'A2') " +
 				"WHERE app_id = 'A1' AND team_id = 'T1'",
 			"the organisation": "UPDATE connections SET webhook_url = (SELECT webhook_url FROM connections WHERE team_id " +
@@ -252,8 +251,8 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 			u.Token += "2"
 			return nil
 		})
-		for _, statement := range []string{"DROP TABLE install_attempts", "ALTER TABLE connections RENAME COLUMN team_icon " +
-			"TO gone"} {
+		for _, statement := range []string{"DROP TABLE install_attempts", "ALTER TABLE connections RENAME " +
+			"COLUMN team_icon TO gone"} {
 			storetest.Exec(t, f, statement)
 		}
 		_, _, putErr := f.Put(t.Context(), c)

@@ -73,8 +73,7 @@ func (d *DB) Migrate(ctx context.Context) (applied int, err error) {
 
 // ErrMissed says that the journal of new tokens knows connections that an empty database does not.
 var ErrMissed = errors.New("this database is empty, and the journal of new tokens is not: it belongs to another " +
-	"database. " +
-	"Put that one back; or if it is lost for good, move the journal's folder away")
+	"database. Put that one back; or if it is lost for good, move the journal's folder away")
 
 // checkMissed keeps an empty SQLite file from being taken for a new one where there was another: its tokens would be
 // given up.

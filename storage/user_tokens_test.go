@@ -426,8 +426,8 @@ func TestCopiedUserTokenDoesNotOpen(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		h := connection.TokenOwner{Key: storetest.Key("A1", "E1", "T1"), UserID: "U1"}
 		const copied = "UPDATE user_tokens SET token = (SELECT token FROM user_tokens WHERE %s), refresh_token = (SELECT " +
-			"refresh_token FROM user_tokens WHERE %[1]s) WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = 'T1' AND " +
-			"user_id = 'U1'"
+			"refresh_token FROM user_tokens WHERE %[1]s) WHERE app_id = 'A1' AND enterprise_id = 'E1' AND team_id = " +
+			"'T1' AND user_id = 'U1'"
 		for name, statement := range map[string]string{
 			"another person":        fmt.Sprintf(copied, "user_id = 'U2'"),
 			"another workspace":     fmt.Sprintf(copied, "team_id = 'T2'"),

@@ -84,28 +84,26 @@ var happened = map[[2]string]string{
 	{connection.DidExchange, connection.OutcomeDone}:  "Access exchanged for one that is renewed automatically",
 	{connection.DidExchange, connection.OutcomeFail}: "Access not exchanged for one that is renewed " +
 		"automatically, so it works on as it was",
-	{connection.DidCheck, connection.OutcomeFail}:       "Trouble",
-	{connection.DidCheck, connection.OutcomeWorking}:    "Works again",
-	{connection.DidRemove, connection.OutcomeDone}:      "Removed",
-	{connection.DidDisconnect, connection.OutcomeDone}:  "Disconnected",
-	{connection.DidDisconnect, connection.OutcomeFail}:  "Not disconnected",
-	{connection.DidPermissions, connection.OutcomeDone}: "Permissions changed",
-	{connection.DidTell, connection.OutcomeDone}:        "A person was told that it needs reconnecting",
-	{connection.DidTell, connection.OutcomeFail}:        "Nobody could be told that it needs reconnecting",
-	{connection.DidTell, connection.OutcomeWorking}:     "Trouble over, of which nobody had been told",
-	{connection.DidTellMissing, connection.OutcomeDone}: "A person was told that somebody asked for what isn't allowed",
-	{connection.DidTellMissing, connection.OutcomeFail}: "Nobody could be told that somebody asked for what isn't " +
-		"allowed",
+	{connection.DidCheck, connection.OutcomeFail}:          "Trouble",
+	{connection.DidCheck, connection.OutcomeWorking}:       "Works again",
+	{connection.DidRemove, connection.OutcomeDone}:         "Removed",
+	{connection.DidDisconnect, connection.OutcomeDone}:     "Disconnected",
+	{connection.DidDisconnect, connection.OutcomeFail}:     "Not disconnected",
+	{connection.DidPermissions, connection.OutcomeDone}:    "Permissions changed",
+	{connection.DidTell, connection.OutcomeDone}:           "A person was told that it needs reconnecting",
+	{connection.DidTell, connection.OutcomeFail}:           "Nobody could be told that it needs reconnecting",
+	{connection.DidTell, connection.OutcomeWorking}:        "Trouble over, of which nobody had been told",
+	{connection.DidTellMissing, connection.OutcomeDone}:    "A person was told that somebody asked for what isn't allowed",
+	{connection.DidTellMissing, connection.OutcomeFail}:    "Nobody could be told that somebody asked for what isn't allowed",
 	{connection.DidTellMissing, connection.OutcomeWorking}: "All is allowed that somebody had asked for",
 	{connection.DidUserGrant, connection.OutcomeDone}:      "Allowed to act for a person",
 	{connection.DidUserRevoke, connection.OutcomeDone}:     "No longer allowed to act for a person",
 	{connection.DidErase, connection.OutcomeDone}:          "Unreadable access erased",
 	{connection.DidMove, connection.OutcomeBegun}:          "The workspace is being moved into an organisation",
-	{connection.DidMove, connection.OutcomeDone}: "The workspace joined an organisation, and the connection " +
-		"moved with it",
-	{connection.DidWorkspaces, connection.OutcomeAdded}: "Added to workspaces of the organisation",
-	{connection.DidWorkspaces, connection.OutcomeLeft}:  "Taken from workspaces of the organisation",
-	{connection.DidChange, connection.OutcomeDone}:      "Changed",
+	{connection.DidMove, connection.OutcomeDone}:           "The workspace joined an organisation, and the connection moved with it",
+	{connection.DidWorkspaces, connection.OutcomeAdded}:    "Added to workspaces of the organisation",
+	{connection.DidWorkspaces, connection.OutcomeLeft}:     "Taken from workspaces of the organisation",
+	{connection.DidChange, connection.OutcomeDone}:         "Changed",
 }
 
 // happenedSo is happened, and what follows from it, for lines whose reason changes what they mean.
@@ -122,10 +120,9 @@ var happenedSo = map[[3]string][2]string{
 // happenedTo is happened for lines whose reason is the person they are about.
 var happenedTo = map[[2]string]string{
 	{connection.DidRenew, connection.OutcomeDone}: "Access to act for %s renewed",
-	{connection.DidRenew, connection.OutcomeFail}: "Access to act for %s not renewed, so they have to allow it " +
-		"again",
-	{connection.DidExchange, connection.OutcomeDone}: "Access to act for %s exchanged for one that is renewed " +
-		"automatically",
+	{connection.DidRenew, connection.OutcomeFail}: "Access to act for %s not renewed, so they have to allow it again",
+	{connection.DidExchange, connection.OutcomeDone}: "Access to act for %s exchanged for one that is " +
+		"renewed automatically",
 	{connection.DidTell, connection.OutcomeDone}:           "%s was told that it needs reconnecting",
 	{connection.DidTell, connection.OutcomeWorking}:        "%s was told that it works again",
 	{connection.DidTellMissing, connection.OutcomeDone}:    "%s was told that somebody asked for what isn't allowed",

@@ -70,8 +70,8 @@ func wayBack(t turn, h install.Health, is standing) way {
 		}
 	case is == unknown:
 		w.address, w.words = everybodys(t), "Open the install page"
-		w.first = "Slack couldn't be asked who you are, so this is the link that everybody can have. It connects %s to %s " +
-			"again."
+		w.first = "Slack couldn't be asked who you are, so this is the link that everybody can have. It " +
+			"connects %s to %s again."
 		w.last = "Slack decides who can add apps, and asks an admin where that takes one."
 	case h.Broken() && !h.WorksUntil.IsZero():
 		w.first = "%s stops working in %s soon, and this link reconnects it."

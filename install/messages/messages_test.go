@@ -163,8 +163,8 @@ func TestWelcome(t *testing.T) {
 		mentions bool
 		sees     string
 	}{
-		{[]string{"im:history", "app_mentions:read"}, true, "It can only read messages you send it here and messages that " +
-			"@mention it."},
+		{[]string{"im:history", "app_mentions:read"}, true, "It can only read messages you send it here and " +
+			"messages that @mention it."},
 		{[]string{"im:history"}, false, "It can only read messages you send it here. It isn't allowed"},
 		{[]string{"app_mentions:read"}, true, "It can only read messages that @mention it."},
 		{nil, false, "It can't read any messages: "},

@@ -100,15 +100,14 @@ var (
 	outcomeUnknownState = outcome{
 		reason: "state_unknown", status: http.StatusBadRequest, outcome: OutcomeRefused,
 		title: "We couldn't match this request",
-		happened: "We couldn't match this to a request from this browser. It may have begun on another page or in " +
-			"another app.",
+		happened: "We couldn't match this to a request from this browser. It may have begun on another " +
+			"page or in another app.",
 		unchanged: unchanged, primary: step{"Start again here", toStart}, secondary: aboutApp,
 	}
 	outcomeOtherBrowser = outcome{
 		reason: "other_browser", status: http.StatusBadRequest, outcome: OutcomeRefused,
-		title: "You started in a different browser",
-		happened: "You started in a different browser, or this one doesn't keep cookies. Finish there, or start " +
-			"again here.",
+		title:     "You started in a different browser",
+		happened:  "You started in a different browser, or this one doesn't keep cookies. Finish there, or start again here.",
 		unchanged: unchanged, primary: startAgain, secondary: aboutApp,
 	}
 	outcomeOtherAddress = outcome{
@@ -170,10 +169,9 @@ var (
 	}
 	outcomeNothingHere = outcome{
 		reason: "nothing_here", status: http.StatusBadRequest,
-		title: "Nothing to do here",
-		happened: "This address is where Slack sends people back to. To connect {app}, start from the install " +
-			"page.",
-		primary: installPage,
+		title:    "Nothing to do here",
+		happened: "This address is where Slack sends people back to. To connect {app}, start from the install page.",
+		primary:  installPage,
 	}
 
 	outcomeUnknownLink = outcome{
@@ -227,8 +225,8 @@ var (
 	outcomeWrongWorkspace = outcome{
 		reason: "wrong_workspace", status: http.StatusConflict, outcome: OutcomeRefused,
 		title: "You chose {chosen}, this link is for {wanted}",
-		happened: "You chose {chosen}, but this link is for {wanted}. Check the workspace in the top-right menu on " +
-			"Slack's page.",
+		happened: "You chose {chosen}, but this link is for {wanted}. Check the workspace in the top-right " +
+			"menu on Slack's page.",
 		unchanged: "{wanted} is as it was.",
 		primary:   step{"Choose {wanted}", toStart},
 		secondary: step{"Connect {chosen} instead", toNew},
@@ -242,9 +240,8 @@ var (
 	}
 	outcomeOddCode = outcome{
 		reason: "code_malformed", status: http.StatusBadRequest, outcome: OutcomeRefused,
-		title: "This address is damaged",
-		happened: "The address that Slack sent you back to was changed or cut short on its way, so Slack wasn't " +
-			"asked.",
+		title:     "This address is damaged",
+		happened:  "The address that Slack sent you back to was changed or cut short on its way, so Slack wasn't asked.",
 		unchanged: unchanged, primary: startAgain, secondary: aboutApp,
 	}
 
@@ -356,10 +353,9 @@ var (
 	}
 	outcomeSingleWorkspace = outcome{
 		reason: "single_workspace", status: http.StatusForbidden,
-		title: "Nothing to install: this copy serves one workspace",
-		happened: "The people who run this copy of {app} connected it to one workspace by hand. It can't be added " +
-			"to others.",
-		primary: contact, secondary: aboutApp,
+		title:    "Nothing to install: this copy serves one workspace",
+		happened: "The people who run this copy of {app} connected it to one workspace by hand. It can't be added to others.",
+		primary:  contact, secondary: aboutApp,
 	}
 	outcomeNoPage = outcome{
 		reason: "no_such_page", status: http.StatusNotFound,

@@ -16,10 +16,9 @@ type backupCmd struct {
 }
 
 // errBackUpPostgres is said instead of a backup that would be a worse one.
-var errBackUpPostgres = errors.New("backup is for SQLite. Back up PostgreSQL with its own tools: " +
-	"point-in-time recovery (a base backup and archived WAL) or a standby, so that no renewed token is lost; or, for " +
-	"less, " +
-	"pg_dump --format=custom --file=FILE and the address of the database. See docs/backup.md")
+var errBackUpPostgres = errors.New("backup is for SQLite. Back up PostgreSQL with its own tools: point-in-time " +
+	"recovery (a base backup and archived WAL) or a standby, so that no renewed token is lost; or, for less, pg_dump " +
+	"--format=custom --file=FILE and the address of the database. See docs/backup.md")
 
 // Run writes the backup and says what else a restore needs.
 func (c *backupCmd) Run(env *environment) (err error) {

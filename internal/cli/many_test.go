@@ -91,8 +91,7 @@ func TestOneConnectionOfMany(t *testing.T) {
 	db := w.sql()
 	defer db.Close()
 	if _, err := db.Exec("UPDATE connections SET id = 'con_0' || id, token = x'', refresh_token = x'', webhook_url = " +
-		"x'', " +
-		"state = 'removed' WHERE id LIKE 'con_zzzz1%'"); err != nil {
+		"x'', state = 'removed' WHERE id LIKE 'con_zzzz1%'"); err != nil {
 		t.Fatal(err)
 	}
 	many := take()

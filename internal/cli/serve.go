@@ -35,9 +35,8 @@ type serveCmd struct {
 // Help names what has no flag.
 func (*serveCmd) Help() string {
 	return "Only from the environment or .env, each also as NAME_FILE: SLACK_CLIENT_SECRET, SLACK_SIGNING_SECRET " +
-		"(several with commas), " +
-		"ENCRYPTION_KEYS (needed with PostgreSQL), SLACK_APP_TOKEN for Socket Mode, and for one workspace without OAuth " +
-		"SLACK_BOT_TOKEN."
+		"(several with commas), ENCRYPTION_KEYS (needed with PostgreSQL), SLACK_APP_TOKEN for Socket Mode, and for one " +
+		"workspace without OAuth SLACK_BOT_TOKEN."
 }
 
 // Run serves until the context ends.

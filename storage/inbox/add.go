@@ -132,8 +132,7 @@ func group[T any](in *Inbox, from <-chan T, linger time.Duration, size func(T) i
 // insertEvent is one row of the insert. Who comes second with an id changes nothing, whatever became of the first.
 const (
 	insertEvents = "INSERT INTO inbox (app_id, event_id, enterprise_id, team_id, kind, type, lane, state, tag, " +
-		"visible_at, " +
-		"attempt, begun, failures, received_at, finished_at, said, error, payload) VALUES "
+		"visible_at, attempt, begun, failures, received_at, finished_at, said, error, payload) VALUES "
 	insertEvent = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, '', '', ?)"
 	// Nearly all batches are of one of these kinds alone. What their rows have in common stands in the statement: a third
 	// of the values of a row would otherwise be nothing but that.

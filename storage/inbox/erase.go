@@ -30,9 +30,8 @@ const (
 	// those of the workspaces that have none of their own.
 	messagesOfTeam = "app_id = @app AND team_id = @team AND (enterprise_id = @enterprise OR NOT EXISTS (" +
 		"SELECT 1 FROM connections c WHERE c.app_id = @app AND c.team_id = @team AND c.state <> 'removed'))"
-	messagesOfOrg = "app_id = @app AND enterprise_id = @enterprise AND NOT EXISTS (" +
-		"SELECT 1 FROM connections c WHERE c.app_id = @app AND c.team_id = inbox.team_id AND c.team_id <> '' AND c.state " +
-		"<> 'removed')"
+	messagesOfOrg = "app_id = @app AND enterprise_id = @enterprise AND NOT EXISTS (SELECT 1 FROM connections c WHERE " +
+		"c.app_id = @app AND c.team_id = inbox.team_id AND c.team_id <> '' AND c.state <> 'removed')"
 
 	// Messages that nobody answers for any longer: what came after the removal, or was there when a release removed the
 	// connection that erases nothing.
@@ -41,8 +40,7 @@ const (
 		"AND NOT EXISTS (SELECT 1 FROM connections c WHERE c.app_id = inbox.app_id AND c.team_id = inbox.team_id " +
 		"AND c.team_id <> '' AND c.state <> 'removed') AND NOT EXISTS (" + orgsConnection + " AND c.state <> 'removed')"
 	orgsConnection = "SELECT 1 FROM connections c WHERE c.app_id = inbox.app_id AND c.enterprise_id = " +
-		"inbox.enterprise_id " +
-		"AND c.enterprise_id <> '' AND c.team_id = ''"
+		"inbox.enterprise_id AND c.enterprise_id <> '' AND c.team_id = ''"
 )
 
 // EraseMessages erases what waits or failed for a connection that is being removed.

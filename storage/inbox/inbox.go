@@ -221,8 +221,7 @@ func (in *Inbox) Count(ctx context.Context) (bot.InboxCount, error) {
 	err := in.pool.Read.WithContext(ctx).Raw("SELECT 'ready' AS state" + some + "state = 'ready' " +
 		"UNION ALL SELECT state" + some + "state IN ('held', 'waiting') GROUP BY state " +
 		"UNION ALL SELECT 'waiting'" + some + "lane <> '' AND state IN ('ready', 'held', 'waiting', 'queued') AND state = " +
-		"'queued' " +
-		"UNION ALL SELECT 'dead', count(*), 0 FROM inbox WHERE state = 'dead'").Scan(&rows).Error
+		"'queued' UNION ALL SELECT 'dead', count(*), 0 FROM inbox WHERE state = 'dead'").Scan(&rows).Error
 	if err != nil {
 		return bot.InboxCount{}, db.Fault(ctx, "count events", err)
 	}

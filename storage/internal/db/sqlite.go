@@ -84,8 +84,8 @@ func sqlitePath(path string) (string, error) {
 	case path == "":
 		return "", errors.New("sqlite: needs a file after the colon, for example sqlite:data/switchboard.db")
 	case path == ":memory:":
-		return "", errors.New("sqlite::memory: is not possible, because reading and writing have a connection each: name a " +
-			"file")
+		return "", errors.New("sqlite::memory: is not possible, because reading and writing have a " +
+			"connection each: name a file")
 	case strings.HasPrefix(path, "//"):
 		return "", errors.New("sqlite: takes a path without //, for example sqlite:data/switchboard.db")
 	case strings.ContainsAny(path, "?#"):
@@ -184,9 +184,8 @@ func (db *Pool) fileThere() error {
 
 // ErrIncomplete says that a file holds no tables, and is not a new one either.
 var ErrIncomplete = errors.New("this file was a database in use, and what was in it is missing: what is written last " +
-	"lies in the -wal file " +
-	"beside it. Copy a database only when the program is stopped, or with: sqlite3 FILE \"VACUUM INTO 'COPY'\". " +
-	"If nothing was ever in it, remove the file, and a new one is made")
+	"lies in the -wal file beside it. Copy a database only when the program is stopped, or with: sqlite3 FILE \"VACUUM " +
+	"INTO 'COPY'\". If nothing was ever in it, remove the file, and a new one is made")
 
 const (
 	// closedEmpty is the user_version of a database that was closed before it had tables. Before that, the file of a new
