@@ -198,6 +198,7 @@ func TestPagesAndJobsGetTheRightWorkspace(t *testing.T) {
 	if err := h.slack.Admins.Uninstall(t.Context(), slacksim.Acme, slacksim.UninstalledFirst); err != nil {
 		t.Fatal(err)
 	}
+	// The removal is an event, and is worked after Slack was answered: nothing outside tells when.
 	for end := time.Now().Add(patience); len(list) != 1; time.Sleep(10 * time.Millisecond) {
 		if list, err = all.List(t.Context()); err != nil || time.Now().After(end) {
 			t.Fatalf("after the removal: %+v, %v", list, err)

@@ -89,7 +89,7 @@ func group[T any](in *Inbox, from <-chan T, linger time.Duration, size func(T) i
 			select {
 			case first := <-from:
 				pending = append(pending, first)
-				time.Sleep(linger)
+				time.Sleep(linger) // too short to be woken from by a stop
 			case <-in.stop:
 			}
 		}
