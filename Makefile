@@ -19,7 +19,7 @@ slowest: ## the time of each package, and the tests that take longest
 		END { for (t in line) if (!(t in whole)) print line[t] }' | sort -rn | head -n 25
 
 bench: ## benchmarks, with allocations (PostgreSQL: set TEST_DATABASE_URL)
-	go test -short -run '^$$' -bench . -benchmem ./bot ./install ./storage ./internal/cli
+	go test -short -run '^$$' -bench . -benchmem ./...
 
 bench-many: ## 100,000 connections that fall due within an hour, some ten minutes
 	go test -run '^$$' -bench HundredThousandDue -benchtime 1x -timeout 60m ./install
