@@ -85,11 +85,14 @@ func (cs *Connections) ask(ctx context.Context, c connection.Connection) (connec
 func (cs *Connections) keepVerdict(ctx context.Context, c connection.Connection, said verdict) connection.Connection {
 	code := slackapi.SlackError(said.err)
 	var was []string
+	gone := false
 	now, err := cs.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+		before := row.State
 		if was = row.Scopes; row.Token == c.Token { // else Slack's answer is about a token that has been replaced meanwhile
 			row.Judge(said.id, code, said.sent)
 			cs.allowed(row, said.sent)
 		}
+		gone = before != connection.Removed && row.State == connection.Removed
 		return nil
 	})
 	if err != nil {
@@ -100,6 +103,10 @@ func (cs *Connections) keepVerdict(ctx context.Context, c connection.Connection,
 	}
 
 	cs.permissionsChanged(ctx, was, now)
+	if gone { // Slack's event of it comes after, and finds nothing to do
+		cs.cfg.Log.InfoContext(ctx, "removal handled", "connection", now.ID, "key", now.Key.String(), "reason", now.Reason,
+			"confirmed", connection.VerdictYes.String(), "state", string(now.State))
+	}
 	if now.State == connection.Removed {
 		cs.cfg.Tokens.Reconciler.ForgetErased(ctx, now.Key)
 	} else if said.err == nil {

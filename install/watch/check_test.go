@@ -2,7 +2,9 @@ package watch_test
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -88,7 +90,10 @@ func TestStatesFromAnswers(t *testing.T) {
 func TestBackgroundCheck(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
-		replicas := []replica{r.replica(nil), r.replica(nil), r.replica(nil)}
+		var said strings.Builder // a logger writes one line at a time
+		log := slog.New(slog.NewTextHandler(&said, nil))
+		logged := func(cfg *config) { cfg.Log = log }
+		replicas := []replica{r.replica(logged), r.replica(logged), r.replica(logged)}
 		in := replicas[0]
 		a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
 		if err := r.Slack.Admins.Uninstall(r.Ctx, slacksim.Birch, slacksim.NoUninstallEvents); err != nil {
@@ -122,6 +127,9 @@ func TestBackgroundCheck(t *testing.T) {
 		if now := r.Row(in.db, b.Key); now.State != connection.Removed || now.Reason != "account_inactive" ||
 			now.Token != "" {
 			t.Errorf("the one that is gone: %s %s", now.State, now.Reason)
+		}
+		if n := strings.Count(said.String(), `msg="removal handled"`); n != 1 {
+			t.Errorf("the removal is in the log %d times: %s", n, &said)
 		}
 	})
 }

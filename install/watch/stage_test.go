@@ -38,6 +38,7 @@ type config struct {
 	Messages watch.Messages
 	Store    watch.Store // nil: the replica's own database
 	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 // telling has a Watch write by m.
@@ -86,12 +87,11 @@ func (unobserved) ToldMissing(string)                                           
 
 func (r *rig) replica(change func(*config)) replica {
 	r.T.Helper()
-	log := slog.New(slog.DiscardHandler)
-	if os.Getenv("SHOW_LOGS") != "" {
-		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
 	in := replica{db: r.Open()}
-	cfg := config{Keep: 90 * 24 * time.Hour, Store: in.db, Now: r.Clock.Now}
+	cfg := config{Keep: 90 * 24 * time.Hour, Store: in.db, Now: r.Clock.Now, Log: slog.New(slog.DiscardHandler)}
+	if os.Getenv("SHOW_LOGS") != "" {
+		cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
 	if change != nil {
 		change(&cfg)
 	}
@@ -104,12 +104,12 @@ func (r *rig) replica(change func(*config)) replica {
 		Consents: func(ctx context.Context, p connection.Grant) (connection.Grant, string, error) {
 			return in.Delivery.Offer(ctx, p)
 		},
-		Store: in.db, Slack: api, Log: log, Now: cfg.Now, Observer: unobserved{}})
+		Store: in.db, Slack: api, Log: cfg.Log, Now: cfg.Now, Observer: unobserved{}})
 	in.watch = watch.New(watch.Config{ClientID: "1.2", ClientSecret: "client-secret", Mode: watch.ByConsent{},
 		Scopes: []connection.Scope{{Name: "chat:write"}, {Name: "users:read"}}, Keep: cfg.Keep, Messages: cfg.Messages,
 		SweepAttempts: func(context.Context) (int64, error) { return 0, nil },
 		Links:         &links.Links{PublicURL: stage.Redirect, Keys: in.db.SigningKeys(), Now: cfg.Now},
-		Store:         cfg.Store, Slack: api, Tokens: in.Keeper, Log: log, Now: cfg.Now, Observer: unobserved{}})
+		Store:         cfg.Store, Slack: api, Tokens: in.Keeper, Log: cfg.Log, Now: cfg.Now, Observer: unobserved{}})
 	in.Connections, in.Lifecycle = in.watch.Connections, in.watch.Lifecycle
 	in.Leaving, in.Notices = in.watch.Leaving, in.watch.Notices
 	return in

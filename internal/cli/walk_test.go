@@ -227,6 +227,7 @@ func (b *tab) allowTheRest(slack *slacksim.Sim, scope, words, feature string) {
 	b.open(channel)
 	b.type_("/connection status")
 	b.ask("all is well again", `document.querySelector("#messages .ephemeral:last-child h2")?.innerText === "Working"`)
+	b.reads("#messages .ephemeral:last-child", "Just now, with Slack") // the live answer, behind which nothing follows
 }
 
 // What is said on the way is so at that moment: of a workspace that is connected nothing says that it isn't, nothing is
