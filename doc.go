@@ -2,7 +2,7 @@
 //
 //	func main() {
 //		switchboard.App{Name: "Hello", Handlers: []bot.Handler{
-//			bot.OnCommand("/hello", func(ctx context.Context, t *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {
+//			bot.OnCommand("/hello", func(ctx context.Context, t *bot.Request, c *slack.SlashCommand) (bot.Reply, error) {
 //				return bot.Reply{Text: "Hey <@" + c.UserID + ">!"}, nil
 //			}).Describe("Says hello to you", ""),
 //		}}.Main()

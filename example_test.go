@@ -18,7 +18,7 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-var hello = bot.OnCommand("/hello", func(_ context.Context, _ *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {
+var hello = bot.OnCommand("/hello", func(_ context.Context, _ *bot.Request, c *slack.SlashCommand) (bot.Reply, error) {
 	return bot.Reply{Text: "Hey <@" + c.UserID + ">!"}, nil
 }).Describe("Says hello to you", "")
 

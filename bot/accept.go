@@ -91,7 +91,7 @@ func (b *Bot) acceptEvent(ctx context.Context, body []byte) (transport.Answer, e
 		return transport.Answer{}, nil
 	}
 	from := e.origin(b.cfg.AppID)
-	event := Event{
+	event := Delivery{
 		ID: e.EventID, Kind: transport.KindEvents, Type: e.Inner.Type, Key: from.key, Received: b.now(), Body: body,
 	}
 	if b.routes.ordered[event.Type] {

@@ -23,10 +23,10 @@ func TestActsFor(t *testing.T) {
 	t.Parallel()
 	status := OnCommand("/away", nil, "chat:write").Describe("sets your status", "").ActsFor("users.profile:write")
 	handlers := []Handler{status, OnAction("a", nil, "chat:write").ActsFor("search:read", "users.profile:write")}
-	if got := UserScopes(handlers); fmt.Sprint(got) != "[search:read users.profile:write]" {
+	if got := UserScopesOf(handlers); fmt.Sprint(got) != "[search:read users.profile:write]" {
 		t.Errorf("user scopes: %s", got)
 	}
-	if got := Scopes(handlers); fmt.Sprint(got) != "[chat:write commands]" {
+	if got := ScopesOf(handlers); fmt.Sprint(got) != "[chat:write commands]" {
 		t.Errorf("a person's permissions are not the bot's: %s", got)
 	}
 	if got := status.ActsFor("chat:write").UserScopes; len(got) != 2 || len(status.UserScopes) != 1 {
@@ -80,15 +80,15 @@ func botOn(t *testing.T, store install.Store, handlers ...Handler) *Bot {
 func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 	t.Parallel()
 	var ran, knew bool
-	needs := OnCommand("/needs", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) {
+	needs := OnCommand("/needs", func(context.Context, *Request, *slack.SlashCommand) (Reply, error) {
 		ran = true
 		return Reply{}, nil
 	}).Describe("needs access", "")
-	always := OnCommand("/always", func(_ context.Context, t *Turn, _ *slack.SlashCommand) (Reply, error) {
-		knew = t.Renewing() && t.Slack == nil && t.Health().Found && t.Health().Reason != connection.ReasonRecordsSilent
+	always := OnCommand("/always", func(_ context.Context, t *Request, _ *slack.SlashCommand) (Reply, error) {
+		knew = t.Renewing() && t.Client == nil && t.Health().Found && t.Health().Reason != connection.ReasonRecordsSilent
 		return Reply{Text: "Here I am."}, nil
 	}).Describe("works without", "").Always()
-	hears := OnEvent("app_mention", func(context.Context, *Turn,
+	hears := OnEvent("app_mention", func(context.Context, *Request,
 		*slackevents.AppMentionEvent) error {
 		ran = true
 		return nil
@@ -97,7 +97,7 @@ func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), transport.AckBudget)
 	defer cancel()
 	key := connection.Key{AppID: "A1", TeamID: "T1"}
-	typed := act{key: key, fill: func(*Turn) {}, payload: &slack.SlashCommand{}}
+	typed := act{key: key, fill: func(*Request) {}, payload: &slack.SlashCommand{}}
 
 	r := b.answers.immediate(ctx, needs, typed)
 	want := "Parrot couldn't renew its access with Slack just now. Try again in a minute. Reference: " + r.ref + "."
@@ -108,11 +108,11 @@ func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 		t.Errorf("%q, knew: %v", r.reply.Text, knew)
 	}
 	body := []byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"app_mention","user":"U1","text":"hi"}}`)
-	if err := b.handle(ctx, &Event{ID: "Ev1", Kind: transport.KindEvents, Type: "app_mention", Key: key, Body: body},
+	if err := b.handle(ctx, &Delivery{ID: "Ev1", Kind: transport.KindEvents, Type: "app_mention", Key: key, Body: body},
 		nil); !errors.Is(err, connection.ErrRenewing) || ran {
 		t.Errorf("an event must come again: %v, ran: %v", err, ran)
 	}
-	if r := b.gate.failed(ctx, &Turn{Ref: "7F3K2QX", Log: b.log}, needs,
+	if r := b.gate.failed(ctx, &Request{Ref: "7F3K2QX", Log: b.log}, needs,
 		fmt.Errorf("act: %w", connection.ErrRenewing)); !strings.Contains(r.Text, "couldn't renew its access") {
 		t.Errorf("a person's own access: %q", r.Text)
 	}
@@ -144,7 +144,7 @@ func TestAsUser(t *testing.T) {
 	}
 	for user, allowed := range map[string]bool{"U1": true, "U2": false, "": false} {
 		turn.UserID = user
-		client, err := turn.AsUser(ctx)
+		client, err := turn.UserClient(ctx)
 		if allowed {
 			if err != nil || client == nil {
 				t.Errorf("%s: %v", user, err)

@@ -21,7 +21,7 @@ type act struct {
 	kind    string            // of the delivery
 	key     connection.Key    // whose connection it is for
 	team    string            // the workspace it happened in
-	fill    func(t *Turn)     // who did it, and where
+	fill    func(t *Request)  // who did it, and where
 	payload any               // for the handler
 	kept    slowWork          // for the inbox
 	trigger string            // opens one modal, within 3 s
@@ -34,8 +34,8 @@ type act struct {
 func (a act) visit(h Handler, ref string, patience time.Duration, run runner) visit {
 	return visit{
 		key: a.key, team: a.team, ref: ref, patience: patience, pressed: a.pressed, fill: a.fill,
-		find: func(*Turn) (Handler, string) { return h, "" },
-		run:  func(ctx context.Context, h Handler, t *Turn) (Reply, error) { return run(ctx, h, t, a.payload) },
+		find: func(*Request) (Handler, string) { return h, "" },
+		run:  func(ctx context.Context, h Handler, t *Request) (Reply, error) { return run(ctx, h, t, a.payload) },
 	}
 }
 
@@ -83,9 +83,9 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (transport.
 func (b *Bot) typed(form url.Values) act {
 	key, team := commandKey(form, b.cfg.AppID)
 	c := commandOf(form)
-	fill := func(t *Turn) {
+	fill := func(t *Request) {
 		t.TeamID, t.UserID, t.UserTeam = c.TeamID, c.UserID, c.TeamID
-		t.ChannelID, t.Text, t.Trigger = c.ChannelID, c.Text, c.TriggerID
+		t.ChannelID, t.Text, t.TriggerID = c.ChannelID, c.Text, c.TriggerID
 		t.address = connection.Secret(c.ResponseURL)
 	}
 	return act{
@@ -135,9 +135,9 @@ func (b *Bot) acted(ctx context.Context, h Handler, a act) transport.Answer {
 	case KindCommand:
 		ack, to.acked = answerOf(r.reply), true
 		ack.TooLarge = func() { b.tasks.Go(func() { b.answers.send(r, to, false, false) }) }
-	case KindView:
+	case KindViewSubmission:
 		ack, to.acked, to.form = answerOfView(r.reply), true, a.kept.Payload
-	case KindClosed:
+	case KindViewClosed:
 		return transport.Answer{} // there is nothing left to show it in
 	}
 

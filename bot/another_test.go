@@ -30,12 +30,12 @@ func TestOfAnother(t *testing.T) {
 		{"an organisation's, a workspace that could be anybody's", org, "T9", false},
 		{"no connection", connection.Connection{}, "T9", false},
 	} {
-		turn := Turn{Connection: test.c, UserTeam: test.team}
-		if got := turn.Outsider(); got != test.want {
+		turn := Request{Connection: test.c, UserTeam: test.team}
+		if got := turn.External(); got != test.want {
 			t.Errorf("%s: %v", test.name, got)
 		}
 	}
-	if turn := (Turn{Connection: workspace, UserTeam: "T1", outsider: true}); !turn.Outsider() {
+	if turn := (Request{Connection: workspace, UserTeam: "T1", outsider: true}); !turn.External() {
 		t.Error("who can't be told to be of this company is an outsider")
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 // Viewer is one installation of the app that can see an event.
 // https://docs.slack.dev/reference/methods/apps.event.authorizations.list
-type Viewer struct {
+type Authorization struct {
 	EnterpriseID string `json:"enterprise_id"` // "" outside Enterprise Grid
 	TeamID       string `json:"team_id"`       // "" for an organisation-wide installation
 	UserID       string `json:"user_id"`       // the bot's, or the person's who installed it
@@ -24,7 +24,7 @@ type Viewer struct {
 	Org          bool   `json:"is_enterprise_install"`
 }
 
-// ErrNoAppToken says that only an app-level token could answer, and there is none: see Turn.Viewers.
+// ErrNoAppToken says that only an app-level token could answer, and there is none: see Request.Authorizations.
 var ErrNoAppToken = errors.New("no app-level token: one with the permission authorizations:read is needed " +
 	"to ask who else can see an event")
 
@@ -39,7 +39,7 @@ const (
 // blocks for some calls to Slack, at most 15 s. The error is ErrNoAppToken without Config.AppToken, which needs
 // authorizations:read for that. What is not an event has no viewers: that is an error, too.
 // https://docs.slack.dev/reference/methods/apps.event.authorizations.list
-func (t *Turn) Viewers(ctx context.Context) ([]Viewer, error) {
+func (t *Request) Authorizations(ctx context.Context) ([]Authorization, error) {
 	if t.context == "" || t.audit == nil {
 		return nil, errors.New("list viewers: Slack named no event_context")
 	}
@@ -53,14 +53,14 @@ type audience struct {
 }
 
 // viewers asks page by page. slack-go's own call drops the cursor.
-func (a *audience) viewers(ctx context.Context, eventContext string) ([]Viewer, error) {
+func (a *audience) viewers(ctx context.Context, eventContext string) ([]Authorization, error) {
 	if a.token == "" {
 		return nil, ErrNoAppToken
 	}
 	ctx, cancel := context.WithTimeout(ctx, viewersBudget)
 	defer cancel()
 
-	var all []Viewer
+	var all []Authorization
 	cursor := ""
 	for range viewersPages {
 		page, next, err := a.page(ctx, eventContext, cursor)
@@ -75,14 +75,14 @@ func (a *audience) viewers(ctx context.Context, eventContext string) ([]Viewer, 
 	return nil, errors.New("list viewers: there is no end of pages")
 }
 
-func (a *audience) page(ctx context.Context, eventContext, cursor string) (page []Viewer, next string, err error) {
+func (a *audience) page(ctx context.Context, eventContext, cursor string) (page []Authorization, next string, err error) {
 	form := url.Values{"event_context": {eventContext}, "limit": {viewersLimit}}
 	if cursor != "" {
 		form.Set("cursor", cursor)
 	}
 
 	var answer struct {
-		Authorizations []Viewer `json:"authorizations"`
+		Authorizations []Authorization `json:"authorizations"`
 		Next           struct {
 			Cursor string `json:"next_cursor"`
 		} `json:"response_metadata"`

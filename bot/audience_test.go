@@ -21,12 +21,12 @@ func TestViewers(t *testing.T) {
 	const others = 120 // more than a page
 	w := newSocketStage(t, func(c *slacksim.Config) { c.App.Events = []string{"message.channels"} })
 	type result struct {
-		viewers []Viewer
+		viewers []Authorization
 		err     error
 	}
 	got := make(chan result, 1)
-	b := w.bot(OnMessage(`.*`, func(ctx context.Context, t *Turn, _ *slackevents.MessageEvent) (Reply, error) {
-		viewers, err := t.Viewers(ctx)
+	b := w.bot(OnMessage(`.*`, func(ctx context.Context, t *Request, _ *slackevents.MessageEvent) (Reply, error) {
+		viewers, err := t.Authorizations(ctx)
 		got <- result{viewers, err}
 		return Reply{}, nil
 	}, "channels:history").Always())
@@ -92,7 +92,7 @@ func TestViewers(t *testing.T) {
 	if r = say(); !errors.Is(r.err, ErrNoAppToken) {
 		t.Errorf("without a token: %v", r.err)
 	}
-	if _, err := (&Turn{}).Viewers(w.ctx); err == nil || errors.Is(err, ErrNoAppToken) {
+	if _, err := (&Request{}).Authorizations(w.ctx); err == nil || errors.Is(err, ErrNoAppToken) {
 		t.Errorf("not of an event: %v", err)
 	}
 	b.tasks.Wait()

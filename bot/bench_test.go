@@ -103,7 +103,7 @@ func BenchmarkEventToAck(b *testing.B) {
 
 // One slash command: request, handler, answer. The look-up of the connection is storage's to measure.
 func BenchmarkCommandRoundTrip(b *testing.B) {
-	answer := OnCommand("/connection", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) {
+	answer := OnCommand("/connection", func(context.Context, *Request, *slack.SlashCommand) (Reply, error) {
 		return Reply{Text: "It works.", Blocks: []slack.Block{slack.NewSectionBlock(slack.NewTextBlockObject("mrkdwn",
 			"It works.", false, false), nil, nil)}}, nil
 	}).Always().Describe("says so", "")

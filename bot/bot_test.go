@@ -113,7 +113,7 @@ func TestMemoryInbox(t *testing.T) {
 	for i := range n * copies {
 		adding.Go(func() {
 			id := fmt.Sprint("Ev", i%n)
-			if ok, err := m.Add(ctx, &Event{ID: id}, false); err != nil {
+			if ok, err := m.Add(ctx, &Delivery{ID: id}, false); err != nil {
 				t.Error(err)
 			} else if ok {
 				if _, twice := fresh.LoadOrStore(id, true); twice {
@@ -123,7 +123,7 @@ func TestMemoryInbox(t *testing.T) {
 		})
 	}
 	adding.Wait()
-	claim := func(n int) []Event {
+	claim := func(n int) []Delivery {
 		t.Helper()
 		events, err := m.Claim(ctx, n, nil)
 		if err != nil {
@@ -149,17 +149,17 @@ func TestMemoryInbox(t *testing.T) {
 		t.Errorf("done twice: %v", err)
 	}
 	for i := range memoryQueue {
-		if _, err := m.Add(ctx, &Event{ID: fmt.Sprint("Full", i)}, false); err != nil {
+		if _, err := m.Add(ctx, &Delivery{ID: fmt.Sprint("Full", i)}, false); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := m.Add(ctx, &Event{ID: "one more"}, false); !errors.Is(err, ErrInboxFull) {
+	if _, err := m.Add(ctx, &Delivery{ID: "one more"}, false); !errors.Is(err, ErrInboxFull) {
 		t.Errorf("a full inbox says %v", err)
 	}
 	if err := m.Done(ctx, claim(1)[0]); err != nil {
 		t.Fatal(err)
 	}
-	if ok, err := m.Add(ctx, &Event{ID: "one more"}, false); err != nil || !ok {
+	if ok, err := m.Add(ctx, &Delivery{ID: "one more"}, false); err != nil || !ok {
 		t.Errorf("an event that was refused must be accepted later: %v %v", ok, err)
 	}
 }
@@ -168,8 +168,8 @@ func TestMemoryInbox(t *testing.T) {
 func TestMemoryInboxCountsTheOldest(t *testing.T) {
 	ctx, now := t.Context(), time.Now()
 	m := NewMemoryInbox()
-	old := Event{ID: "old", Received: now.Add(-time.Hour)}
-	for _, e := range []*Event{{ID: "new", Received: now}, &old} {
+	old := Delivery{ID: "old", Received: now.Add(-time.Hour)}
+	for _, e := range []*Delivery{{ID: "new", Received: now}, &old} {
 		if _, err := m.Add(ctx, e, true); err != nil {
 			t.Fatal(err)
 		}
@@ -187,7 +187,7 @@ func TestMemoryInboxCountsTheOldest(t *testing.T) {
 
 // InOrder counts for the handler that has it, and not for an event that has its name.
 func TestInOrderIsOfOneKind(t *testing.T) {
-	press := OnAction("app_uninstalled", func(context.Context, *Turn, *slack.InteractionCallback) (Reply,
+	press := OnAction("app_uninstalled", func(context.Context, *Request, *slack.InteractionCallback) (Reply,
 		error) {
 		return Reply{}, nil
 	}).Slow().InOrder()
@@ -210,8 +210,8 @@ func TestInOrderIsOfOneKind(t *testing.T) {
 
 func TestCallSurvivesAPanic(t *testing.T) {
 	t.Parallel()
-	h := OnCommand("/a", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { panic("out of luck") })
-	_, err := call(context.Background(), h, &Turn{}, &slack.SlashCommand{})
+	h := OnCommand("/a", func(context.Context, *Request, *slack.SlashCommand) (Reply, error) { panic("out of luck") })
+	_, err := call(context.Background(), h, &Request{}, &slack.SlashCommand{})
 	var p *panicError
 	if !errors.As(err, &p) || !strings.Contains(err.Error(), "out of luck") || len(p.stack) == 0 {
 		t.Errorf("got %v", err)
@@ -221,16 +221,16 @@ func TestCallSurvivesAPanic(t *testing.T) {
 func TestEventsAreDecodedForTheHandler(t *testing.T) {
 	t.Parallel()
 	var got string
-	h := OnEvent("app_mention", func(_ context.Context, _ *Turn, e *slackevents.AppMentionEvent) error {
+	h := OnEvent("app_mention", func(_ context.Context, _ *Request, e *slackevents.AppMentionEvent) error {
 		got = e.Text
 		return nil
 	}, "app_mentions:read")
-	if _, err := call(context.Background(), h, &Turn{},
+	if _, err := call(context.Background(), h, &Request{},
 		json.RawMessage(`{"type":"app_mention","text":"hi"}`)); err != nil || got != "hi" {
 		t.Errorf("got %q, %v", got, err)
 	}
 	var decode *decodeError
-	if _, err := call(context.Background(), h, &Turn{}, json.RawMessage(`["text"]`)); !errors.As(err, &decode) {
+	if _, err := call(context.Background(), h, &Request{}, json.RawMessage(`["text"]`)); !errors.As(err, &decode) {
 		t.Errorf("a payload of another shape: %v", err)
 	}
 }
@@ -301,7 +301,7 @@ func TestStopIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		started, release := make(chan struct{}), make(chan struct{})
-		stuck := OnEvent("app_uninstalled", func(context.Context, *Turn, *struct{}) error {
+		stuck := OnEvent("app_uninstalled", func(context.Context, *Request, *struct{}) error {
 			close(started)
 			<-release // whatever its context says
 			return nil
@@ -318,7 +318,7 @@ func TestStopIsBounded(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- b.Run(ctx) }()
 		body := []byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"app_uninstalled"}}`)
-		if _, err := b.workers.inbox.Add(ctx, &Event{ID: "Ev1", Kind: transport.KindEvents, Type: "app_uninstalled",
+		if _, err := b.workers.inbox.Add(ctx, &Delivery{ID: "Ev1", Kind: transport.KindEvents, Type: "app_uninstalled",
 			Body: body}, false); err != nil {
 			t.Fatal(err)
 		}

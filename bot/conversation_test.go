@@ -47,7 +47,7 @@ func stage(t *testing.T, handlers ...bot.Handler) (sim *slacksim.Sim, finish fun
 // catalogue has plain words for all that the handlers declare.
 func catalogue(handlers []bot.Handler) []connection.Scope {
 	var scopes []connection.Scope
-	for _, name := range bot.Scopes(handlers) {
+	for _, name := range bot.ScopesOf(handlers) {
 		scopes = append(scopes, connection.Scope{Name: name, Label: "Use " + name, Why: "To try " + name + ".",
 			Feature: "try " + name, Optional: name != "chat:write" && name != "commands"})
 	}
@@ -194,16 +194,16 @@ func said(sim *slacksim.Sim, channel, text string) int {
 	return n
 }
 
-var echo = bot.OnMessage(`^say (.+)`, func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply,
+var echo = bot.OnMessage(`^say (.+)`, func(_ context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply,
 	error) {
-	return bot.Reply{Text: "message: " + t.Match[1]}, nil
+	return bot.Reply{Text: "message: " + t.Matches[1]}, nil
 }, "im:history", "channels:history", "chat:write")
 
-var anything = bot.OnMessage(`.*`, func(context.Context, *bot.Turn, *slackevents.MessageEvent) (bot.Reply, error) {
+var anything = bot.OnMessage(`.*`, func(context.Context, *bot.Request, *slackevents.MessageEvent) (bot.Reply, error) {
 	return bot.Reply{Text: "message: whatever"}, nil
 }, "channels:history", "chat:write")
 
-var mentions = bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, _ *slackevents.AppMentionEvent) error {
+var mentions = bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Request, _ *slackevents.AppMentionEvent) error {
 	_, err := t.Say(ctx, bot.Reply{Text: "mention: hello"})
 	return err
 }, "app_mentions:read", "chat:write")
@@ -232,19 +232,19 @@ func TestFailuresAreTriedAgain(t *testing.T) {
 	t.Parallel()
 	var failed, panicked, refused atomic.Int32
 	handlers := []bot.Handler{
-		bot.OnMessage(`^fail`, func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+		bot.OnMessage(`^fail`, func(_ context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
 			if failed.Add(1); t.Attempt == 1 {
 				return bot.Reply{}, errors.New("not yet")
 			}
 			return bot.Reply{Text: "at last"}, nil
 		}, "im:history", "chat:write"),
-		bot.OnMessage(`^panic`, func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+		bot.OnMessage(`^panic`, func(_ context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
 			if panicked.Add(1); t.Attempt == 1 {
 				panic("out of luck")
 			}
 			return bot.Reply{Text: "recovered"}, nil
 		}, "im:history", "chat:write"),
-		bot.OnMessage(`.*`, func(context.Context, *bot.Turn, *slackevents.MessageEvent) (bot.Reply, error) {
+		bot.OnMessage(`.*`, func(context.Context, *bot.Request, *slackevents.MessageEvent) (bot.Reply, error) {
 			refused.Add(1)
 			return bot.Reply{}, &bot.UserError{Text: "Say fail or panic."}
 		}, "im:history", "chat:write"),
@@ -269,18 +269,18 @@ func TestCommandsAnswerInTime(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	handlers := []bot.Handler{
-		bot.OnCommand("/slow", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+		bot.OnCommand("/slow", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 			<-release
 			return bot.Reply{Text: "Here I am."}, nil
 		}).Describe("takes its time", ""),
-		bot.OnCommand("/panic", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply,
+		bot.OnCommand("/panic", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply,
 			error) {
 			panic("out of luck")
 		}).Describe("panics", ""),
-		bot.OnCommand("/files", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+		bot.OnCommand("/files", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 			return bot.Reply{Text: "unreachable"}, nil
 		}).Describe("needs more", ""),
-		bot.OnCommand("/boom", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+		bot.OnCommand("/boom", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 			return bot.Reply{Text: "Wait for it.", Then: func(context.Context) (bot.Reply, error) { panic("out of luck") }}, nil
 		}).Describe("panics later", ""),
 	}

@@ -45,7 +45,7 @@ func isChild() bool { return os.Getenv(childDatabase) != "" }
 
 // mortal has handlers that end the process by what an event says.
 var mortal = []bot.Handler{
-	bot.OnEvent("app_mention", func(_ context.Context, _ *bot.Turn, e *slackevents.AppMentionEvent) error {
+	bot.OnEvent("app_mention", func(_ context.Context, _ *bot.Request, e *slackevents.AppMentionEvent) error {
 		if e.Text == "panic" {
 			go panic("in a goroutine of its own")
 			select {}
@@ -53,7 +53,7 @@ var mortal = []bot.Handler{
 		time.Sleep(3 * time.Millisecond) // its work, beside which others end the process
 		return nil
 	}, "app_mentions:read").Always(),
-	bot.OnCommand("/exit", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+	bot.OnCommand("/exit", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 		os.Exit(7)
 		return bot.Reply{}, nil
 	}).Describe("exits", "").Slow().Always(),
@@ -123,7 +123,7 @@ func TestWhatEndsTheProcessIsBuried(t *testing.T) {
 			database, key := fresh(t), seal.NewKey()
 			db, events := openInbox(t, database, key, inbox.Config{})
 			put := func(id, kind, name string, body string) {
-				e := bot.Event{ID: id, Kind: kind, Type: name, Key: connection.Key{AppID: "A1", TeamID: "T1"}, Received: time.Now(),
+				e := bot.Delivery{ID: id, Kind: kind, Type: name, Key: connection.Key{AppID: "A1", TeamID: "T1"}, Received: time.Now(),
 					Body: []byte(body)}
 				if _, err := events.Add(ctx, &e, false); err != nil {
 					t.Fatal(err)

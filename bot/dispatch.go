@@ -12,7 +12,7 @@ import (
 )
 
 // handle finds the handler of e and runs it. nil: nothing more to do. env is e's decoded body, when the caller has it.
-func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
+func (b *Bot) handle(ctx context.Context, e *Delivery, env *envelope) error {
 	switch {
 	case e.Kind != transport.KindEvents:
 		return b.handleSlow(ctx, e)
@@ -47,25 +47,25 @@ func (b *Bot) handle(ctx context.Context, e *Event, env *envelope) error {
 }
 
 // visit is how an event comes to its handler.
-func (b *Bot) visit(e *Event, env *envelope, from origin) visit {
+func (b *Bot) visit(e *Delivery, env *envelope, from origin) visit {
 	in := env.Inner
 	v := visit{key: e.Key, team: from.teamID, ref: install.NewRef(), patience: eventOpenBudget, patient: true}
 	if lifecycle(e.Type) { // there the token is dead already
 		v.patience = 0
 	}
 
-	v.fill = func(t *Turn) {
-		if t.Slack != nil {
+	v.fill = func(t *Request) {
+		if t.Client != nil {
 			b.traffic.saw(t.Connection.Key, from.at)
 		}
 		t.UserID, t.ChannelID, t.ThreadTS = in.where()
 		t.UserTeam = cmp.Or(in.UserTeam, in.SourceTeam, text(in.Team))
-		t.Text, t.Shared, t.At = in.Text, env.Shared, from.at
+		t.Text, t.Shared, t.EventTime = in.Text, env.Shared, from.at
 		t.context, t.channelType, t.BotID = env.Context, in.ChannelType, in.BotID
 		b.attempt(t, e)
 	}
 
-	v.find = func(t *Turn) (h Handler, dropped string) {
+	v.find = func(t *Request) (h Handler, dropped string) {
 		botUser := cmp.Or(t.Connection.BotUserID, from.botUserID)
 		if own(e.Type, in, e.Key.AppID, botUser, t.Connection.BotID) {
 			return Handler{}, droppedOwn
@@ -74,11 +74,11 @@ func (b *Bot) visit(e *Event, env *envelope, from origin) visit {
 		if !found {
 			return Handler{}, droppedUnhandled
 		}
-		t.Match, e.by = match, h
+		t.Matches, e.by = match, h
 		return h, ""
 	}
 
-	v.run = func(ctx context.Context, h Handler, t *Turn) (Reply, error) {
+	v.run = func(ctx context.Context, h Handler, t *Request) (Reply, error) {
 		event, err := eventOf(e.Body)
 		if err != nil {
 			return Reply{}, &decodeError{err}
@@ -90,7 +90,7 @@ func (b *Bot) visit(e *Event, env *envelope, from origin) visit {
 }
 
 // handled is what the inbox is to hear of an event's visit. Nobody waits for an answer, but who was refused is told.
-func (b *Bot) handled(ctx context.Context, e *Event, o outcome) error {
+func (b *Bot) handled(ctx context.Context, e *Delivery, o outcome) error {
 	switch {
 	case o.dropped != "":
 		e.dropped(b.metrics, o.dropped)
@@ -119,8 +119,8 @@ func (b *Bot) handled(ctx context.Context, e *Event, o outcome) error {
 	return nil
 }
 
-// attempt tells a Turn which attempt at what it is.
-func (b *Bot) attempt(t *Turn, e *Event) {
+// attempt tells a Request which attempt at what it is.
+func (b *Bot) attempt(t *Request, e *Delivery) {
 	t.EventID, t.Attempt = e.ID, e.Attempt
 	t.said = &said{inbox: b.workers.inbox, event: e, now: b.now}
 	t.Log = t.Log.With("event", e.ID)
@@ -128,7 +128,7 @@ func (b *Bot) attempt(t *Turn, e *Event) {
 }
 
 // dropped notes that e comes to no handler.
-func (e *Event) dropped(m *metrics, why string) {
+func (e *Delivery) dropped(m *metrics, why string) {
 	e.ran = why
 	m.drop(e.Kind, why)
 }

@@ -5,12 +5,12 @@
 // Each says which permissions it needs. The app's manifest and what it asks people for follow from that.
 //
 //	handlers := []bot.Handler{
-//		bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, e *slackevents.AppMentionEvent) error {
+//		bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Request, e *slackevents.AppMentionEvent) error {
 //			_, err := t.Say(ctx, bot.Reply{Text: "Hey <@" + e.User + ">!"})
 //			return err
 //		}, "app_mentions:read", "chat:write"),
 //
-//		bot.OnCommand("/coin", func(ctx context.Context, t *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {
+//		bot.OnCommand("/coin", func(ctx context.Context, t *bot.Request, c *slack.SlashCommand) (bot.Reply, error) {
 //			return bot.Reply{Text: []string{"Heads", "Tails"}[rand.N(2)], InChannel: true}, nil
 //		}).Describe("Toss a coin", ""),
 //	}
@@ -28,14 +28,14 @@
 //
 // # What a handler can rely on
 //
-// A Turn has the client of the workspace that the delivery is for, or none. Before a handler runs it is known that the
+// A Request has the client of the workspace that the delivery is for, or none. Before a handler runs it is known that the
 // connection is good, that its permissions are there, and, where people of other companies can press or submit
 // something, that they are not among them. Where one of these fails, who acted reads a sentence and a next step, and
 // the handler doesn't run.
 //
 // Events, and commands and actions that are Slow, are in the Inbox before they are acknowledged. They run at least
-// once, also when a process dies, and are tried again until they are dead letters. Turn.Attempt and Turn.EventID are
-// for handlers that have to know, and Turn.Say posts once for each of its calls, as far as Slack lets that be known.
+// once, also when a process dies, and are tried again until they are dead letters. Request.Attempt and Request.EventID are
+// for handlers that have to know, and Request.Say posts once for each of its calls, as far as Slack lets that be known.
 //
 // Everything else that people do runs right away and is acknowledged within Slack's 3 s, whether its handler has
 // returned or not. What it returns later reaches the person anyway. Such work ends with the process.

@@ -36,7 +36,7 @@ type envelope struct {
 	Context      string `json:"event_context"` // for asking who else can see the event
 	Shared       bool   `json:"is_ext_shared_channel"`
 
-	Authorizations []Viewer `json:"authorizations"`
+	Authorizations []Authorization `json:"authorizations"`
 }
 
 // eventOf is the event inside of an Events API delivery, as it came.
@@ -284,9 +284,9 @@ type ids struct {
 	EnterpriseID string `json:"enterprise_id"`
 }
 
-// fill tells a Turn where something was pressed and by whom.
-func (i interaction) fill(team string) func(*Turn) {
-	return func(t *Turn) {
+// fill tells a Request where something was pressed and by whom.
+func (i interaction) fill(team string) func(*Request) {
+	return func(t *Request) {
 		t.TeamID, t.UserID, t.UserTeam = team, i.User.ID, i.User.TeamID
 		t.ChannelID = i.Container.ChannelID
 		if i.Channel != nil {
@@ -296,7 +296,7 @@ func (i interaction) fill(team string) func(*Turn) {
 		if i.View != nil {
 			t.ViewID = cmp.Or(i.View.ID, t.ViewID)
 		}
-		t.Trigger, t.address = i.Trigger, connection.Secret(i.ResponseURL)
+		t.TriggerID, t.address = i.Trigger, connection.Secret(i.ResponseURL)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 // A bot that greets whoever mentions it. In the Examples rehearse installs it in a small Slack, in which somebody acts.
 func ExampleOnEvent() {
-	greet := bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, e *slackevents.AppMentionEvent) error {
+	greet := bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Request, e *slackevents.AppMentionEvent) error {
 		_, err := t.Say(ctx, bot.Reply{Text: "Hey <@" + e.User + ">!"})
 		return err
 	}, "app_mentions:read", "chat:write")
@@ -26,11 +26,11 @@ func ExampleOnEvent() {
 	// Output: Hey <@U0ACMELEON>!
 }
 
-// The captures of a pattern are in Turn.Match, behind the whole match.
+// The captures of a pattern are in Request.Matches, behind the whole match.
 func ExampleOnMessage() {
 	double := bot.OnMessage(`^double (\w+)$`,
-		func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
-			return bot.Reply{Text: t.Match[1] + t.Match[1]}, nil
+		func(_ context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
+			return bot.Reply{Text: t.Matches[1] + t.Matches[1]}, nil
 		}, "channels:history", "im:history", "chat:write")
 
 	team := rehearse(double)
@@ -42,7 +42,7 @@ func ExampleOnMessage() {
 
 // What a command's handler returns is the answer. A UserError is told in its own words.
 func ExampleOnCommand() {
-	weather := bot.OnCommand("/weather", func(_ context.Context, _ *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {
+	weather := bot.OnCommand("/weather", func(_ context.Context, _ *bot.Request, c *slack.SlashCommand) (bot.Reply, error) {
 		if c.Text == "" {
 			return bot.Reply{}, &bot.UserError{Text: "Which city? Try `/weather Lisbon`."}
 		}
@@ -64,22 +64,22 @@ func ExampleOnView() {
 		return slack.NewTextBlockObject(slack.PlainTextType, s, false, false)
 	}
 
-	plan := bot.OnCommand("/plan", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+	plan := bot.OnCommand("/plan", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 		button := slack.NewButtonBlockElement("plan_open", "", text("Name a day"))
 		return bot.Reply{Text: "Plan something?", Blocks: []slack.Block{slack.NewActionBlock("", button)}}, nil
 	}).Describe("Plan something", "")
 
-	open := bot.OnAction("plan_open", func(ctx context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply,
+	open := bot.OnAction("plan_open", func(ctx context.Context, t *bot.Request, _ *slack.InteractionCallback) (bot.Reply,
 		error) {
 		day := slack.NewInputBlock("day", text("Day"), nil, slack.NewPlainTextInputBlockElement(nil, "name"))
-		_, err := t.OpenView(ctx, slack.ModalViewRequest{
+		_, err := t.OpenModal(ctx, slack.ModalViewRequest{
 			Type: slack.VTModal, CallbackID: "plan", Title: text("Plan"), Submit: text("Plan it"),
 			Blocks: slack.Blocks{BlockSet: []slack.Block{day}},
 		})
 		return bot.Reply{}, err
 	})
 
-	submit := bot.OnView("plan", func(_ context.Context, _ *bot.Turn, v *slack.InteractionCallback) (bot.Reply, error) {
+	submit := bot.OnView("plan", func(_ context.Context, _ *bot.Request, v *slack.InteractionCallback) (bot.Reply, error) {
 		if day := v.View.State.Values["day"]["name"].Value; !strings.HasSuffix(day, "day") {
 			return bot.Reply{Errors: map[string]string{"day": "“" + day + "” is no day of the week."}}, nil
 		}
@@ -99,7 +99,7 @@ func ExampleOnView() {
 // A slow handler is acknowledged right away and kept until it succeeds, whatever becomes of the process. This one fails
 // at first, which nobody is told, and runs again.
 func ExampleHandler_Slow() {
-	report := bot.OnCommand("/report", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+	report := bot.OnCommand("/report", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
 		if t.Attempt == 1 {
 			return bot.Reply{}, errors.New("the warehouse is away")
 		}
@@ -120,9 +120,9 @@ func ExampleHandler_Slow() {
 func ExampleHandler_InOrder() {
 	sum := 0
 	add := bot.OnMessage(`^add (\d+)$`,
-		func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+		func(_ context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
 			var n int
-			if _, err := fmt.Sscan(t.Match[1], &n); err != nil {
+			if _, err := fmt.Sscan(t.Matches[1], &n); err != nil {
 				return bot.Reply{}, err
 			}
 			sum += n
@@ -143,7 +143,7 @@ func ExampleHandler_InOrder() {
 // The manifest follows from the handlers: what Slack sends, and what the app asks for.
 func ExampleNewManifest() {
 	handlers := []bot.Handler{
-		bot.OnEvent("reaction_added", func(context.Context, *bot.Turn, *slackevents.ReactionAddedEvent) error {
+		bot.OnEvent("reaction_added", func(context.Context, *bot.Request, *slackevents.ReactionAddedEvent) error {
 			return nil
 		}, "reactions:read"),
 	}

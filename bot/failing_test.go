@@ -54,7 +54,7 @@ func TestReplayOfSlowWorkIsAnswered(t *testing.T) {
 	t.Parallel()
 	var mended atomic.Bool
 	var runs atomic.Int32
-	h := bot.OnCommand("/report", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+	h := bot.OnCommand("/report", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 		runs.Add(1)
 		if !mended.Load() {
 			return bot.Reply{}, errors.New("broken")
@@ -89,7 +89,7 @@ func TestReplayOfSlowWorkIsAnswered(t *testing.T) {
 // "I am on it" was said by an attempt that failed; the later ones fail before they speak: the person is told.
 func TestApologyIsHeard(t *testing.T) {
 	t.Parallel()
-	h := bot.OnCommand("/report", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+	h := bot.OnCommand("/report", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
 		if t.Attempt == 1 {
 			_ = t.Respond(ctx, bot.Reply{Text: "I am on it."})
 		}
@@ -109,7 +109,7 @@ func TestApologyIsHeard(t *testing.T) {
 // The same with a UserError of an event's second attempt.
 func TestUserErrorIsHeard(t *testing.T) {
 	t.Parallel()
-	h := bot.OnMessage(".*", func(ctx context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+	h := bot.OnMessage(".*", func(ctx context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
 		if t.Attempt == 1 {
 			_, _ = t.Say(ctx, bot.Reply{Text: "One moment."})
 			return bot.Reply{}, errors.New("not yet")
@@ -130,7 +130,7 @@ func TestUserErrorIsHeard(t *testing.T) {
 func TestSlowButtonInTheHome(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
-	h := bot.OnAction("export", func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
+	h := bot.OnAction("export", func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) {
 		runs.Add(1) // sends the invoice
 		return bot.Reply{Text: "Done."}, nil
 	}, "chat:write").Slow()
@@ -142,7 +142,7 @@ func TestSlowButtonInTheHome(t *testing.T) {
 	k := cs[0].Key
 	payload := fmt.Sprintf(
 		`{"type":"block_actions","api_app_id":%q,"team":{"id":%q},"user":{"id":%q,"team_id":%q},"view":{"type":"home","team_id":%q},"actions":[{"action_id":"export","block_id":"b","type":"button"}]}`, k.AppID, k.TeamID, slacksim.AcmeAdmin, k.TeamID, k.TeamID)
-	e := bot.Event{ID: "work-1", Kind: "interactive", Type: "action export", Key: k, Received: time.Now(),
+	e := bot.Delivery{ID: "work-1", Kind: "interactive", Type: "action export", Key: k, Received: time.Now(),
 		Body: []byte(`{"payload":` + payload + `}`)}
 	if _, err := s.inbox.Add(ctx, &e, false); err != nil {
 		t.Fatal(err)
@@ -162,7 +162,7 @@ func TestSlowButtonInTheHome(t *testing.T) {
 func TestNotCertainWhetherBegun(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
-	h := bot.OnCommand("/pay", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+	h := bot.OnCommand("/pay", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 		runs.Add(1)
 		return bot.Reply{Text: "Paid."}, nil
 	}, "chat:write").Describe("x", "").Slow()
@@ -189,7 +189,7 @@ func TestNotCertainWhetherBegun(t *testing.T) {
 func TestErrorsHoldNoAddress(t *testing.T) {
 	t.Parallel()
 	var address atomic.Value
-	h := bot.OnCommand("/leak", func(_ context.Context, t *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {
+	h := bot.OnCommand("/leak", func(_ context.Context, t *bot.Request, c *slack.SlashCommand) (bot.Reply, error) {
 		address.Store(c.ResponseURL)
 		// %v, as people write
 		return bot.Reply{}, fmt.Errorf("post the report: %v", errors.New("Post "+c.ResponseURL+": refused"))
@@ -217,7 +217,7 @@ func TestErrorsHoldNoAddress(t *testing.T) {
 func TestThenHasADeadline(t *testing.T) {
 	t.Parallel()
 	got := make(chan bool, 1)
-	h := bot.OnMessage(".*", func(context.Context, *bot.Turn, *slackevents.MessageEvent) (bot.Reply, error) {
+	h := bot.OnMessage(".*", func(context.Context, *bot.Request, *slackevents.MessageEvent) (bot.Reply, error) {
 		return bot.Reply{Text: "one moment", Then: func(ctx context.Context) (bot.Reply, error) {
 			_, has := ctx.Deadline()
 			got <- has
@@ -236,7 +236,7 @@ func TestThenHasADeadline(t *testing.T) {
 func TestLimitedWithoutATime(t *testing.T) {
 	t.Parallel()
 	runs := make(chan time.Time, 100)
-	h := bot.OnMessage(".*", func(context.Context, *bot.Turn, *slackevents.MessageEvent) (bot.Reply, error) {
+	h := bot.OnMessage(".*", func(context.Context, *bot.Request, *slackevents.MessageEvent) (bot.Reply, error) {
 		runs <- time.Now()
 		return bot.Reply{}, &slack.RateLimitedError{}
 	}, "im:history", "chat:write")

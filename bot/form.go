@@ -22,7 +22,7 @@ const maxViewBlocks = 100 // https://docs.slack.dev/reference/views/modal-views
 
 // showInForm puts r into the window of a form that was submitted; the zero Reply says that it is done. Slack lets no
 // app close a window. Where the window is gone, r comes as a direct message, as far as there is something to say.
-func (t *Turn) showInForm(ctx context.Context, payload []byte, r Reply) error {
+func (t *Request) showInForm(ctx context.Context, payload []byte, r Reply) error {
 	view := page(Reply{Text: "Done. You can close this window."})
 	switch {
 	case len(r.Errors) > 0:
@@ -54,8 +54,8 @@ func (t *Turn) showInForm(ctx context.Context, payload []byte, r Reply) error {
 }
 
 // update replaces what the window of t.ViewID shows.
-func (t *Turn) update(ctx context.Context, view slack.ModalViewRequest) error {
-	_, err := t.Slack.UpdateViewContext(ctx, view, "", "", t.ViewID)
+func (t *Request) update(ctx context.Context, view slack.ModalViewRequest) error {
+	_, err := t.Client.UpdateViewContext(ctx, view, "", "", t.ViewID)
 	return err
 }
 

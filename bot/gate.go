@@ -31,27 +31,27 @@ type gate struct {
 
 // visit is what passes the gate. Kinds and ways in differ in these fields, not in code.
 type visit struct {
-	key      connection.Key // whose connection it is for
-	team     string         // the workspace it happened in
-	ref      string         // for people to quote
-	patience time.Duration  // for opening the connection; 0: it isn't opened, because its access is gone already
-	patient  bool           // while our records are away nothing is decided, because it can come again
-	pressed  *interaction   // what was pressed; nil: nothing was
-	fill     func(t *Turn)  // who acts, and where. The connection is open by then, if it can be
+	key      connection.Key   // whose connection it is for
+	team     string           // the workspace it happened in
+	ref      string           // for people to quote
+	patience time.Duration    // for opening the connection; 0: it isn't opened, because its access is gone already
+	patient  bool             // while our records are away nothing is decided, because it can come again
+	pressed  *interaction     // what was pressed; nil: nothing was
+	fill     func(t *Request) // who acts, and where. The connection is open by then, if it can be
 
 	// find returns the handler, or why there is none: see dropped….
-	find func(t *Turn) (h Handler, dropped string)
-	run  func(ctx context.Context, h Handler, t *Turn) (Reply, error)
+	find func(t *Request) (h Handler, dropped string)
+	run  func(ctx context.Context, h Handler, t *Request) (Reply, error)
 	// say brings the reply to people as a part of the run, which fails if that does. nil: the caller does it afterwards.
-	say func(ctx context.Context, t *Turn, r Reply) error
+	say func(ctx context.Context, t *Request, r Reply) error
 }
 
 // runner runs a handler, recovered.
-type runner func(ctx context.Context, h Handler, t *Turn, payload any) (Reply, error)
+type runner func(ctx context.Context, h Handler, t *Request, payload any) (Reply, error)
 
 // outcome is what came of a visit.
 type outcome struct {
-	turn    *Turn
+	turn    *Request
 	by      Handler  // zero: there is none, or that could not be decided
 	dropped string   // why there is none
 	begun   bool     // whether the handler ran
@@ -131,10 +131,10 @@ func (g *gate) words(ctx context.Context, o outcome) Reply {
 	return g.failed(ctx, o.turn, o.by, o.err)
 }
 
-// turn opens the connection for key, within patience, for work in a workspace. Without a usable one the Turn has no
+// turn opens the connection for key, within patience, for work in a workspace. Without a usable one the Request has no
 // client, and err says why.
-func (g *gate) turn(ctx context.Context, key connection.Key, team, ref string, patience time.Duration) (*Turn, error) {
-	t := &Turn{Key: key, TeamID: team, Ref: ref, hooks: g.responses.post, audit: g.audience.viewers, idle: g.metrics.idle}
+func (g *gate) turn(ctx context.Context, key connection.Key, team, ref string, patience time.Duration) (*Request, error) {
+	t := &Request{Key: key, TeamID: team, Ref: ref, hooks: g.responses.post, audit: g.audience.viewers, idle: g.metrics.idle}
 	var err error
 	if patience > 0 {
 		ctx, cancel := context.WithTimeout(ctx, patience)
@@ -151,13 +151,13 @@ func (g *gate) turn(ctx context.Context, key connection.Key, team, ref string, p
 		return t, err
 	}
 
-	t.Slack = g.install.Connections().ClientIn(t.Connection, team)
+	t.Client = g.install.Connections().ClientIn(t.Connection, team)
 	t.Log = g.log.With("ref", ref, "connection", t.Connection.ID, "team", cmp.Or(t.Connection.TeamID, team))
 	return t, nil
 }
 
 // timed is call, measured.
-func (g *gate) timed(ctx context.Context, h Handler, t *Turn, payload any) (Reply, error) {
+func (g *gate) timed(ctx context.Context, h Handler, t *Request, payload any) (Reply, error) {
 	began := time.Now()
 	defer func() {
 		if !h.first {
@@ -168,7 +168,7 @@ func (g *gate) timed(ctx context.Context, h Handler, t *Turn, payload any) (Repl
 }
 
 // within runs h for as long as it may take.
-func (g *gate) within(ctx context.Context, h Handler, t *Turn, payload any) (Reply, error) {
+func (g *gate) within(ctx context.Context, h Handler, t *Request, payload any) (Reply, error) {
 	limit := h.limit
 	if limit == 0 {
 		limit = eventBudget
@@ -184,7 +184,7 @@ func (g *gate) within(ctx context.Context, h Handler, t *Turn, payload any) (Rep
 }
 
 // call runs h and turns a panic into an error.
-func call(ctx context.Context, h Handler, t *Turn, payload any) (r Reply, err error) {
+func call(ctx context.Context, h Handler, t *Request, payload any) (r Reply, err error) {
 	err = guard(func() (err error) { r, err = h.run(ctx, t, payload); return err })
 	return r, err
 }
@@ -198,7 +198,7 @@ func unopened(err error) string {
 }
 
 // resultOf names how a run of h ended, for the numbers.
-func resultOf(ctx context.Context, h Handler, t *Turn, err error) string {
+func resultOf(ctx context.Context, h Handler, t *Request, err error) string {
 	switch {
 	case err == nil:
 		return ranDone
@@ -219,9 +219,9 @@ func resultOf(ctx context.Context, h Handler, t *Turn, err error) string {
 }
 
 // unavailable is what a person reads when there is no connection to work with.
-func (g *gate) unavailable(ctx context.Context, t *Turn, err error) Reply {
+func (g *gate) unavailable(ctx context.Context, t *Request, err error) Reply {
 	app := g.install.App().Name
-	if t.Outsider() {
+	if t.External() {
 		return t.notForOutsiders()
 	}
 
@@ -245,13 +245,13 @@ func (g *gate) unavailable(ctx context.Context, t *Turn, err error) Reply {
 }
 
 // renewing is what a person reads when the access ran out and Slack gives no new one just now.
-func (g *gate) renewing(t *Turn) Reply {
+func (g *gate) renewing(t *Request) Reply {
 	return Reply{Text: fmt.Sprintf("%s couldn't renew its access with Slack just now. Try again in a minute. "+
 		"Reference: %s.", g.install.App().Name, t.Ref)}
 }
 
 // failed logs a handler's error and returns what the person reads.
-func (g *gate) failed(ctx context.Context, t *Turn, h Handler, err error) Reply {
+func (g *gate) failed(ctx context.Context, t *Request, h Handler, err error) Reply {
 	if r, ok := g.interrupted(ctx, t.Ref); ok {
 		t.Log.WarnContext(ctx, "handler ended with its context",
 			failure(err, "handler", h.id(), "why", context.Cause(ctx))...)
@@ -266,7 +266,7 @@ func (g *gate) failed(ctx context.Context, t *Turn, h Handler, err error) Reply 
 	// What a handler did before it failed isn't known here, so nothing is said of that.
 	wait, limited := slackapi.RetryAfter(err)
 	switch code := slackapi.SlackError(err); {
-	case t.Outsider(): // who learns nothing of the workspace, not even that
+	case t.External(): // who learns nothing of the workspace, not even that
 	case code == connection.ReasonNotAdded:
 		return Reply{Text: fmt.Sprintf("Your organisation has %s, this workspace doesn't yet. "+
 			"An admin of the organisation can add it here: %s",
@@ -312,7 +312,7 @@ func (g *gate) broke(ctx context.Context, ref string, err error, args ...any) Re
 	return Reply{Text: "Something went wrong on our side. Try again in a moment. Reference: " + ref + "."}
 }
 
-func logFailure(ctx context.Context, t *Turn, h Handler, err error) {
+func logFailure(ctx context.Context, t *Request, h Handler, err error) {
 	level := map[class]slog.Level{wait: slog.LevelInfo, final: slog.LevelWarn, later: slog.LevelError}[classOf(err)]
 	t.Log.Log(ctx, level, "handler failed", failure(err, "handler", h.id(), "attempt", t.Attempt)...)
 }

@@ -19,7 +19,7 @@ import (
 func TestSlowWorkWhereTheAppWasNotAdded(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
-	far := bot.OnCommand("/far", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+	far := bot.OnCommand("/far", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 		runs.Add(1)
 		return bot.Reply{}, slack.SlackErrorResponse{Err: "team_access_not_granted"}
 	}, "chat:write").Describe("reaches far", "").Slow()
@@ -36,7 +36,7 @@ func TestSlowWorkWhereTheAppWasNotAdded(t *testing.T) {
 // Who is of another company by the payload's word isn't told why a handler refuses them, shared channel or not.
 func TestUserErrorIsNotForAnotherCompany(t *testing.T) {
 	t.Parallel()
-	s := play(t, bot.OnEvent("app_mention", func(context.Context, *bot.Turn, *slackevents.AppMentionEvent) error {
+	s := play(t, bot.OnEvent("app_mention", func(context.Context, *bot.Request, *slackevents.AppMentionEvent) error {
 		return &bot.UserError{Text: "Acme has no such customer."}
 	}, "app_mentions:read", "chat:write"))
 	told := func() (n int) {

@@ -25,12 +25,12 @@ type Kind string
 
 // The kinds of handlers, each made by the function of a like name.
 const (
-	KindEvent   Kind = "event"       // of the Events API: OnEvent
-	KindMessage Kind = "message"     // that somebody wrote: OnMessage
-	KindCommand Kind = "command"     // with a slash: OnCommand
-	KindAction  Kind = "action"      // a press of a button, or a choice in a menu: OnAction
-	KindView    Kind = "view"        // a modal that was submitted: OnView
-	KindClosed  Kind = "view_closed" // a modal that was closed instead: OnViewClosed
+	KindEvent          Kind = "event"       // of the Events API: OnEvent
+	KindMessage        Kind = "message"     // that somebody wrote: OnMessage
+	KindCommand        Kind = "command"     // with a slash: OnCommand
+	KindAction         Kind = "action"      // a press of a button, or a choice in a menu: OnAction
+	KindViewSubmission Kind = "view"        // a modal that was submitted: OnView
+	KindViewClosed     Kind = "view_closed" // a modal that was closed instead: OnViewClosed
 )
 
 // Handler is one reaction of an app to what happens in Slack. Make it with one of the On… functions, change it with
@@ -47,7 +47,7 @@ type Handler struct {
 	// who acted reads what the app can't do there and how it is allowed. NewManifest asks for them.
 	Scopes []string
 	// Extras are the bot's permissions that it is better with, and runs without: see Handler.Uses.
-	Extras []string
+	OptionalScopes []string
 	// UserScopes are permissions that it needs of a person to act for them: see Handler.ActsFor.
 	UserScopes []string
 
@@ -61,9 +61,9 @@ type Handler struct {
 	inOrder bool
 	first   bool // the Bot's own, behind which the app's follows: that one's time is measured
 	limit   time.Duration
-	opens   func(ctx context.Context, t *Turn) (slack.ModalViewRequest, error)
+	opens   func(ctx context.Context, t *Request) (slack.ModalViewRequest, error)
 	pattern *regexp.Regexp
-	run     func(ctx context.Context, t *Turn, payload any) (Reply, error)
+	run     func(ctx context.Context, t *Request, payload any) (Reply, error)
 }
 
 // OnEvent returns a handler of one type of event of the Events API, decoded into E: usually the type of that event in
@@ -72,8 +72,8 @@ type Handler struct {
 //
 // run is called after the acknowledgement, and its context ends after a minute (Handler.Within). It is called at least
 // once for each event: a process can die between its last step and our record of it, so the same event can come again,
-// after a pause or in another process (Turn.Attempt). Turn.Say posts once anyway, as far as that can be known. What
-// else must happen once can be guarded by Turn.EventID.
+// after a pause or in another process (Request.Attempt). Request.Say posts once anyway, as far as that can be known. What
+// else must happen once can be guarded by Request.EventID.
 //
 // What run returns decides what follows:
 //
@@ -88,7 +88,7 @@ type Handler struct {
 // times.
 //
 // What the app itself did is no event for it, but for its joining and leaving of channels. What other bots and
-// workflows do is an event like any other (Turn.BotID). A handler of app_mention that answers them must not mention
+// workflows do is an event like any other (Request.BotID). A handler of app_mention that answers them must not mention
 // them back, or two bots that do so never end.
 //
 // What Slack says of the app's own life (app_uninstalled, tokens_revoked, team_access_granted and _revoked,
@@ -97,16 +97,16 @@ type Handler struct {
 //
 // The types are listed at https://docs.slack.dev/reference/events. Messages have a function of their own: OnMessage.
 // New refuses a type that Slack doesn't have, and one without the scope that Slack sends it for.
-func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) error, scopes ...string) Handler {
+func OnEvent[E any](name string, run func(ctx context.Context, t *Request, e *E) error, scopes ...string) Handler {
 	handle := reading(unanswered(run))
 	return Handler{Kind: KindEvent, Name: name, Scopes: scopes, always: lifecycle(name), run: handle}
 }
 
-// OnMessage returns a handler of new messages whose text matches pattern, in the syntax of package regexp. Turn.Match
+// OnMessage returns a handler of new messages whose text matches pattern, in the syntax of package regexp. Request.Matches
 // has the captures. run is called as OnEvent's is, with the same promises, and its Reply is posted in the conversation.
 //
 // What the app itself wrote is not heard, and neither are edits and deletions. What other bots and workflows write is
-// heard, like what people write: a handler that answers every message returns early where Turn.BotID is set, or two
+// heard, like what people write: a handler that answers every message returns early where Request.BotID is set, or two
 // such apps answer each other for ever.
 //
 // Where it listens follows from its scopes: im:history for direct messages, channels:history for public channels,
@@ -116,7 +116,7 @@ func OnEvent[E any](name string, run func(ctx context.Context, t *Turn, e *E) er
 // once.
 //
 // It panics when pattern does not compile. https://docs.slack.dev/reference/events/message
-func OnMessage(pattern string, run func(ctx context.Context, t *Turn, m *slackevents.MessageEvent) (Reply, error),
+func OnMessage(pattern string, run func(ctx context.Context, t *Request, m *slackevents.MessageEvent) (Reply, error),
 	scopes ...string) Handler {
 	matched := regexp.MustCompile(pattern)
 	return Handler{Kind: KindMessage, Name: pattern, Scopes: scopes, pattern: matched, run: reading(run)}
@@ -134,7 +134,7 @@ func OnMessage(pattern string, run func(ctx context.Context, t *Turn, m *slackev
 // An error is told to the person and not tried again: a UserError in its own words, any other as "something went wrong"
 // with a reference that is in the log, too.
 // https://docs.slack.dev/interactivity/implementing-slash-commands
-func OnCommand(name string, run func(ctx context.Context, t *Turn, c *slack.SlashCommand) (Reply, error),
+func OnCommand(name string, run func(ctx context.Context, t *Request, c *slack.SlashCommand) (Reply, error),
 	scopes ...string) Handler {
 	return Handler{Kind: KindCommand, Name: name, Scopes: scopes, run: taking(run)}
 }
@@ -153,7 +153,7 @@ func OnCommand(name string, run func(ctx context.Context, t *Turn, c *slack.Slas
 // as people of another company are. Only an organisation-wide connection knows the workspaces that it was added to
 // without that.
 // https://docs.slack.dev/reference/interaction-payloads/block_actions-payload
-func OnAction(id string, run func(ctx context.Context, t *Turn, a *slack.InteractionCallback) (Reply, error),
+func OnAction(id string, run func(ctx context.Context, t *Request, a *slack.InteractionCallback) (Reply, error),
 	scopes ...string) Handler {
 	return Handler{Kind: KindAction, Name: id, Scopes: scopes, run: taking(run)}
 }
@@ -167,35 +167,35 @@ func OnAction(id string, run func(ctx context.Context, t *Turn, a *slack.Interac
 // as "Done", because no app can close a modal. If the person closed it, a Text or Errors come as a direct message.
 //
 // Who may submit it is as with OnAction. https://docs.slack.dev/surfaces/modals#handling_submissions
-func OnView(callbackID string, run func(ctx context.Context, t *Turn, v *slack.InteractionCallback) (Reply, error),
+func OnView(callbackID string, run func(ctx context.Context, t *Request, v *slack.InteractionCallback) (Reply, error),
 	scopes ...string) Handler {
-	return Handler{Kind: KindView, Name: callbackID, Scopes: scopes, run: taking(run)}
+	return Handler{Kind: KindViewSubmission, Name: callbackID, Scopes: scopes, run: taking(run)}
 }
 
 // OnViewClosed returns a handler of a modal with this callback_id that was closed without being submitted. Slack tells
 // of it only if the view has NotifyOnClose. Nobody waits for it: what becomes of run is in the log alone.
 // https://docs.slack.dev/reference/interaction-payloads/view-interactions-payload
-func OnViewClosed(callbackID string, run func(ctx context.Context, t *Turn, v *slack.InteractionCallback) error,
+func OnViewClosed(callbackID string, run func(ctx context.Context, t *Request, v *slack.InteractionCallback) error,
 	scopes ...string) Handler {
-	return Handler{Kind: KindClosed, Name: callbackID, Scopes: scopes, run: taking(unanswered(run))}
+	return Handler{Kind: KindViewClosed, Name: callbackID, Scopes: scopes, run: taking(unanswered(run))}
 }
 
 // answering is a handler of a payload of type P.
-type answering[P any] = func(ctx context.Context, t *Turn, payload *P) (Reply, error)
+type answering[P any] = func(ctx context.Context, t *Request, payload *P) (Reply, error)
 
 // unanswered is run where nobody waits for a Reply.
-func unanswered[P any](run func(ctx context.Context, t *Turn, payload *P) error) answering[P] {
-	return func(ctx context.Context, t *Turn, payload *P) (Reply, error) { return Reply{}, run(ctx, t, payload) }
+func unanswered[P any](run func(ctx context.Context, t *Request, payload *P) error) answering[P] {
+	return func(ctx context.Context, t *Request, payload *P) (Reply, error) { return Reply{}, run(ctx, t, payload) }
 }
 
 // taking calls run with what was typed or pressed.
-func taking[P any](run answering[P]) func(context.Context, *Turn, any) (Reply, error) {
-	return func(ctx context.Context, t *Turn, payload any) (Reply, error) { return run(ctx, t, payload.(*P)) }
+func taking[P any](run answering[P]) func(context.Context, *Request, any) (Reply, error) {
+	return func(ctx context.Context, t *Request, payload any) (Reply, error) { return run(ctx, t, payload.(*P)) }
 }
 
 // reading calls run with an event, without the parts of it that can't be read.
-func reading[E any](run answering[E]) func(context.Context, *Turn, any) (Reply, error) {
-	return func(ctx context.Context, t *Turn, payload any) (Reply, error) {
+func reading[E any](run answering[E]) func(context.Context, *Request, any) (Reply, error) {
+	return func(ctx context.Context, t *Request, payload any) (Reply, error) {
 		e, left, err := lenient.Decode[E](payload.(json.RawMessage))
 		if err != nil {
 			return Reply{}, &decodeError{err}
@@ -208,24 +208,24 @@ func reading[E any](run answering[E]) func(context.Context, *Turn, any) (Reply, 
 }
 
 // Always makes the handler run even when the workspace has no usable connection, a permission is missing, or the
-// database is down: Turn.Slack can be nil then, and Turn.Health says why. Without it people are told that the app isn't
+// database is down: Request.Client can be nil then, and Request.Health says why. Without it people are told that the app isn't
 // connected, and events are dropped.
 func (h Handler) Always() Handler { h.always = true; return h }
 
 // Anyone makes an action or view handler run for people of other companies, too, who meet it in a shared channel.
-// Turn.Outsider tells them apart. Without it they are told that it is not for them, and the handler doesn't run.
+// Request.External tells them apart. Without it they are told that it is not for them, and the handler doesn't run.
 // https://docs.slack.dev/apis/slack-connect
 func (h Handler) Anyone() Handler { h.anyone = true; return h.with(optionAnyone) }
 
 // Uses declares permissions of the bot that the handler is better with and runs without: people can untick them when
-// they install. The handler looks at them itself, with Turn.Missing.
+// they install. The handler looks at them itself, with Request.Missing.
 func (h Handler) Uses(scopes ...string) Handler {
-	h.Extras = slices.Concat(h.Extras, scopes)
+	h.OptionalScopes = slices.Concat(h.OptionalScopes, scopes)
 	return h
 }
 
 // ActsFor declares what the handler needs of a person to act for them (user scopes). Each person who installs or
-// reconnects the app is asked for it. Turn.AsUser has what came of it.
+// reconnects the app is asked for it. Request.UserClient has what came of it.
 // https://docs.slack.dev/authentication/installing-with-oauth
 func (h Handler) ActsFor(scopes ...string) Handler {
 	h.UserScopes = slices.Concat(h.UserScopes, scopes)
@@ -234,23 +234,23 @@ func (h Handler) ActsFor(scopes ...string) Handler {
 
 // Slow makes a command or action acknowledge right away and run from the inbox, with the promises of OnEvent: it
 // survives the process and can run again, 4 times at most. The person sees nothing until it answers: by what it
-// returns, or before that by Turn.Respond. Slack takes answers for 30 minutes, 5 of them.
+// returns, or before that by Request.Respond. Slack takes answers for 30 minutes, 5 of them.
 func (h Handler) Slow() Handler { h.slow = true; return h.with(optionSlow) }
 
 // Opens makes a slow command or action open the modal that view returns first, while its trigger lives (3 s). The
-// handler finds its id in Turn.ViewID. It is opened once, also when the handler runs again. Building and opening it has
+// handler finds its id in Request.ViewID. It is opened once, also when the handler runs again. Building and opening it has
 // 2 s from the arrival on. What takes longer is not begun, and the person is told. A view that has to be looked for is
 // built by OpensModal.
-func (h Handler) Opens(view func(t *Turn) slack.ModalViewRequest) Handler {
+func (h Handler) Opens(view func(t *Request) slack.ModalViewRequest) Handler {
 	if view == nil {
 		return h.OpensModal(nil)
 	}
-	return h.OpensModal(func(_ context.Context, t *Turn) (slack.ModalViewRequest, error) { return view(t), nil })
+	return h.OpensModal(func(_ context.Context, t *Request) (slack.ModalViewRequest, error) { return view(t), nil })
 }
 
 // OpensModal is Opens with a context, which ends when the time for it is over, and an error: the person is told as of a
 // handler's, and nothing is begun.
-func (h Handler) OpensModal(view func(ctx context.Context, t *Turn) (slack.ModalViewRequest, error)) Handler {
+func (h Handler) OpensModal(view func(ctx context.Context, t *Request) (slack.ModalViewRequest, error)) Handler {
 	h.opens = view
 	return h.with(optionOpens)
 }
@@ -289,13 +289,13 @@ func (h Handler) check() error {
 		return err
 	}
 
-	for _, s := range slices.Concat(h.Scopes, h.Extras, h.UserScopes) {
+	for _, s := range slices.Concat(h.Scopes, h.OptionalScopes, h.UserScopes) {
 		if strings.TrimSpace(s) != s || s == "" {
 			return fmt.Errorf("%s %q: scope %q", h.Kind, h.Name, s)
 		}
 	}
 
-	for _, s := range h.Extras {
+	for _, s := range h.OptionalScopes {
 		if slices.Contains(h.Scopes, s) {
 			return fmt.Errorf("%s %q: it needs %s already, so Uses does nothing for it", h.Kind, h.Name, s)
 		}
@@ -323,7 +323,7 @@ func (h Handler) checkName() error {
 		if !patterns.LeavesOver(h.Name, "") {
 			return fmt.Errorf("message %q: no text matches this pattern", h.Name)
 		}
-	case KindAction, KindView, KindClosed:
+	case KindAction, KindViewSubmission, KindViewClosed:
 		if n := utf8.RuneCountInString(h.Name); n == 0 || n > 255 {
 			return fmt.Errorf("%s %q: Slack allows 1 to 255 characters", h.Kind, h.Name)
 		}

@@ -15,7 +15,7 @@ import (
 
 // Event is one delivery that was accepted: an event, or a command or action whose handler is slow. What is above Row is
 // the Bot's, and an inbox keeps it as it is. Row and what is below it is the inbox's.
-type Event struct {
+type Delivery struct {
 	ID          string         // Slack's event_id, or a name of our own for slow work; accepted once for an app
 	Kind        string         // events_api, slash_commands or interactive
 	Type        string         // of the inner event: app_mention, message, …; of slow work the handler's kind and name
@@ -28,7 +28,7 @@ type Event struct {
 	Attempt  int      // how often it was handed out, this time included
 	Failures int      // how many of the earlier attempts count against the limit
 	Deaths   int      // how many of them were begun and never ended: their process did
-	Said     []string // what earlier attempts posted, see Turn.Say
+	Said     []string // what earlier attempts posted, see Request.Say
 
 	by  Handler // who was to handle it in this attempt
 	ran string  // and what came of that; or why nobody was
@@ -59,34 +59,34 @@ type Inbox interface {
 	// Add accepts e, unless it was accepted before (fresh is false then). Once it returned without an error the event may
 	// be acknowledged. With take it is handed to the caller in the same moment, with its Row and Attempt. It blocks until
 	// the event is kept or ctx ended. If it was kept anyway, it is handed out when the lease is over.
-	Add(ctx context.Context, e *Event, take bool) (fresh bool, err error)
+	Add(ctx context.Context, e *Delivery, take bool) (fresh bool, err error)
 	// Claim hands at most n events to the caller that are ready, and none of the workspaces in busy. Workspaces take
 	// turns. What has Deaths is not among them.
-	Claim(ctx context.Context, n int, busy []connection.Key) ([]Event, error)
+	Claim(ctx context.Context, n int, busy []connection.Key) ([]Delivery, error)
 	// Suspects reports whether there may be events that are ready and have one death, or more than one. It doesn't
 	// block.
 	Suspects() (once, often bool)
 	// ClaimSuspects hands out at most n of those that have one death, or of those that have more (often). Their attempt
 	// counts as begun only from Begin on.
-	ClaimSuspects(ctx context.Context, n int, often bool) ([]Event, error)
+	ClaimSuspects(ctx context.Context, n int, often bool) ([]Delivery, error)
 	// Begin says that the handler of a suspect is about to run.
-	Begin(ctx context.Context, e Event) error
+	Begin(ctx context.Context, e Delivery) error
 	// Outlived says that this process lives on after an attempt whose end the inbox was not told, or that was somebody
 	// else's by then: it counts as no death. It is never ErrLost.
-	Outlived(ctx context.Context, e Event) error
+	Outlived(ctx context.Context, e Delivery) error
 	// Ready has something in it when there may be something to claim that was not there before.
 	Ready() <-chan struct{}
 	// ExtendLease makes the leases of these start anew, and returns those that are lost.
-	ExtendLease(ctx context.Context, held []Event) (lost []Event, err error)
+	ExtendLease(ctx context.Context, held []Delivery) (lost []Delivery, err error)
 	// Done says that e was worked.
-	Done(ctx context.Context, e Event) error
+	Done(ctx context.Context, e Delivery) error
 	// Retry says that e shall come again at a time; counts is whether this attempt counts against the limit. why is for
 	// the operator.
-	Retry(ctx context.Context, e Event, at time.Time, counts bool, why string) error
+	Retry(ctx context.Context, e Delivery, at time.Time, counts bool, why string) error
 	// DeadLetter says that e failed for good. It is kept for an operator to see, and to replay.
-	DeadLetter(ctx context.Context, e Event, why string) error
+	DeadLetter(ctx context.Context, e Delivery, why string) error
 	// RecordSaid keeps e.Said.
-	RecordSaid(ctx context.Context, e Event) error
+	RecordSaid(ctx context.Context, e Delivery) error
 	// Count returns how many events there are in each state, and since when the oldest one waits that is not done.
 	Count(ctx context.Context) (InboxCount, error)
 }
@@ -121,7 +121,7 @@ type MemoryInbox struct {
 }
 
 type memoryEvent struct {
-	Event
+	Delivery
 	at   time.Time // not before
 	held bool
 }
@@ -142,7 +142,7 @@ func (m *MemoryInbox) keepTime(now func() time.Time) {
 }
 
 // Add implements Inbox. It never blocks: a full queue is ErrInboxFull.
-func (m *MemoryInbox) Add(_ context.Context, e *Event, take bool) (bool, error) {
+func (m *MemoryInbox) Add(_ context.Context, e *Delivery, take bool) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
@@ -167,7 +167,7 @@ func (m *MemoryInbox) Add(_ context.Context, e *Event, take bool) (bool, error) 
 		e.Attempt = 1
 	}
 
-	m.queue = append(m.queue, &memoryEvent{Event: *e, held: take})
+	m.queue = append(m.queue, &memoryEvent{Delivery: *e, held: take})
 	if !take {
 		m.wake()
 	}
@@ -185,7 +185,7 @@ func (m *MemoryInbox) wake() {
 func (m *MemoryInbox) Ready() <-chan struct{} { return m.ready }
 
 // Claim implements Inbox.
-func (m *MemoryInbox) Claim(_ context.Context, n int, busy []connection.Key) (claimed []Event, _ error) {
+func (m *MemoryInbox) Claim(_ context.Context, n int, busy []connection.Key) (claimed []Delivery, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
@@ -201,7 +201,7 @@ func (m *MemoryInbox) Claim(_ context.Context, n int, busy []connection.Key) (cl
 		}
 		e.held = true
 		e.Attempt++
-		claimed = append(claimed, e.Event)
+		claimed = append(claimed, e.Delivery)
 	}
 	return claimed, nil
 }
@@ -210,19 +210,19 @@ func (m *MemoryInbox) Claim(_ context.Context, n int, busy []connection.Key) (cl
 func (m *MemoryInbox) Suspects() (once, often bool) { return false, false }
 
 // ClaimSuspects implements Inbox.
-func (m *MemoryInbox) ClaimSuspects(context.Context, int, bool) ([]Event, error) { return nil, nil }
+func (m *MemoryInbox) ClaimSuspects(context.Context, int, bool) ([]Delivery, error) { return nil, nil }
 
 // Begin implements Inbox.
-func (m *MemoryInbox) Begin(context.Context, Event) error { return nil }
+func (m *MemoryInbox) Begin(context.Context, Delivery) error { return nil }
 
 // Outlived implements Inbox.
-func (m *MemoryInbox) Outlived(context.Context, Event) error { return nil }
+func (m *MemoryInbox) Outlived(context.Context, Delivery) error { return nil }
 
 // ExtendLease implements Inbox: nobody else is there.
-func (m *MemoryInbox) ExtendLease(context.Context, []Event) ([]Event, error) { return nil, nil }
+func (m *MemoryInbox) ExtendLease(context.Context, []Delivery) ([]Delivery, error) { return nil, nil }
 
 // change calls fn with the place of a held event in the queue.
-func (m *MemoryInbox) change(e Event, fn func(i int)) error {
+func (m *MemoryInbox) change(e Delivery, fn func(i int)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	byRow := func(q *memoryEvent, row int64) int { return cmp.Compare(q.Row, row) }
@@ -240,17 +240,17 @@ func (m *MemoryInbox) change(e Event, fn func(i int)) error {
 }
 
 // Done implements Inbox.
-func (m *MemoryInbox) Done(_ context.Context, e Event) error {
+func (m *MemoryInbox) Done(_ context.Context, e Delivery) error {
 	return m.change(e, func(i int) { m.queue = slices.Delete(m.queue, i, i+1) })
 }
 
 // DeadLetter implements Inbox: the memory inbox keeps nothing that failed but its number.
-func (m *MemoryInbox) DeadLetter(_ context.Context, e Event, _ string) error {
+func (m *MemoryInbox) DeadLetter(_ context.Context, e Delivery, _ string) error {
 	return m.change(e, func(i int) { m.queue, m.dead = slices.Delete(m.queue, i, i+1), m.dead+1 })
 }
 
 // Retry implements Inbox.
-func (m *MemoryInbox) Retry(_ context.Context, e Event, at time.Time, counts bool, _ string) error {
+func (m *MemoryInbox) Retry(_ context.Context, e Delivery, at time.Time, counts bool, _ string) error {
 	var wait time.Duration
 	err := m.change(e, func(i int) {
 		q := m.queue[i]
@@ -266,7 +266,7 @@ func (m *MemoryInbox) Retry(_ context.Context, e Event, at time.Time, counts boo
 }
 
 // RecordSaid implements Inbox.
-func (m *MemoryInbox) RecordSaid(_ context.Context, e Event) error {
+func (m *MemoryInbox) RecordSaid(_ context.Context, e Delivery) error {
 	return m.change(e, func(i int) { m.queue[i].Said = slices.Clone(e.Said) })
 }
 

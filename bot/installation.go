@@ -20,7 +20,7 @@ type Installation struct {
 }
 
 // InstallationOf is the part of in that is about the connection c, found for k; c is zero where there is none. A Bot
-// makes one for each Turn. Only tests that make a Turn of their own need it.
+// makes one for each Request. Only tests that make a Request of their own need it.
 func InstallationOf(in *install.Installer, k connection.Key, c connection.Connection) Installation {
 	return Installation{in: in, key: k, c: c}
 }
@@ -61,7 +61,7 @@ func (i Installation) History(ctx context.Context, n int) ([]connection.Change, 
 	return i.in.History(ctx, i.c, n)
 }
 
-// MayRecheck reports whether Slack may be asked about the connection now (Turn.Check), for somebody who asks again and
+// MayRecheck reports whether Slack may be asked about the connection now (Request.Check), for somebody who asks again and
 // again: once in 10 s, counted over all processes. It blocks for the database. Where that can't tell it says yes.
 func (i Installation) MayRecheck(ctx context.Context) bool {
 	return i.in.Connections().MayRecheck(ctx, i.c)

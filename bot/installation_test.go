@@ -17,7 +17,7 @@ import (
 	"github.com/switchboard-go/switchboard/slacksim"
 )
 
-// A handler has no way to another workspace's access or records, whatever it writes into its Turn: what is about its
+// A handler has no way to another workspace's access or records, whatever it writes into its Request: what is about its
 // connection is bound to the delivery.
 func TestTurnReachesNoOtherWorkspace(t *testing.T) {
 	t.Parallel()
@@ -29,11 +29,11 @@ func TestTurnReachesNoOtherWorkspace(t *testing.T) {
 		grant, page     string
 	}
 	got := make(chan found, 1)
-	s := play(t, bot.OnCommand("/reach", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+	s := play(t, bot.OnCommand("/reach", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
 		own := t.Connection.ID
 		t.Key, t.Connection, t.TeamID = other.Key, other, other.TeamID
 		var f found
-		_, f.acts = t.AsUser(ctx)
+		_, f.acts = t.UserClient(ctx)
 		f.health, f.checked, f.grant, f.page = t.Health(), t.Check(ctx), t.Install.Grant(links.GrantRequest{}),
 			t.Install.StartPage()
 		f.history, _ = t.Install.History(ctx, 10)
@@ -73,10 +73,10 @@ func TestTurnReachesNoOtherWorkspace(t *testing.T) {
 	}
 }
 
-// What a Turn offers names no connection, so none of another workspace can be named.
+// What a Request offers names no connection, so none of another workspace can be named.
 func TestInstallationTakesNoKey(t *testing.T) {
 	t.Parallel()
-	for _, of := range []reflect.Type{reflect.TypeFor[bot.Installation](), reflect.TypeFor[*bot.Turn]()} {
+	for _, of := range []reflect.Type{reflect.TypeFor[bot.Installation](), reflect.TypeFor[*bot.Request]()} {
 		for i := range of.NumMethod() {
 			m := of.Method(i)
 			for in := range m.Type.NumIn() {
@@ -93,10 +93,10 @@ func TestInstallationTakesNoKey(t *testing.T) {
 			}
 		}
 	}
-	turn := reflect.TypeFor[bot.Turn]()
+	turn := reflect.TypeFor[bot.Request]()
 	for i := range turn.NumField() {
 		if f := turn.Field(i); f.IsExported() && f.Type == reflect.TypeFor[*install.Installer]() {
-			t.Errorf("Turn.%s is any workspace's", f.Name)
+			t.Errorf("Request.%s is any workspace's", f.Name)
 		}
 	}
 }

@@ -29,7 +29,7 @@ const (
 type result struct {
 	reply Reply
 	ref   string
-	turn  *Turn           // nil: the handler had none
+	turn  *Request        // nil: the handler had none
 	ran   string          // how that ended, for the numbers
 	late  <-chan result   // set when the handler was still running: what it comes to
 	run   context.Context // the handler's, when it is late
@@ -114,7 +114,7 @@ func (s *answers) attend(ctx, run context.Context, h Handler, a act, r *result) 
 	defer cancel()
 
 	v := a.visit(h, r.ref, askBudget, s.gate.timed)
-	v.fill = func(t *Turn) {
+	v.fill = func(t *Request) {
 		a.fill(t)
 		t.AckBy, r.turn = deadline, t
 	}
@@ -218,9 +218,9 @@ func (s *answers) deliver(ctx context.Context, r result, to reach, replace bool)
 		return err
 	}
 
-	t := s.turnAgain(ctx, r, to)
+	t := s.requestAgain(ctx, r, to)
 	switch {
-	case t.Slack == nil:
+	case t.Client == nil:
 		return connection.ErrNotConnected
 	case to.form != nil:
 		return t.showInForm(ctx, to.form, r.reply)
@@ -229,12 +229,12 @@ func (s *answers) deliver(ctx context.Context, r result, to reach, replace bool)
 	return t.showOnTop(ctx, view && to.pressed.View.Type == "modal", r.reply)
 }
 
-// turnAgain is the Turn of what was acted, with a token that is good now: the handler may have run for long. While our
+// requestAgain is the Request of what was acted, with a token that is good now: the handler may have run for long. While our
 // records are away, the one it had must do.
-func (s *answers) turnAgain(ctx context.Context, r result, to reach) *Turn {
+func (s *answers) requestAgain(ctx context.Context, r result, to reach) *Request {
 	t, err := s.gate.turn(ctx, to.key, to.team, r.ref, eventOpenBudget)
 	to.fill(t)
-	if err != nil && r.turn != nil && r.turn.Slack != nil {
+	if err != nil && r.turn != nil && r.turn.Client != nil {
 		return r.turn
 	}
 	return t
@@ -242,13 +242,13 @@ func (s *answers) turnAgain(ctx context.Context, r result, to reach) *Turn {
 
 // showOnTop shows r in a window to somebody who pressed a button where Slack takes no answer: in the Home tab, or in a
 // modal, which keeps what is written there. Where the press is too long ago for a window, r comes as a direct message.
-func (t *Turn) showOnTop(ctx context.Context, inModal bool, r Reply) error {
-	if t.Trigger != "" {
-		show := t.Slack.OpenViewContext
+func (t *Request) showOnTop(ctx context.Context, inModal bool, r Reply) error {
+	if t.TriggerID != "" {
+		show := t.Client.OpenViewContext
 		if inModal {
-			show = t.Slack.PushViewContext
+			show = t.Client.PushViewContext
 		}
-		if _, err := show(ctx, t.Trigger, *page(r)); err == nil || slackapi.SlackError(err) == "" {
+		if _, err := show(ctx, t.TriggerID, *page(r)); err == nil || slackapi.SlackError(err) == "" {
 			return err
 		}
 	}
@@ -257,10 +257,10 @@ func (t *Turn) showOnTop(ctx context.Context, inModal bool, r Reply) error {
 
 // direct says r to the person who acted in a direct message; to nobody of another company, who are no business of this
 // token.
-func (t *Turn) direct(ctx context.Context, r Reply) error {
-	if t.Slack == nil || t.UserID == "" || t.Outsider() {
+func (t *Request) direct(ctx context.Context, r Reply) error {
+	if t.Client == nil || t.UserID == "" || t.External() {
 		return errSilent
 	}
-	_, _, err := t.Slack.PostMessageContext(ctx, t.UserID, r.posted("")...)
+	_, _, err := t.Client.PostMessageContext(ctx, t.UserID, r.posted("")...)
 	return err
 }

@@ -85,11 +85,11 @@ func TestLateAnswerArrives(t *testing.T) {
 	release := make(chan bot.Reply)
 	work := held(release)
 	s, numbers := hurried(t,
-		bot.OnCommand("/late", func(ctx context.Context, _ *bot.Turn, _ *slack.SlashCommand) (bot.Reply,
+		bot.OnCommand("/late", func(ctx context.Context, _ *bot.Request, _ *slack.SlashCommand) (bot.Reply,
 			error) {
 			return work(ctx)
 		}, "chat:write").Describe("takes its time", ""),
-		bot.OnAction("late", func(ctx context.Context, _ *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+		bot.OnAction("late", func(ctx context.Context, _ *bot.Request, _ *slack.InteractionCallback) (bot.Reply, error) {
 			return work(ctx)
 		}, "chat:write"))
 	if r := command(t, s, slacksim.AcmeMember, "/late"); !strings.Contains(r.Text, "The answer follows here") ||
@@ -120,7 +120,7 @@ func TestLateAnswerThatSlackRefuses(t *testing.T) {
 	release := make(chan bot.Reply)
 	work := held(release)
 	s, numbers := hurried(t, bot.OnCommand("/late",
-		func(ctx context.Context, _ *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) { return work(ctx) },
+		func(ctx context.Context, _ *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) { return work(ctx) },
 		"chat:write").Describe("takes its time", ""))
 	for _, method := range []string{"response_url", "chat.postEphemeral"} {
 		s.sim.Inject(slacksim.Fault{Method: method, Status: 404, Body: "expired_url"})
@@ -142,11 +142,11 @@ func TestLateWorkThatEndsIsSaid(t *testing.T) {
 	failing := errors.New("paid, and then the receipt could not be written")
 	release := make(chan struct{})
 	s, numbers := hurried(t,
-		bot.OnCommand("/late", func(ctx context.Context, _ *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+		bot.OnCommand("/late", func(ctx context.Context, _ *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
 			<-ctx.Done()
 			return bot.Reply{}, ctx.Err()
 		}, "chat:write").Describe("takes its time", ""),
-		bot.OnCommand("/fails", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+		bot.OnCommand("/fails", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 			<-release
 			return bot.Reply{}, failing
 		}, "chat:write").Describe("fails", ""))
@@ -187,14 +187,14 @@ func openForm(t *testing.T, s scene) string {
 }
 
 var asksForForm = bot.OnCommand("/form",
-	func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+	func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
 		view := modal("")
 		view.CallbackID, view.PrivateMetadata, view.Submit = "form", "kept",
 			slack.NewTextBlockObject("plain_text", "Send", false, false)
 		if err := view.Blocks.UnmarshalJSON([]byte(formBlocks)); err != nil {
 			return bot.Reply{}, err
 		}
-		_, err := t.OpenView(ctx, view)
+		_, err := t.OpenModal(ctx, view)
 		return bot.Reply{}, err
 	}, "chat:write").Describe("opens a form", "")
 
@@ -205,7 +205,7 @@ func TestLateFormShowsItsErrors(t *testing.T) {
 	release := make(chan bot.Reply)
 	work := held(release)
 	s, _ := hurried(t, asksForForm, bot.OnView("form",
-		func(ctx context.Context, _ *bot.Turn, v *slack.InteractionCallback) (bot.Reply, error) {
+		func(ctx context.Context, _ *bot.Request, v *slack.InteractionCallback) (bot.Reply, error) {
 			if v.View.State.Values["project"]["a"].Value == "second" && v.View.PrivateMetadata == "kept" {
 				return bot.Reply{Text: "Saved."}, nil
 			}
@@ -243,7 +243,7 @@ func TestLateFormIsAnswered(t *testing.T) {
 	release := make(chan bot.Reply)
 	work := held(release)
 	s, _ := hurried(t, asksForForm, bot.OnView("form",
-		func(ctx context.Context, _ *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+		func(ctx context.Context, _ *bot.Request, _ *slack.InteractionCallback) (bot.Reply, error) {
 			return work(ctx)
 		}))
 	page := modal("The page.")
@@ -283,24 +283,24 @@ func TestLateFormIsAnswered(t *testing.T) {
 func TestOpensDoesNotHoldUpTheAcknowledgement(t *testing.T) {
 	t.Parallel()
 	stuck, ended, ran := make(chan struct{}), make(chan struct{}), make(chan struct{}, 9)
-	work := func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+	work := func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 		ran <- struct{}{}
 		return bot.Reply{}, nil
 	}
 	s, _ := hurried(t,
 		bot.OnCommand("/form", work, "chat:write").Describe("opens a form", "").Slow().
-			Opens(func(*bot.Turn) slack.ModalViewRequest {
+			Opens(func(*bot.Request) slack.ModalViewRequest {
 				<-stuck
 				return modal("One moment.")
 			}),
 		bot.OnCommand("/look", work, "chat:write").Describe("looks first", "").Slow().
-			OpensModal(func(ctx context.Context, _ *bot.Turn) (slack.ModalViewRequest, error) {
+			OpensModal(func(ctx context.Context, _ *bot.Request) (slack.ModalViewRequest, error) {
 				<-ctx.Done()
 				close(ended)
 				return modal("One moment."), nil
 			}),
 		bot.OnCommand("/panic", work, "chat:write").Describe("panics first", "").Slow().
-			Opens(func(*bot.Turn) slack.ModalViewRequest { panic("out of luck") }))
+			Opens(func(*bot.Request) slack.ModalViewRequest { panic("out of luck") }))
 	for line, want := range map[string]string{"/form": "nothing was begun", "/look": "nothing was begun",
 		"/panic": "Something went wrong"} {
 		if r := command(t, s, slacksim.AcmeMember, line); r.Took > time.Second || r.Err != "" ||
@@ -319,12 +319,12 @@ func TestOpensDoesNotHoldUpTheAcknowledgement(t *testing.T) {
 // A slow command or button opened its modal and could not be kept: the modal says so, and does not hang for ever.
 func TestModalOfSlowWorkThatIsNotKept(t *testing.T) {
 	t.Parallel()
-	opens := func(*bot.Turn) slack.ModalViewRequest { return modal("One moment.") }
+	opens := func(*bot.Request) slack.ModalViewRequest { return modal("One moment.") }
 	s, _ := hurried(t,
-		bot.OnAction("go", func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
+		bot.OnAction("go", func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) {
 			return bot.Reply{}, nil
 		}, "chat:write").Slow().Opens(opens),
-		bot.OnCommand("/go", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+		bot.OnCommand("/go", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 			return bot.Reply{}, nil
 		}, "chat:write").Describe("goes", "").Slow().Opens(opens))
 	ts := s.button(t, "go", "")
@@ -354,10 +354,10 @@ func TestModalOfSlowWorkThatIsNotKept(t *testing.T) {
 // Slack opened a modal and its answer was lost: nothing is begun, and the modal says so.
 func TestModalWhoseAnswerIsLost(t *testing.T) {
 	t.Parallel()
-	s, _ := hurried(t, bot.OnCommand("/go", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+	s, _ := hurried(t, bot.OnCommand("/go", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 		t.Error("it was begun")
 		return bot.Reply{}, nil
-	}, "chat:write").Describe("goes", "").Slow().Opens(func(*bot.Turn) slack.ModalViewRequest {
+	}, "chat:write").Describe("goes", "").Slow().Opens(func(*bot.Request) slack.ModalViewRequest {
 		return modal("One moment.")
 	}))
 	s.sim.Inject(slacksim.Fault{Method: "views.open", DropAnswer: true, Times: 1})
@@ -388,17 +388,17 @@ func (s scene) homeButton(t *testing.T, id string) string {
 func TestAnswersWithoutAResponseURL(t *testing.T) {
 	t.Parallel()
 	const refusal = "You are not in a team yet."
-	refuse := func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
+	refuse := func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) {
 		return bot.Reply{}, &bot.UserError{Text: refusal}
 	}
 	button := `[{"type":"actions","elements":[{"type":"button","action_id":"go","text":{"type":"plain_text","text":"Go"}}]}]`
 	s, _ := hurried(t, bot.OnAction("go", refuse, "chat:write"), bot.OnAction("slow", refuse, "chat:write").Slow(),
-		bot.OnCommand("/form", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+		bot.OnCommand("/form", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
 			view := modal("")
 			if err := view.Blocks.UnmarshalJSON([]byte(button)); err != nil {
 				return bot.Reply{}, err
 			}
-			_, err := t.OpenView(ctx, view)
+			_, err := t.OpenModal(ctx, view)
 			return bot.Reply{}, err
 		}, "chat:write").Describe("opens a form", ""))
 	onTop := func() bool {
@@ -440,7 +440,7 @@ func TestAnswersWithoutAResponseURL(t *testing.T) {
 // then.
 func TestSecondPartWithoutAnAddress(t *testing.T) {
 	t.Parallel()
-	h := bot.OnCommand("/two", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+	h := bot.OnCommand("/two", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 		second := func(context.Context) (bot.Reply, error) { return bot.Reply{Text: "Two."}, nil }
 		return bot.Reply{Text: "One.", Then: second}, nil
 	}, "chat:write").Describe("x", "")

@@ -48,28 +48,28 @@ type channelIDs struct {
 var ofTheBot = func() map[string]Handler {
 	all := map[string]Handler{}
 	for _, h := range []Handler{
-		OnEvent("app_uninstalled", func(ctx context.Context, t *Turn, _ *struct{}) error {
-			said := connection.Removal{Reason: connection.ReasonUninstalled, At: t.At}
+		OnEvent("app_uninstalled", func(ctx context.Context, t *Request, _ *struct{}) error {
+			said := connection.Removal{Reason: connection.ReasonUninstalled, At: t.EventTime}
 			return t.Install.in.Lifecycle().HandleRemoval(ctx, t.Key, said)
 		}),
 		OnEvent("tokens_revoked", tokensRevoked),
-		OnEvent("team_access_granted", func(ctx context.Context, t *Turn, e *teams) error {
-			return t.Install.in.Lifecycle().HandleTeamAccess(ctx, t.Key, true, e.IDs, t.At)
+		OnEvent("team_access_granted", func(ctx context.Context, t *Request, e *teams) error {
+			return t.Install.in.Lifecycle().HandleTeamAccess(ctx, t.Key, true, e.IDs, t.EventTime)
 		}),
 		// An organisation's connection never goes because one of its workspaces does.
-		OnEvent("team_access_revoked", func(ctx context.Context, t *Turn, e *teams) error {
-			return t.Install.in.Lifecycle().HandleTeamAccess(ctx, t.Key, false, e.IDs, t.At)
+		OnEvent("team_access_revoked", func(ctx context.Context, t *Request, e *teams) error {
+			return t.Install.in.Lifecycle().HandleTeamAccess(ctx, t.Key, false, e.IDs, t.EventTime)
 		}),
 		// While a workspace is moved Slack may refuse calls. They are tried again as after other trouble. The history
 		// says why.
-		OnEvent("grid_migration_started", func(ctx context.Context, t *Turn, _ *struct{}) error {
+		OnEvent("grid_migration_started", func(ctx context.Context, t *Request, _ *struct{}) error {
 			return t.Install.in.Lifecycle().HandleMigrationStarted(ctx, t.Key)
 		}),
 		// Afterwards the token tells where it belongs now.
-		OnEvent("grid_migration_finished", func(ctx context.Context, t *Turn, _ *struct{}) error {
+		OnEvent("grid_migration_finished", func(ctx context.Context, t *Request, _ *struct{}) error {
 			return t.Install.in.Lifecycle().HandleMigrationFinished(ctx, t.Key)
 		}),
-		OnEvent("channel_id_changed", func(ctx context.Context, t *Turn, e *channelIDs) error {
+		OnEvent("channel_id_changed", func(ctx context.Context, t *Request, e *channelIDs) error {
 			return t.Install.in.Lifecycle().HandleChannelChanged(ctx, t.Key, e.From, e.To)
 		}),
 	} {
@@ -80,15 +80,15 @@ var ofTheBot = func() map[string]Handler {
 
 // tokensRevoked handles both lists whatever becomes of the other. Either may be missing: a person who takes back what
 // they allowed leaves the bot's access alone.
-func tokensRevoked(ctx context.Context, t *Turn, e *revoked) error {
+func tokensRevoked(ctx context.Context, t *Request, e *revoked) error {
 	var bots, people error
 	if len(e.Tokens.Bot) > 0 {
-		said := connection.Removal{Reason: connection.ReasonTokenRevoked, At: t.At}
+		said := connection.Removal{Reason: connection.ReasonTokenRevoked, At: t.EventTime}
 		bots = t.Install.in.Lifecycle().HandleRemoval(ctx, t.Key, said)
 	}
 
 	if len(e.Tokens.People) > 0 {
-		people = t.Install.in.Lifecycle().HandleUsersRevoked(ctx, t.Key, e.Tokens.People, t.At)
+		people = t.Install.in.Lifecycle().HandleUsersRevoked(ctx, t.Key, e.Tokens.People, t.EventTime)
 	}
 	return errors.Join(bots, people)
 }
@@ -108,7 +108,7 @@ func lifecycleSubscriptions(scopes []string) (events []string) {
 const seenTo = "seen to"
 
 // seeTo does the Bot's own part of an event, which comes to v if the app handles it, too. done: nothing is left to do.
-func (b *Bot) seeTo(ctx context.Context, e *Event, v *visit) (done bool, err error) {
+func (b *Bot) seeTo(ctx context.Context, e *Delivery, v *visit) (done bool, err error) {
 	h, ours := ofTheBot[e.Type]
 	if !ours {
 		return false, nil
@@ -118,7 +118,7 @@ func (b *Bot) seeTo(ctx context.Context, e *Event, v *visit) (done bool, err err
 	h.first = shared
 	if len(e.Said) == 0 || e.Said[0] != seenTo {
 		own := *v
-		own.find = func(*Turn) (Handler, string) {
+		own.find = func(*Request) (Handler, string) {
 			e.by = h
 			return h, ""
 		}
@@ -130,7 +130,7 @@ func (b *Bot) seeTo(ctx context.Context, e *Event, v *visit) (done bool, err err
 	}
 
 	fill := v.fill
-	v.fill = func(t *Turn) {
+	v.fill = func(t *Request) {
 		fill(t)
 		t.said.next = 1
 	}

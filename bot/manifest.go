@@ -70,8 +70,8 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 			OAuthConfig: slack.OAuthConfig{
 				RedirectUrls: []string{publicURL + "/slack/oauth_redirect"},
 				Scopes: slack.OAuthScopes{
-					Bot: Scopes(handlers), BotOptional: optional(p.Scopes),
-					User: UserScopes(handlers), UserOptional: optional(p.UserScopes),
+					Bot: ScopesOf(handlers), BotOptional: optional(p.Scopes),
+					User: UserScopesOf(handlers), UserOptional: optional(p.UserScopes),
 				},
 			},
 			Settings: slack.Settings{
@@ -95,7 +95,7 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 			m.Features.SlashCommands = append(m.Features.SlashCommands, slack.ManifestSlashCommand{
 				Command: h.Name, Url: requests, Description: h.About, UsageHint: h.Usage, ShouldEscape: true,
 			})
-		case KindAction, KindView, KindClosed:
+		case KindAction, KindViewSubmission, KindViewClosed:
 			m.Settings.Interactivity.IsEnabled = true
 		}
 	}
@@ -109,7 +109,7 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 
 // subscriptions are the events that Slack sends for these handlers and for what every bot handles by itself, sorted.
 func subscriptions(handlers []Handler) []string {
-	events := lifecycleSubscriptions(Scopes(handlers))
+	events := lifecycleSubscriptions(ScopesOf(handlers))
 	for _, h := range handlers {
 		switch h.Kind {
 		case KindEvent:

@@ -57,8 +57,8 @@ var labels = struct {
 	deliveryResults: []string{"accepted", "duplicate", "refused", "unreadable"},
 	refused:         append(slices.Clone(transport.Causes), refusedApp),
 	dropped:         []string{droppedUnhandled, droppedOwn, droppedUnknownKind},
-	handlers: []string{string(KindEvent), string(KindMessage), string(KindCommand), string(KindAction), string(KindView),
-		string(KindClosed)},
+	handlers: []string{string(KindEvent), string(KindMessage), string(KindCommand), string(KindAction), string(KindViewSubmission),
+		string(KindViewClosed)},
 	ran: []string{ranDone, ranFailed, ranPanicked, ranLimited, ranUserError, ranEnded, ranNotTheirs, ranNotAllowed,
 		ranNotConnected, ranUnavailable},
 	outcomes: []string{outcomeDone, outcomeRefused, outcomeRetry, outcomeLimited, outcomePutBack, outcomeLost,
@@ -220,7 +220,7 @@ func (m *metrics) leftOut(log *slog.Logger, kind string, parts []string) {
 		"first", transport.Clip(strings.Join(parts[:min(most, len(parts))], " ")))
 }
 
-func (m *metrics) began(e Event, now time.Time) {
+func (m *metrics) began(e Delivery, now time.Time) {
 	if e.Attempt == 1 {
 		m.waits.Observe(now.Sub(e.Received).Seconds())
 	}

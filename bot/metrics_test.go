@@ -231,8 +231,8 @@ func TestEndsOfHandlersAreCounted(t *testing.T) {
 	key := connection.Key{AppID: "A1", TeamID: "T1"}
 	press := `{"type":%q,"api_app_id":"A1","team":{"id":"T1"},"user":{"id":"U1"},"actions":[{"action_id":"x","type":"button"}],"view":{"id":"V1","callback_id":"x"}}`
 	for _, end := range outcomes {
-		run := func(context.Context, *Turn, *slack.InteractionCallback) (Reply, error) { return Reply{}, end.end() }
-		typed := func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { return Reply{}, end.end() }
+		run := func(context.Context, *Request, *slack.InteractionCallback) (Reply, error) { return Reply{}, end.end() }
+		typed := func(context.Context, *Request, *slack.SlashCommand) (Reply, error) { return Reply{}, end.end() }
 		for kind, test := range map[string]struct {
 			h    Handler
 			come func(b *Bot)
@@ -243,7 +243,7 @@ func TestEndsOfHandlersAreCounted(t *testing.T) {
 					Form: url.Values{"command": {"/x"}, "team_id": {"T1"}}})
 			}},
 			"command slow": {OnCommand("/x", typed).Describe("x", "").Always().Slow(), func(b *Bot) {
-				b.workers.work(t.Context(), Event{Kind: transport.KindCommands, Type: "command /x", Key: key, Attempt: 1,
+				b.workers.work(t.Context(), Delivery{Kind: transport.KindCommands, Type: "command /x", Key: key, Attempt: 1,
 					Body: []byte(`{"form":"team_id=T1"}`)}, nil)
 			}},
 			"action": {OnAction("x", run).Always(), func(b *Bot) {
@@ -254,7 +254,7 @@ func TestEndsOfHandlersAreCounted(t *testing.T) {
 				_, _ = b.accept(t.Context(), transport.Delivery{Kind: transport.KindInteractive,
 					Body: fmt.Appendf(nil, press, "view_submission")})
 			}},
-			"view_closed": {OnViewClosed("x", func(context.Context, *Turn,
+			"view_closed": {OnViewClosed("x", func(context.Context, *Request,
 				*slack.InteractionCallback) error {
 				return end.end()
 			}).Always(), func(b *Bot) {
@@ -294,7 +294,7 @@ func lineWith(log, words string) string {
 func TestWhatComesCanBeFollowed(t *testing.T) {
 	t.Parallel()
 	b, _, log := counted(t, nil, onGone(func() error { return errors.New("out of luck") }),
-		OnCommand("/x", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { return Reply{}, nil }).
+		OnCommand("/x", func(context.Context, *Request, *slack.SlashCommand) (Reply, error) { return Reply{}, nil }).
 			Describe("x", "").Always())
 	e := gone("Ev1", 2)
 	e.Key = connection.Key{AppID: "A1", TeamID: "T1"}
@@ -321,11 +321,11 @@ func TestWhatComesCanBeFollowed(t *testing.T) {
 func TestWhatIsDroppedIsCounted(t *testing.T) {
 	t.Parallel()
 	b, numbers, _ := counted(t, nil, OnEvent("reaction_added",
-		func(context.Context, *Turn, *struct{}) error { return nil }, "reactions:read"))
+		func(context.Context, *Request, *struct{}) error { return nil }, "reactions:read"))
 	event := func(rest string) func() {
 		return func() {
 			body := `{"type":"event_callback","event_id":"Ev1","api_app_id":"A1","team_id":"T1","authorizations":[{"team_id":"T1","user_id":"UBOT","is_bot":true}],"event":{` + rest + `}}`
-			b.workers.work(t.Context(), Event{ID: "Ev1", Kind: transport.KindEvents, Type: "reaction_added",
+			b.workers.work(t.Context(), Delivery{ID: "Ev1", Kind: transport.KindEvents, Type: "reaction_added",
 				Key: connection.Key{AppID: "A1", TeamID: "T1"}, Attempt: 1, Body: []byte(body)}, nil)
 		}
 	}
@@ -335,7 +335,7 @@ func TestWhatIsDroppedIsCounted(t *testing.T) {
 		want string
 	}{
 		"an event that nobody handles": {func() {
-			b.workers.work(t.Context(), Event{ID: "Ev2", Kind: transport.KindEvents, Type: "x", Attempt: 1,
+			b.workers.work(t.Context(), Delivery{ID: "Ev2", Kind: transport.KindEvents, Type: "x", Attempt: 1,
 				Body: []byte(`{"event_id":"Ev2","event":{"type":"x"}}`)}, nil)
 		}, "kind=events_api reason=no_handler"},
 		"our own reaction": {event(`"type":"reaction_added","user":"UBOT"`), "kind=events_api reason=own"},

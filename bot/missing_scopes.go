@@ -20,7 +20,7 @@ import (
 )
 
 // NotAllowedError is a handler's word that permissions of the bot are missing for what it was to do. A handler returns
-// what Turn.Need made, and the person is told.
+// what Request.Need made, and the person is told.
 type NotAllowedError struct {
 	Scopes []string // their names
 }
@@ -30,7 +30,7 @@ func (e *NotAllowedError) Error() string { return "not allowed here: " + strings
 
 // Missing returns those of scopes, permissions of the bot, that the workspace has not allowed, by what Slack last said.
 // It asks nobody.
-func (t *Turn) Missing(scopes ...string) []string {
+func (t *Request) Missing(scopes ...string) []string {
 	var missing []string
 	for _, s := range scopes {
 		if !slices.Contains(t.Connection.Scopes, s) {
@@ -43,7 +43,7 @@ func (t *Turn) Missing(scopes ...string) []string {
 // Need returns nil when the workspace has allowed all of these, else a *NotAllowedError. A handler that returns that
 // error, as it is or wrapped, has the person told what the app can't do and how it is allowed: in the answer of a
 // command or button, or in a message that only they see, once an hour. It is not run again.
-func (t *Turn) Need(scopes ...string) error {
+func (t *Request) Need(scopes ...string) error {
 	if missing := t.Missing(scopes...); len(missing) > 0 {
 		return &NotAllowedError{Scopes: missing}
 	}
@@ -54,9 +54,9 @@ func (t *Turn) Need(scopes ...string) error {
 // a button that asks for exactly them. It also has somebody told who can allow them, at most once a day. Its link is
 // for who asked, so that Say shows it to that person alone. People of another company are not told what is missing. It
 // does not block. Most handlers need only return Need's error.
-func (t *Turn) NotAllowed(missing ...string) Reply {
+func (t *Request) NotAllowed(missing ...string) Reply {
 	t.Log.Info("not allowed", "missing_scopes", missing)
-	if t.Outsider() {
+	if t.External() {
 		return t.notForOutsiders()
 	}
 
@@ -86,7 +86,7 @@ func (t *Turn) NotAllowed(missing ...string) Reply {
 }
 
 // missing returns the scopes that h needs, for what t is about, and the workspace has not allowed.
-func (h Handler) missing(t *Turn) []string {
+func (h Handler) missing(t *Request) []string {
 	missing := t.Missing(h.Scopes...)
 	if h.Kind != KindMessage || t.channelType == "" {
 		return missing
@@ -102,7 +102,7 @@ func (h Handler) missing(t *Turn) []string {
 
 // refused returns the scopes that err says are missing for h; none when it says something else, or names permissions
 // that the app doesn't use: then there is nothing that anybody could allow, and it is the app's own fault.
-func (h Handler) refused(t *Turn, err error) []string {
+func (h Handler) refused(t *Request, err error) []string {
 	var known *NotAllowedError
 	if errors.As(err, &known) {
 		return known.Scopes
@@ -121,7 +121,7 @@ func (h Handler) refused(t *Turn, err error) []string {
 		case slices.Contains(has, name), !slices.Contains(used, name):
 		case slices.Contains(h.UserScopes, name) && slices.Contains(t.Connection.Scopes, name):
 			// It was a person's token that lacks it, and not the workspace's.
-		case slices.Contains(h.Scopes, name), slices.Contains(h.Extras, name):
+		case slices.Contains(h.Scopes, name), slices.Contains(h.OptionalScopes, name):
 			declared = append(declared, name)
 		default:
 			others = append(others, name)
@@ -136,7 +136,7 @@ func (h Handler) refused(t *Turn, err error) []string {
 
 // notAllowed is the answer of a command, a button or a modal. A button in the Home has no place for one, so a message
 // says it.
-func (g *gate) notAllowed(t *Turn, h Handler, missing []string) Reply {
+func (g *gate) notAllowed(t *Request, h Handler, missing []string) Reply {
 	if h.Kind != KindAction || t.address != "" {
 		return t.NotAllowed(missing...)
 	}
@@ -150,7 +150,7 @@ func (g *gate) notAllowed(t *Turn, h Handler, missing []string) Reply {
 
 // whisperNotAllowed tells the person whose event found permissions missing: in the conversation, so that only they see
 // it, or in a direct message; once an hour for each feature. Without the permission to write nobody can be told.
-func (g *gate) whisperNotAllowed(ctx context.Context, t *Turn, missing []string) {
+func (g *gate) whisperNotAllowed(ctx context.Context, t *Request, missing []string) {
 	if !g.insiders.mayHear(ctx, t) {
 		t.Log.InfoContext(ctx, "not allowed, and asked for by somebody who may be of another company",
 			"missing_scopes", missing)
@@ -158,7 +158,7 @@ func (g *gate) whisperNotAllowed(ctx context.Context, t *Turn, missing []string)
 	}
 
 	r := t.NotAllowed(missing...)
-	if t.Slack == nil || t.UserID == "" || len(t.Missing("chat:write")) > 0 {
+	if t.Client == nil || t.UserID == "" || len(t.Missing("chat:write")) > 0 {
 		return
 	}
 

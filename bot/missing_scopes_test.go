@@ -113,34 +113,34 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 	var ran atomic.Int32
 	count := func() { ran.Add(1) }
 	handlers := []bot.Handler{
-		bot.OnCommand("/ok", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+		bot.OnCommand("/ok", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 			return bot.Reply{Text: "All is well."}, nil
 		}, "chat:write").Describe("x", ""),
-		bot.OnCommand("/files", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+		bot.OnCommand("/files", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 			count()
 			return bot.Reply{Text: "No files."}, nil
 		}, "files:read").Describe("x", ""),
-		bot.OnCommand("/archive", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+		bot.OnCommand("/archive", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 			count()
 			return bot.Reply{Text: "Archived."}, nil
 		}, "files:read").Describe("x", "").Slow(),
-		bot.OnCommand("/pick", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+		bot.OnCommand("/pick", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 			return bot.Reply{Text: "Pick.", Blocks: []slack.Block{slack.NewActionBlock("",
 				slack.NewButtonBlockElement("pick", "", slack.NewTextBlockObject("plain_text", "Pick", false, false)))}}, nil
 		}, "chat:write").Describe("x", ""),
-		bot.OnAction("pick", func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
+		bot.OnAction("pick", func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) {
 			count()
 			return bot.Reply{Text: "Picked."}, nil
 		}, "files:read"),
-		bot.OnEvent("app_mention", func(context.Context, *bot.Turn, *slackevents.AppMentionEvent) error {
+		bot.OnEvent("app_mention", func(context.Context, *bot.Request, *slackevents.AppMentionEvent) error {
 			count()
 			return nil
 		}, "app_mentions:read", "files:read"),
-		bot.OnMessage(".*", func(context.Context, *bot.Turn, *slackevents.MessageEvent) (bot.Reply, error) {
+		bot.OnMessage(".*", func(context.Context, *bot.Request, *slackevents.MessageEvent) (bot.Reply, error) {
 			count()
 			return bot.Reply{}, nil
 		}, "im:history", "groups:history", "files:read", "chat:write"),
-		bot.OnEvent("reaction_added", func(context.Context, *bot.Turn, *struct{}) error { count(); return nil },
+		bot.OnEvent("reaction_added", func(context.Context, *bot.Request, *struct{}) error { count(); return nil },
 			"reactions:read", "files:read"),
 	}
 	onBoth(t, handlers, func(t *testing.T, s scene) {
@@ -236,31 +236,31 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 func TestMissingScopeDuringAHandler(t *testing.T) {
 	t.Parallel()
 	var attempts atomic.Int32
-	who := func(ctx context.Context, t *bot.Turn) (bot.Reply, error) {
+	who := func(ctx context.Context, t *bot.Request) (bot.Reply, error) {
 		attempts.Add(1)
-		u, err := t.Slack.GetUserInfoContext(ctx, t.UserID)
+		u, err := t.Client.GetUserInfoContext(ctx, t.UserID)
 		if err != nil {
 			return bot.Reply{}, fmt.Errorf("who is it: %w", err)
 		}
 		return bot.Reply{Text: "You are " + u.Name + "."}, nil
 	}
 	handlers := []bot.Handler{
-		bot.OnCommand("/who", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply,
+		bot.OnCommand("/who", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply,
 			error) {
 			return who(ctx, t)
 		}).
 			Describe("x", "").Uses("users:read"),
-		bot.OnCommand("/whoever", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply,
+		bot.OnCommand("/whoever", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply,
 			error) {
 			return who(ctx, t)
 		}).
 			Describe("x", "").Uses("users:read").Slow(),
-		bot.OnMessage(".*", func(ctx context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+		bot.OnMessage(".*", func(ctx context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
 			return who(ctx, t)
 		},
 			"im:history", "chat:write", "users:read"),
-		bot.OnCommand("/forgotten", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
-			_, err := t.Slack.GetTeamInfoContext(ctx)
+		bot.OnCommand("/forgotten", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
+			_, err := t.Client.GetTeamInfoContext(ctx)
 			return bot.Reply{}, err
 		}).Describe("x", ""),
 	}
@@ -332,7 +332,7 @@ func TestNeed(t *testing.T) {
 	t.Parallel()
 	need := make(chan error, 1)
 	handlers := []bot.Handler{
-		bot.OnCommand("/need", func(_ context.Context, t *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {
+		bot.OnCommand("/need", func(_ context.Context, t *bot.Request, c *slack.SlashCommand) (bot.Reply, error) {
 			err := t.Need(strings.Fields(c.Text)...)
 			need <- err
 			return bot.Reply{Text: "Enough."}, err
@@ -359,7 +359,7 @@ func TestNeed(t *testing.T) {
 func TestAllowedElsewhere(t *testing.T) {
 	t.Parallel()
 	handlers := []bot.Handler{bot.OnCommand("/files",
-		func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+		func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 			return bot.Reply{Text: "No files."}, nil
 		}, "files:read").Describe("x", "")}
 	onBoth(t, handlers, func(t *testing.T, s scene) {

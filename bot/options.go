@@ -41,7 +41,7 @@ var idleOptions = []struct {
 	{optionSlow, func(h Handler) bool { return h.Kind != KindCommand && h.Kind != KindAction },
 		"only commands and buttons can be slow"},
 	{optionOpens, func(h Handler) bool { return !h.slow },
-		"it is for slow handlers. Others open their modal by Turn.OpenView"},
+		"it is for slow handlers. Others open their modal by Request.OpenModal"},
 	{optionOpens, func(h Handler) bool { return h.opens == nil }, "there is no function that makes the view"},
 	{optionWithin, func(h Handler) bool { return !h.ofEvents() && !h.slow },
 		"the time of a handler that isn't slow is set by Slack"},
@@ -101,7 +101,7 @@ func (h Handler) odd() string {
 		if _, known := eventScopes[h.Name]; !known {
 			return "this release knows no event of this name: the handler runs only if Slack has it"
 		}
-	case KindAction, KindView, KindClosed:
+	case KindAction, KindViewSubmission, KindViewClosed:
 		if strings.ContainsAny(h.Name, `*^\`) {
 			return "an id is compared as it stands, and is no pattern: the handler runs only for exactly this one"
 		}

@@ -30,29 +30,29 @@ func newBot(log *lockedBuffer, handlers ...Handler) error {
 }
 
 func oneOf(kind string) Handler {
-	press := func(context.Context, *Turn, *slack.InteractionCallback) (Reply, error) { return Reply{}, nil }
+	press := func(context.Context, *Request, *slack.InteractionCallback) (Reply, error) { return Reply{}, nil }
 	switch kind {
 	case "event":
-		return OnEvent("app_mention", func(context.Context, *Turn, *struct{}) error { return nil }, "app_mentions:read")
+		return OnEvent("app_mention", func(context.Context, *Request, *struct{}) error { return nil }, "app_mentions:read")
 	case "message":
-		return OnMessage("^x", func(context.Context, *Turn, *slackevents.MessageEvent) (Reply, error) { return Reply{}, nil },
+		return OnMessage("^x", func(context.Context, *Request, *slackevents.MessageEvent) (Reply, error) { return Reply{}, nil },
 			"im:history")
 	case "action", "slow action":
 		return OnAction("x", press)
 	case "view":
 		return OnView("x", press)
 	case "view_closed":
-		return OnViewClosed("x", func(context.Context, *Turn, *slack.InteractionCallback) error { return nil })
+		return OnViewClosed("x", func(context.Context, *Request, *slack.InteractionCallback) error { return nil })
 	}
-	return OnCommand("/x", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) { return Reply{}, nil }).
+	return OnCommand("/x", func(context.Context, *Request, *slack.SlashCommand) (Reply, error) { return Reply{}, nil }).
 		Describe("x", "")
 }
 
 // Each option on each kind of handler is taken where it does something, and refused where it does nothing.
 func TestOptionsByKind(t *testing.T) {
 	t.Parallel()
-	opens := func(*Turn) slack.ModalViewRequest { return slack.ModalViewRequest{} }
-	opensModal := func(context.Context, *Turn) (slack.ModalViewRequest, error) { return slack.ModalViewRequest{}, nil }
+	opens := func(*Request) slack.ModalViewRequest { return slack.ModalViewRequest{} }
+	opensModal := func(context.Context, *Request) (slack.ModalViewRequest, error) { return slack.ModalViewRequest{}, nil }
 	const slow = "slow command|slow action"
 	const all = "event|message|command|action|view|view_closed|" + slow
 	options := map[string]struct {
@@ -107,11 +107,11 @@ func TestOptionsByKind(t *testing.T) {
 func TestNamesThatNeverCome(t *testing.T) {
 	t.Parallel()
 	event := func(name string, scopes ...string) Handler {
-		return OnEvent(name, func(context.Context, *Turn, *struct{}) error { return nil }, scopes...)
+		return OnEvent(name, func(context.Context, *Request, *struct{}) error { return nil }, scopes...)
 	}
 	action := func(id string) Handler { h := oneOf("action"); h.Name = id; return h }
 	message := func(pattern string, scopes ...string) Handler {
-		return OnMessage(pattern, func(context.Context, *Turn, *slackevents.MessageEvent) (Reply, error) {
+		return OnMessage(pattern, func(context.Context, *Request, *slackevents.MessageEvent) (Reply, error) {
 			return Reply{},
 				nil
 		}, scopes...)
@@ -180,7 +180,7 @@ func TestEventsAreNoneOfTheOthers(t *testing.T) {
 		if why := neverEvents[known]; why != "" {
 			t.Errorf("%s is in both lists", known)
 		}
-		h := OnEvent(known, func(context.Context, *Turn, *struct{}) error { return nil }, strings.Fields(need)...).Always()
+		h := OnEvent(known, func(context.Context, *Request, *struct{}) error { return nil }, strings.Fields(need)...).Always()
 		if err := newBot(nil, h); err != nil {
 			t.Error(err)
 		}

@@ -35,8 +35,8 @@ type insiders struct {
 // workspace or organisation.
 //
 // Only what was pressed is refused. Slack offers commands to members of the workspace alone, and what happens in a
-// shared channel is an event whoever does it: see Turn.Outsider.
-func (i *insiders) admit(ctx context.Context, h Handler, t *Turn, pressed *interaction) *Reply {
+// shared channel is an event whoever does it: see Request.External.
+func (i *insiders) admit(ctx context.Context, h Handler, t *Request, pressed *interaction) *Reply {
 	c := t.Connection
 	if pressed == nil || c.ID == "" { // without a connection there is nothing to do or to learn
 		return nil
@@ -51,9 +51,9 @@ func (i *insiders) admit(ctx context.Context, h Handler, t *Turn, pressed *inter
 	in, err := i.insider(ctx, t)
 	switch {
 	case h.anyone:
-		if t.outsider = !in; !in && t.Slack != nil {
+		if t.outsider = !in; !in && t.Client != nil {
 			// The payload may have named their workspace as the place, and our token has no business there.
-			t.Slack, t.TeamID = i.install.Client(c), c.TeamID
+			t.Client, t.TeamID = i.install.Client(c), c.TeamID
 		}
 		return nil
 	case in:
@@ -70,7 +70,7 @@ func (i *insiders) admit(ctx context.Context, h Handler, t *Turn, pressed *inter
 
 // mayHear reports whether who acted may be told something about the workspace, which people of other companies may not.
 // Where the payload leaves open who they are Slack is asked; what can't be found out counts as no.
-func (i *insiders) mayHear(ctx context.Context, t *Turn) bool {
+func (i *insiders) mayHear(ctx context.Context, t *Request) bool {
 	if !t.Shared && t.UserTeam == "" { // elsewhere everybody is of this workspace
 		return true
 	}
@@ -97,7 +97,7 @@ func forPeopleAt(c connection.Connection, i *interaction) string {
 // without asking Slack: in a shared channel they see the app's messages and can press its buttons, and what they are
 // over there counts for nothing here. It asks nobody. On Grid a person of another workspace of the organisation is
 // none. Whether they belong to the connection's workspace, users.info says. https://docs.slack.dev/apis/slack-connect
-func (t *Turn) Outsider() bool { return t.outsider || sideOf(t.Connection, t.UserTeam) == theirs }
+func (t *Request) External() bool { return t.outsider || sideOf(t.Connection, t.UserTeam) == theirs }
 
 // side is where a payload places a person.
 type side int
@@ -126,7 +126,7 @@ func sideOf(c connection.Connection, userTeam string) side {
 
 // notForOutsiders is what people of another company read where others read what is wrong with the connection, or what
 // it lacks.
-func (t *Turn) notForOutsiders() Reply {
+func (t *Request) notForOutsiders() Reply {
 	return Reply{Text: mrkdwn.Escape(t.Install.App().Name + " can't do that here right now.")}
 }
 
@@ -144,12 +144,12 @@ func (i interaction) foreignBot(c connection.Connection) bool {
 }
 
 // insider reports whether who acts belongs to the workspace or the organisation of t's connection.
-func (i *insiders) insider(ctx context.Context, t *Turn) (bool, error) {
+func (i *insiders) insider(ctx context.Context, t *Request) (bool, error) {
 	c := t.Connection
 	switch at := sideOf(c, t.UserTeam); {
 	case at == ours:
 		return true, nil
-	case at == theirs, t.Slack == nil, t.UserID == "":
+	case at == theirs, t.Client == nil, t.UserID == "":
 		return false, nil
 	}
 
@@ -177,7 +177,7 @@ func (i *insiders) insider(ctx context.Context, t *Turn) (bool, error) {
 }
 
 // askInsider asks Slack: first for the organisation's workspaces, which needs no permission, then for the person.
-func (i *insiders) askInsider(ctx context.Context, t *Turn) (bool, error) {
+func (i *insiders) askInsider(ctx context.Context, t *Request) (bool, error) {
 	c := t.Connection
 	var failed error
 	if c.Org() && workspace(t.UserTeam) != "" {

@@ -25,15 +25,15 @@ func TestOutsidersRunNothing(t *testing.T) {
 		t.Run(fmt.Sprintf("payload names theirs=%v", theirs), func(t *testing.T) {
 			var mu sync.Mutex
 			ran := map[string]string{}
-			note := func(what string) func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
-				return func(_ context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+			note := func(what string) func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) {
+				return func(_ context.Context, t *bot.Request, _ *slack.InteractionCallback) (bot.Reply, error) {
 					mu.Lock()
 					defer mu.Unlock()
 					ran[what+" by "+t.UserID] = t.TeamID
 					return bot.Reply{Text: "secret of " + t.Connection.Key.String()}, nil
 				}
 			}
-			modal := func(*bot.Turn) slack.ModalViewRequest {
+			modal := func(*bot.Request) slack.ModalViewRequest {
 				input := slack.NewInputBlock("b", slack.NewTextBlockObject("plain_text", "What", false, false), nil,
 					slack.NewPlainTextInputBlockElement(nil, "a"))
 				return slack.ModalViewRequest{Type: slack.VTModal, CallbackID: "form", NotifyOnClose: true,
@@ -41,15 +41,15 @@ func TestOutsidersRunNothing(t *testing.T) {
 					Submit: slack.NewTextBlockObject("plain_text", "Send", false, false),
 					Blocks: slack.Blocks{BlockSet: []slack.Block{input}}}
 			}
-			closed := func(ctx context.Context, t *bot.Turn, v *slack.InteractionCallback) error {
+			closed := func(ctx context.Context, t *bot.Request, v *slack.InteractionCallback) error {
 				_, err := note("closed")(ctx, t, v)
 				return err
 			}
 			s := play(t, bot.OnAction("plain", note("plain"), "chat:write", "commands"),
 				bot.OnAction("always", note("always")).Always(), bot.OnAction("slow", note("slow")).Slow(),
 				bot.OnAction("opens", note("opens")).Slow().Opens(modal),
-				bot.OnAction("anyone", func(ctx context.Context, t *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {
-					if _, err := t.OpenView(ctx, modal(t)); err != nil {
+				bot.OnAction("anyone", func(ctx context.Context, t *bot.Request, a *slack.InteractionCallback) (bot.Reply, error) {
+					if _, err := t.OpenModal(ctx, modal(t)); err != nil {
 						return bot.Reply{}, err
 					}
 					return note("anyone")(ctx, t, a)
@@ -134,16 +134,16 @@ func TestOutsidersRunNothing(t *testing.T) {
 func TestOutsidersLearnNothing(t *testing.T) {
 	t.Parallel()
 	const shared = "C0SHARED01"
-	pressed := bot.OnAction("anyone", func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
+	pressed := bot.OnAction("anyone", func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) {
 		return bot.Reply{Text: "Hello."}, nil
 	}, "files:read").Anyone()
-	later := bot.OnAction("later", func(ctx context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply,
+	later := bot.OnAction("later", func(ctx context.Context, t *bot.Request, _ *slack.InteractionCallback) (bot.Reply,
 		error) {
 		return bot.Reply{}, t.Need("files:read")
 	}).Anyone().Slow()
-	mention := bot.OnEvent("app_mention", func(context.Context, *bot.Turn, *struct{}) error { return nil },
+	mention := bot.OnEvent("app_mention", func(context.Context, *bot.Request, *struct{}) error { return nil },
 		"app_mentions:read", "chat:write", "users:read", "files:read")
-	heard := bot.OnMessage("^say", func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+	heard := bot.OnMessage("^say", func(_ context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
 		return t.NotAllowed("files:read"), nil
 	}, "channels:history", "chat:write")
 	onBoth(t, []bot.Handler{pressed, later, mention, heard}, func(t *testing.T, s scene) {
@@ -220,7 +220,7 @@ func TestOutsidersLearnNothing(t *testing.T) {
 func TestWrittenByAnotherInstallation(t *testing.T) {
 	t.Parallel()
 	ran := make(chan string, 10)
-	press := func(ctx context.Context, t *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {
+	press := func(ctx context.Context, t *bot.Request, a *slack.InteractionCallback) (bot.Reply, error) {
 		ran <- a.ActionCallback.BlockActions[0].ActionID + " in " + a.Message.BotID
 		return bot.Reply{}, nil
 	}
@@ -261,7 +261,7 @@ func TestWrittenByAnotherInstallation(t *testing.T) {
 func TestDeactivatedPersonIsNoInsider(t *testing.T) {
 	t.Parallel()
 	ran := make(chan string, 10)
-	s := play(t, bot.OnAction("plain", func(_ context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply,
+	s := play(t, bot.OnAction("plain", func(_ context.Context, t *bot.Request, _ *slack.InteractionCallback) (bot.Reply,
 		error) {
 		ran <- t.UserID
 		return bot.Reply{}, nil

@@ -43,23 +43,23 @@ func thenOwn(blocks bool) bot.Reply {
 
 // panics are handlers that do, each in another place.
 func panics() []bot.Handler {
-	returns := func(r bot.Reply) func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
-		return func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) { return r, nil }
+	returns := func(r bot.Reply) func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
+		return func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) { return r, nil }
 	}
-	pressed := func(r bot.Reply) func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
-		return func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) { return r, nil }
+	pressed := func(r bot.Reply) func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) {
+		return func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) { return r, nil }
 	}
 	ownView := modal("It went well.")
 	ownView.Blocks.BlockSet = []slack.Block{own{}}
 	return []bot.Handler{
-		bot.OnMessage(`^own$`, func(context.Context, *bot.Turn, *slackevents.MessageEvent) (bot.Reply,
+		bot.OnMessage(`^own$`, func(context.Context, *bot.Request, *slackevents.MessageEvent) (bot.Reply,
 			error) {
 			return ownBlocks, nil
 		}, "im:history", "chat:write"),
-		bot.OnMessage(`^then own$`, func(context.Context, *bot.Turn, *slackevents.MessageEvent) (bot.Reply, error) {
+		bot.OnMessage(`^then own$`, func(context.Context, *bot.Request, *slackevents.MessageEvent) (bot.Reply, error) {
 			return thenOwn(true), nil
 		}, "im:history", "chat:write"),
-		bot.OnMessage(`^fine$`, func(context.Context, *bot.Turn, *slackevents.MessageEvent) (bot.Reply, error) {
+		bot.OnMessage(`^fine$`, func(context.Context, *bot.Request, *slackevents.MessageEvent) (bot.Reply, error) {
 			return bot.Reply{Text: "All is well."}, nil
 		}, "im:history", "chat:write"),
 		bot.OnCommand("/own", returns(ownBlocks)).Describe("x", ""),
@@ -68,9 +68,9 @@ func panics() []bot.Handler {
 		bot.OnCommand("/thenown", returns(thenOwn(true))).Describe("x", ""),
 		bot.OnCommand("/slow", returns(ownBlocks)).Describe("x", "").Slow(),
 		bot.OnCommand("/opens", returns(bot.Reply{})).Describe("x", "").Slow().
-			Opens(func(*bot.Turn) slack.ModalViewRequest { panic("in Opens") }),
+			Opens(func(*bot.Request) slack.ModalViewRequest { panic("in Opens") }),
 		bot.OnCommand("/opensown", returns(bot.Reply{})).Describe("x", "").Slow().
-			Opens(func(*bot.Turn) slack.ModalViewRequest { return ownView }),
+			Opens(func(*bot.Request) slack.ModalViewRequest { return ownView }),
 		bot.OnAction("own", pressed(ownBlocks)),
 		bot.OnAction("then", pressed(thenOwn(true))),
 		bot.OnView("own", pressed(bot.Reply{View: &ownView})),

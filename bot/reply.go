@@ -30,7 +30,7 @@ type Reply struct {
 	// Replace puts an action's answer in the place of the message that held the button.
 	Replace bool
 
-	// View takes the place of the modal that was submitted (OnView alone). To open one from elsewhere: Turn.OpenView.
+	// View takes the place of the modal that was submitted (OnView alone). To open one from elsewhere: Request.OpenModal.
 	View *slack.ModalViewRequest
 	// Errors keep a submitted modal open (OnView alone): by the block_id of an input, what is wrong with it.
 	Errors map[string]string
@@ -65,7 +65,7 @@ func (h Handler) idle(r Reply, second bool) (fields []string) {
 		}
 	}
 
-	if h.Kind == KindView {
+	if h.Kind == KindViewSubmission {
 		add("InChannel", r.InChannel)
 		add("Replace", r.Replace)
 		add("View beside Errors", r.View != nil && len(r.Errors) > 0)
@@ -81,11 +81,11 @@ func (h Handler) idle(r Reply, second bool) (fields []string) {
 
 // sound is an answer of h as far as it can be given. What can't is noted; where that leaves nothing to read, the person
 // reads the errors as text, or that something went wrong. second: see Handler.idle.
-func (g *gate) sound(h Handler, t *Turn, r Reply, second bool) Reply {
+func (g *gate) sound(h Handler, t *Request, r Reply, second bool) Reply {
 	if fields := h.idle(r, second); len(fields) > 0 {
 		g.metrics.idle(t.Log, h.id(), fields)
 	}
-	if unsaid := r.View != nil || len(r.Errors) > 0; unsaid && h.Kind != KindView && r.empty() {
+	if unsaid := r.View != nil || len(r.Errors) > 0; unsaid && h.Kind != KindViewSubmission && r.empty() {
 		r.Text = cmp.Or(faults(r.Errors), wentWrong(t.Ref))
 	}
 
@@ -196,15 +196,15 @@ func page(r Reply) *slack.ModalViewRequest {
 // OpenView opens a modal for the person who typed the command or pressed the button, and returns it as Slack has it. It
 // has to be called before any slow work: the trigger lives for 3 s and opens one modal. It needs no permission, and a
 // usable connection. It blocks for a call to Slack. https://docs.slack.dev/reference/methods/views.open
-func (t *Turn) OpenView(ctx context.Context, view slack.ModalViewRequest) (*slack.View, error) {
+func (t *Request) OpenModal(ctx context.Context, view slack.ModalViewRequest) (*slack.View, error) {
 	switch {
-	case t.Trigger == "":
+	case t.TriggerID == "":
 		return nil, errors.New("open view: events have no trigger")
-	case t.Slack == nil:
+	case t.Client == nil:
 		return nil, fmt.Errorf("open view: %w", connection.ErrNotConnected)
 	}
 
-	opened, err := t.Slack.OpenViewContext(ctx, t.Trigger, view)
+	opened, err := t.Client.OpenViewContext(ctx, t.TriggerID, view)
 	if err != nil {
 		return nil, fmt.Errorf("open view: %w", err)
 	}
@@ -212,7 +212,7 @@ func (t *Turn) OpenView(ctx context.Context, view slack.ModalViewRequest) (*slac
 }
 
 // say posts r and, when it has a Then, changes the message to what Then returns.
-func (g *gate) say(ctx context.Context, t *Turn, r Reply) error {
+func (g *gate) say(ctx context.Context, t *Request, r Reply) error {
 	if r.empty() {
 		return nil
 	}
@@ -245,7 +245,7 @@ func (g *gate) say(ctx context.Context, t *Turn, r Reply) error {
 		if r.private || later.private { // else everybody reads it
 			return t.privately(ctx, later)
 		}
-		_, _, _, err := t.Slack.UpdateMessageContext(ctx, t.ChannelID, ts, slack.MsgOptionText(later.Text, false),
+		_, _, _, err := t.Client.UpdateMessageContext(ctx, t.ChannelID, ts, slack.MsgOptionText(later.Text, false),
 			slack.MsgOptionBlocks(later.Blocks...))
 		return err
 	})

@@ -34,18 +34,18 @@ func TestIdleFieldsOfAnAnswer(t *testing.T) {
 		"an answer to a message":        {KindMessage, Reply{Text: "Hm.", InChannel: true}, "", "Hm."},
 		"errors of a message":           {KindMessage, Reply{Errors: wrong}, "Errors", "No such day."},
 		"a message that replaces":       {KindMessage, Reply{Text: "Hm.", Replace: true}, "Replace", "Hm."},
-		"a form":                        {KindView, Reply{Errors: wrong}, "", ""},
-		"a form's next page":            {KindView, Reply{View: view}, "", ""},
-		"a form's page beside errors":   {KindView, Reply{View: view, Errors: wrong}, "View beside Errors", ""},
-		"a form in the channel":         {KindView, Reply{Text: "Hm.", InChannel: true}, "InChannel", "Hm."},
-		"a form that replaces":          {KindView, Reply{Text: "Hm.", Replace: true}, "Replace", "Hm."},
+		"a form":                        {KindViewSubmission, Reply{Errors: wrong}, "", ""},
+		"a form's next page":            {KindViewSubmission, Reply{View: view}, "", ""},
+		"a form's page beside errors":   {KindViewSubmission, Reply{View: view, Errors: wrong}, "View beside Errors", ""},
+		"a form in the channel":         {KindViewSubmission, Reply{Text: "Hm.", InChannel: true}, "InChannel", "Hm."},
+		"a form that replaces":          {KindViewSubmission, Reply{Text: "Hm.", Replace: true}, "Replace", "Hm."},
 		"the zero Reply of a command":   {KindCommand, Reply{}, "", ""},
 		"errors where there are none":   {KindCommand, Reply{Errors: map[string]string{}}, "", ""},
 		"words behind the first answer": {KindCommand, Reply{Text: "Hm."}, "", "Hm."},
 	} {
 		for _, second := range []bool{false, true} {
 			b, numbers, log := counted(t, nil)
-			h, turn := Handler{Kind: test.kind, Name: "x"}, &Turn{Log: b.log, Ref: "REF"}
+			h, turn := Handler{Kind: test.kind, Name: "x"}, &Request{Log: b.log, Ref: "REF"}
 			given := test.reply
 			if second { // the same behind a first answer
 				given = Reply{Text: "First.", Then: func(context.Context) (Reply, error) { return test.reply, nil }}
@@ -55,7 +55,7 @@ func TestIdleFieldsOfAnAnswer(t *testing.T) {
 			idle := test.idle
 			if second {
 				r, _ = r.Then(t.Context())
-				if idle == "Replace" && test.kind != KindView { // which a second answer does anyway
+				if idle == "Replace" && test.kind != KindViewSubmission { // which a second answer does anyway
 					idle = ""
 				}
 			}
@@ -81,11 +81,11 @@ func TestIdleFieldsAreSaid(t *testing.T) {
 	t.Parallel()
 	wrong := Reply{Errors: map[string]string{"b": "No such day."}}
 	b, _, log := counted(t, nil,
-		OnCommand("/x", func(ctx context.Context, turn *Turn, _ *slack.SlashCommand) (Reply, error) {
+		OnCommand("/x", func(ctx context.Context, turn *Request, _ *slack.SlashCommand) (Reply, error) {
 			_ = turn.Respond(ctx, Reply{Text: "Hm.", Then: func(context.Context) (Reply, error) { return Reply{}, nil }})
 			return wrong, nil
 		}).Describe("x", "").Always(),
-		OnAction("x", func(context.Context, *Turn, *slack.InteractionCallback) (Reply, error) { return wrong, nil }).Always().
+		OnAction("x", func(context.Context, *Request, *slack.InteractionCallback) (Reply, error) { return wrong, nil }).Always().
 			Slow())
 	a, err := b.accept(t.Context(), transport.Delivery{Kind: transport.KindCommands,
 		Form: url.Values{"command": {"/x"}, "team_id": {"T1"}}})
@@ -93,10 +93,10 @@ func TestIdleFieldsAreSaid(t *testing.T) {
 		t.Errorf("the command is answered with %s, %v", a.Body, err)
 	}
 	press := `{"payload":{"type":"block_actions","api_app_id":"A1","team":{"id":"T1"},"actions":[{"action_id":"x","type":"button"}]}}`
-	b.workers.work(t.Context(), Event{Kind: transport.KindInteractive, Type: "action x",
+	b.workers.work(t.Context(), Delivery{Kind: transport.KindInteractive, Type: "action x",
 		Key: connection.Key{AppID: "A1", TeamID: "T1"}, Attempt: 1, Body: []byte(press)}, nil)
 	for _, of := range []string{`of="command /x" fields=Errors`, `of="action x" fields=Errors`,
-		"of=Turn.Respond fields=Then"} {
+		"of=Request.Respond fields=Then"} {
 		if !strings.Contains(log.String(), of) {
 			t.Errorf("%s is not said in\n%s", of, log)
 		}

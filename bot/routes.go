@@ -115,9 +115,9 @@ func (r routes) pressed(i interaction) (h Handler, found bool) {
 		if i.View == nil {
 			return Handler{}, false
 		}
-		kind := KindView
+		kind := KindViewSubmission
 		if i.Type == "view_closed" {
-			kind = KindClosed
+			kind = KindViewClosed
 		}
 		return r.find(kind, i.View.CallbackID)
 	}

@@ -43,7 +43,7 @@ const (
 type said struct {
 	mu    sync.Mutex
 	inbox Inbox
-	event *Event
+	event *Delivery
 	now   func() time.Time
 	next  int // how many times this attempt has spoken
 }
@@ -76,7 +76,7 @@ func (s *said) fresh() {
 }
 
 // keep remembers a post. That it could not be remembered is no reason to say it again.
-func (s *said) keep(ctx context.Context, t *Turn, i int, what string) {
+func (s *said) keep(ctx context.Context, t *Request, i int, what string) {
 	if s == nil {
 		return
 	}
@@ -100,20 +100,20 @@ func (s *said) keep(ctx context.Context, t *Turn, i int, what string) {
 // It takes chat:write. It blocks for a call to Slack, and before that for Slack's limits. Without a connection the
 // error is connection.ErrNotConnected.
 //
-// When a handler runs again (Turn.Attempt), its first Say returns the message that its first Say posted before, its
+// When a handler runs again (Request.Attempt), its first Say returns the message that its first Say posted before, its
 // second the second, and so on: a handler that speaks in another order, or says something else this time, must look at
-// Turn.Attempt. Two moments are left in which a message can be posted twice: the process is killed between Slack's
+// Request.Attempt. Two moments are left in which a message can be posted twice: the process is killed between Slack's
 // answer and our record of it, or Slack posted it and its answer was lost. There the newest 15 messages of the
 // conversation or the thread are searched for it, which needs the history permission for that kind of conversation.
 // Without it, where more was written meanwhile, or when Slack does not answer within 2 s, the message is posted again.
 // An app that is distributed commercially and not in Slack's Marketplace may look once a minute in each workspace, so
 // for it a second message within a minute after a failure can be a repetition. Slack itself offers no way to say
 // "once". https://docs.slack.dev/apis/web-api/rate-limits
-func (t *Turn) Say(ctx context.Context, r Reply) (ts string, err error) {
-	if t.Slack == nil {
+func (t *Request) Say(ctx context.Context, r Reply) (ts string, err error) {
+	if t.Client == nil {
 		return "", connection.ErrNotConnected
 	}
-	t.checkFields("Turn.Say", KindMessage, r)
+	t.checkFields("Request.Say", KindMessage, r)
 	if r.private {
 		return "", t.privately(ctx, r)
 	}
@@ -136,14 +136,14 @@ func (t *Turn) Say(ctx context.Context, r Reply) (ts string, err error) {
 		options = append(options, slack.MsgOptionMetadata(meta))
 	}
 
-	if _, ts, err = t.Slack.PostMessageContext(ctx, t.ChannelID, options...); err == nil {
+	if _, ts, err = t.Client.PostMessageContext(ctx, t.ChannelID, options...); err == nil {
 		t.said.keep(ctx, t, i, ts)
 	}
 	return ts, err
 }
 
 // checkFields notes what of r does nothing in what a handler says by itself, as the answer of a kind would.
-func (t *Turn) checkFields(call string, as Kind, r Reply) {
+func (t *Request) checkFields(call string, as Kind, r Reply) {
 	fields := Handler{Kind: as}.idle(r, false)
 	if r.Then != nil {
 		fields = append(fields, "Then")
@@ -156,28 +156,28 @@ func (t *Turn) checkFields(call string, as Kind, r Reply) {
 // privately says r to who acted and to nobody else: in their direct message with the app where that is where they are,
 // else in the conversation so that only they see it, and by direct message where there is none or Slack doesn't take
 // it. It takes chat:write.
-func (t *Turn) privately(ctx context.Context, r Reply) error {
-	if t.Slack == nil || t.UserID == "" {
+func (t *Request) privately(ctx context.Context, r Reply) error {
+	if t.Client == nil || t.UserID == "" {
 		return errSilent
 	}
 
 	var err error
 	switch here := r.posted(t.ThreadTS); {
 	case strings.HasPrefix(t.ChannelID, "D"):
-		_, _, err = t.Slack.PostMessageContext(ctx, t.ChannelID, here...)
+		_, _, err = t.Client.PostMessageContext(ctx, t.ChannelID, here...)
 	case t.ChannelID != "":
-		_, err = t.Slack.PostEphemeralContext(ctx, t.ChannelID, t.UserID, here...)
+		_, err = t.Client.PostEphemeralContext(ctx, t.ChannelID, t.UserID, here...)
 	}
 
 	if t.ChannelID == "" || err != nil && slackapi.SlackError(err) != "" {
-		_, _, err = t.Slack.PostMessageContext(ctx, t.UserID, r.posted("")...)
+		_, _, err = t.Client.PostMessageContext(ctx, t.UserID, r.posted("")...)
 	}
 	return err
 }
 
 // tellActor says r privately to who acted, unless they are or may be of another company: what a handler refuses them
 // can be about the workspace. Where they can't be told that is in the log, and nothing is tried again.
-func (g *gate) tellActor(ctx context.Context, t *Turn, r Reply) {
+func (g *gate) tellActor(ctx context.Context, t *Request, r Reply) {
 	if !g.insiders.mayHear(ctx, t) {
 		t.Log.InfoContext(ctx, "not told why: they may be of another company")
 		return
@@ -197,7 +197,7 @@ var historyScope = map[byte]string{
 }
 
 // find looks for the message that an earlier attempt posted under key. "": it is not there, or that can't be known.
-func (t *Turn) find(ctx context.Context, key string) (ts string) {
+func (t *Request) find(ctx context.Context, key string) (ts string) {
 	if t.ChannelID == "" {
 		return ""
 	}
@@ -215,11 +215,11 @@ func (t *Turn) find(ctx context.Context, key string) (ts string) {
 	var messages []slack.Message
 	var err error
 	if t.ThreadTS != "" {
-		messages, _, _, err = t.Slack.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{
+		messages, _, _, err = t.Client.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{
 			ChannelID: t.ChannelID, Timestamp: t.ThreadTS, Oldest: oldest, Limit: sayPage, IncludeAllMetadata: true})
 	} else {
 		var page *slack.GetConversationHistoryResponse
-		page, err = t.Slack.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{
+		page, err = t.Client.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{
 			ChannelID: t.ChannelID, Oldest: oldest, Limit: sayPage, IncludeAllMetadata: true})
 		if err == nil {
 			messages = page.Messages
@@ -249,8 +249,8 @@ var errSilent = errors.New("the response_url is over")
 // runs again. In a handler that is not slow it must not be used before the acknowledgement is out: return the answer,
 // or use Reply.Then. It blocks for a call to Slack.
 // https://docs.slack.dev/interactivity/handling-user-interaction
-func (t *Turn) Respond(ctx context.Context, r Reply) error {
-	t.checkFields("Turn.Respond", KindAction, r)
+func (t *Request) Respond(ctx context.Context, r Reply) error {
+	t.checkFields("Request.Respond", KindAction, r)
 	i, was := t.said.turn()
 	if was != "" {
 		return nil
@@ -295,14 +295,14 @@ func over(err error) bool {
 
 // whisper posts a message that only the person who acted sees: in the conversation, or a direct message where there is
 // none.
-func (t *Turn) whisper(ctx context.Context, r Reply) error {
+func (t *Request) whisper(ctx context.Context, r Reply) error {
 	switch {
-	case t.Slack == nil || t.UserID == "":
+	case t.Client == nil || t.UserID == "":
 		return errSilent
 	case t.ChannelID == "":
 		return t.direct(ctx, r)
 	}
-	_, err := t.Slack.PostEphemeralContext(ctx, t.ChannelID, t.UserID, r.posted(t.ThreadTS)...)
+	_, err := t.Client.PostEphemeralContext(ctx, t.ChannelID, t.UserID, r.posted(t.ThreadTS)...)
 	return err
 }
 

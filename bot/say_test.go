@@ -20,21 +20,21 @@ import (
 func TestOnlyTheActorReads(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
-	refuse := func(ctx context.Context, t *bot.Turn) error {
+	refuse := func(ctx context.Context, t *bot.Request) error {
 		runs.Add(1)
 		if strings.Contains(t.Text, "nowhere") {
 			t.ChannelID = ""
 		}
-		_, err := t.AsUser(ctx)
+		_, err := t.UserClient(ctx)
 		return err
 	}
 	s := play(t,
-		bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, _ *struct{}) error { return refuse(ctx, t) },
+		bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Request, _ *struct{}) error { return refuse(ctx, t) },
 			"app_mentions:read", "chat:write"),
-		bot.OnMessage("^act", func(ctx context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+		bot.OnMessage("^act", func(ctx context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
 			return bot.Reply{}, refuse(ctx, t)
 		}, "im:history", "chat:write"),
-		bot.OnMessage("^allow", func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+		bot.OnMessage("^allow", func(_ context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
 			return t.NotAllowed("files:read"), nil
 		}, "channels:history", "chat:write").Uses("files:read"))
 	const actor, other, shared = slacksim.AcmeMember, slacksim.AcmeAdmin, "C0SHARED01"
@@ -104,7 +104,7 @@ func TestOnlyTheActorReads(t *testing.T) {
 func TestRefusalIsNotTriedAgain(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
-	s := play(t, bot.OnEvent("app_mention", func(context.Context, *bot.Turn, *struct{}) error {
+	s := play(t, bot.OnEvent("app_mention", func(context.Context, *bot.Request, *struct{}) error {
 		runs.Add(1)
 		return &bot.UserError{Text: "Not this one."}
 	}, "app_mentions:read", "chat:write"))
@@ -125,45 +125,45 @@ func TestRefusalIsNotTriedAgain(t *testing.T) {
 // part of a public answer, not as a public answer itself, and not in the words of an error.
 func TestPrivateAnswersStayPrivate(t *testing.T) {
 	t.Parallel()
-	notAllowed := func(t *bot.Turn) bot.Reply {
+	notAllowed := func(t *bot.Request) bot.Reply {
 		r := t.NotAllowed("files:read")
 		r.InChannel, r.Replace = true, true
 		return r
 	}
 	// later is a public answer with a private second part.
-	later := func(t *bot.Turn, refuse bool) bot.Reply {
+	later := func(t *bot.Request, refuse bool) bot.Reply {
 		return bot.Reply{Text: "One moment.", InChannel: true, Then: func(ctx context.Context) (bot.Reply, error) {
 			if !refuse {
 				return notAllowed(t), nil
 			}
-			_, err := t.AsUser(ctx)
+			_, err := t.UserClient(ctx)
 			return bot.Reply{Text: "Done.", InChannel: true}, fmt.Errorf("act for them: %w", err)
 		}}
 	}
-	heard := func(run func(ctx context.Context, t *bot.Turn) (bot.Reply, error)) func(context.Context, *bot.Turn,
+	heard := func(run func(ctx context.Context, t *bot.Request) (bot.Reply, error)) func(context.Context, *bot.Request,
 		*slackevents.MessageEvent) (bot.Reply, error) {
-		return func(ctx context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+		return func(ctx context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
 			return run(ctx, t)
 		}
 	}
-	typed := func(run func(ctx context.Context, t *bot.Turn) bot.Reply) func(context.Context, *bot.Turn,
+	typed := func(run func(ctx context.Context, t *bot.Request) bot.Reply) func(context.Context, *bot.Request,
 		*slack.SlashCommand) (bot.Reply, error) {
-		return func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+		return func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
 			return run(ctx, t), nil
 		}
 	}
-	first := func(_ context.Context, t *bot.Turn) bot.Reply { return notAllowed(t) }
-	second := func(_ context.Context, t *bot.Turn) bot.Reply { return later(t, false) }
-	refused := func(_ context.Context, t *bot.Turn) bot.Reply { return later(t, true) }
+	first := func(_ context.Context, t *bot.Request) bot.Reply { return notAllowed(t) }
+	second := func(_ context.Context, t *bot.Request) bot.Reply { return later(t, false) }
+	refused := func(_ context.Context, t *bot.Request) bot.Reply { return later(t, true) }
 	s := play(t,
-		bot.OnMessage("^later", heard(func(_ context.Context, t *bot.Turn) (bot.Reply, error) {
+		bot.OnMessage("^later", heard(func(_ context.Context, t *bot.Request) (bot.Reply, error) {
 			return later(t, false), nil
 		}), "channels:history", "chat:write").Uses("files:read"),
-		bot.OnMessage("^refuse", heard(func(_ context.Context, t *bot.Turn) (bot.Reply, error) {
+		bot.OnMessage("^refuse", heard(func(_ context.Context, t *bot.Request) (bot.Reply, error) {
 			return later(t, true), nil
 		}), "channels:history", "chat:write"),
-		bot.OnMessage("^aloud", heard(func(ctx context.Context, t *bot.Turn) (bot.Reply, error) {
-			_, err := t.AsUser(ctx)
+		bot.OnMessage("^aloud", heard(func(ctx context.Context, t *bot.Request) (bot.Reply, error) {
+			_, err := t.UserClient(ctx)
 			_, said := t.Say(ctx, bot.Reply{Text: "That failed: " + err.Error()})
 			return bot.Reply{}, errors.Join(err, said)
 		}), "channels:history", "chat:write"),
@@ -172,7 +172,7 @@ func TestPrivateAnswersStayPrivate(t *testing.T) {
 		bot.OnCommand("/refused", typed(refused), "chat:write").Describe("x", ""),
 		bot.OnCommand("/slow-second", typed(second), "chat:write").Describe("x", "").Slow(),
 		bot.OnCommand("/slow-refused", typed(refused), "chat:write").Describe("x", "").Slow(),
-		bot.OnAction("press", func(_ context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply, error) {
+		bot.OnAction("press", func(_ context.Context, t *bot.Request, _ *slack.InteractionCallback) (bot.Reply, error) {
 			return notAllowed(t), nil
 		}, "chat:write"))
 	const actor, other = slacksim.AcmeMember, slacksim.AcmeAdmin

@@ -248,7 +248,7 @@ const whyForYou = "To do this for you, only where you could do it yourself."
 // gets built-in words, in English, and people can untick it if every handler runs without it. own stays in front, in
 // its order. A permission that is unknown here stays away, for CheckCatalogue to name.
 func Catalogue(own []connection.Scope, handlers []Handler) []connection.Scope {
-	return complete(own, Scopes(handlers), func(name string) connection.Scope {
+	return complete(own, ScopesOf(handlers), func(name string) connection.Scope {
 		words := builtIn[name]
 		needed := slices.ContainsFunc(handlers, func(h Handler) bool {
 			return slices.Contains(h.Scopes, name) || name == "commands" && h.Kind == KindCommand
@@ -259,7 +259,7 @@ func Catalogue(own []connection.Scope, handlers []Handler) []connection.Scope {
 
 // UserCatalogue is Catalogue for what handlers need of people to act for them. People can untick all of it.
 func UserCatalogue(own []connection.Scope, handlers []Handler) []connection.Scope {
-	return complete(own, UserScopes(handlers), func(name string) connection.Scope {
+	return complete(own, UserScopesOf(handlers), func(name string) connection.Scope {
 		words, found := ofPeople[name]
 		if !found {
 			words.label, words.feature = builtIn[name].label, builtIn[name].feature

@@ -14,11 +14,11 @@ import (
 
 // Scopes returns the names of the bot's permissions that handlers declare together (their Scopes and Extras, and
 // commands where there is one), sorted.
-func Scopes(handlers []Handler) []string {
+func ScopesOf(handlers []Handler) []string {
 	var names []string
 	for _, h := range handlers {
 		names = append(names, h.Scopes...)
-		names = append(names, h.Extras...)
+		names = append(names, h.OptionalScopes...)
 		if h.Kind == KindCommand {
 			names = append(names, "commands")
 		}
@@ -28,7 +28,7 @@ func Scopes(handlers []Handler) []string {
 }
 
 // UserScopes returns the names of the permissions that handlers need of a person to act for them, sorted.
-func UserScopes(handlers []Handler) []string {
+func UserScopesOf(handlers []Handler) []string {
 	var names []string
 	for _, h := range handlers {
 		names = append(names, h.UserScopes...)
@@ -79,8 +79,8 @@ func CheckCatalogue(scopes, ofPeople []connection.Scope, handlers []Handler) err
 		}
 	}
 
-	check("the permission", scopes, Scopes(handlers), func(h Handler) []string { return Scopes([]Handler{h}) })
-	check("people's permission", ofPeople, UserScopes(handlers), func(h Handler) []string { return h.UserScopes })
+	check("the permission", scopes, ScopesOf(handlers), func(h Handler) []string { return ScopesOf([]Handler{h}) })
+	check("people's permission", ofPeople, UserScopesOf(handlers), func(h Handler) []string { return h.UserScopes })
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(problems...)
 }

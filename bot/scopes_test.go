@@ -81,7 +81,7 @@ func TestWhatSlackSaysIsMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := connection.Connection{Scopes: []string{"chat:write", "files:read", "users:read"}}
-	turn := &Turn{Install: InstallationOf(in, c.Key, c), Connection: c}
+	turn := &Request{Install: InstallationOf(in, c.Key, c), Connection: c}
 	missing := func(needed, provided string) error {
 		return fmt.Errorf("list channels: %w", slack.SlackErrorResponse{Err: "missing_scope", Needed: needed,
 			Provided: provided})
@@ -130,7 +130,7 @@ func TestNotAllowedInSingleWorkspaceMode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	turn := &Turn{Install: InstallationOf(in, connection.Key{}, connection.Connection{}),
+	turn := &Request{Install: InstallationOf(in, connection.Key{}, connection.Connection{}),
 		Log: slog.New(slog.DiscardHandler), UserID: "U1"}
 	want := "Parrot &amp; Co can't show files: it doesn't have permission to see files. Everything else works. The " +
 		"people who run the app set its access by hand. They can allow it."

@@ -49,9 +49,9 @@ func (b *Bot) postpone(ctx context.Context, h Handler, a act) (r Reply, closing 
 		b.log.ErrorContext(ctx, "write slow work", "cause", err)
 	}
 
-	at := &Turn{}
+	at := &Request{}
 	a.fill(at)
-	e := Event{
+	e := Delivery{
 		ID:   "work-" + strings.ToLower(install.NewRef()+install.NewRef()),
 		Kind: a.kind, Type: h.id(), Key: a.key, Received: b.now(), Body: body,
 	}
@@ -78,7 +78,7 @@ func (b *Bot) postpone(ctx context.Context, h Handler, a act) (r Reply, closing 
 
 // opened is a modal that was opened for slow work, or why it was not.
 type opened struct {
-	turn    *Turn
+	turn    *Request
 	id      string
 	name    string // its external_id, instead of id: Slack may have opened it, and its answer was lost
 	refusal *Reply
@@ -126,7 +126,7 @@ func (b *Bot) openFirst(ctx context.Context, h Handler, a act, ref string) opene
 func (b *Bot) open(ctx context.Context, h Handler, a act, ref string) opened {
 	name := ""
 	h.always = false
-	h.run = func(ctx context.Context, t *Turn, _ any) (Reply, error) {
+	h.run = func(ctx context.Context, t *Request, _ any) (Reply, error) {
 		t.ViewID = ""
 		view, err := h.opens(ctx, t)
 		if err == nil {
@@ -137,7 +137,7 @@ func (b *Bot) open(ctx context.Context, h Handler, a act, ref string) opened {
 		}
 
 		view.ExternalID = cmp.Or(view.ExternalID, "opened-"+strings.ToLower(ref+install.NewRef()))
-		shown, err := t.Slack.OpenViewContext(ctx, a.trigger, view)
+		shown, err := t.Client.OpenViewContext(ctx, a.trigger, view)
 		switch {
 		case err == nil:
 			t.ViewID = shown.View.ID
@@ -159,7 +159,7 @@ func (b *Bot) open(ctx context.Context, h Handler, a act, ref string) opened {
 func (o opened) close(r Reply) {
 	ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
 	defer cancel()
-	_, err := o.turn.Slack.UpdateViewContext(ctx, *page(r), o.name, "", o.id)
+	_, err := o.turn.Client.UpdateViewContext(ctx, *page(r), o.name, "", o.id)
 	if err != nil && slackapi.SlackError(err) != "not_found" { // it was not opened, or is closed
 		o.turn.Log.WarnContext(ctx, "say in a modal that nothing was begun",
 			"slack_error", slackapi.SlackError(err), "cause", reason(err))
@@ -167,7 +167,7 @@ func (o opened) close(r Reply) {
 }
 
 // handleSlow runs the handler of slow work and sends its answer.
-func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
+func (b *Bot) handleSlow(ctx context.Context, e *Delivery) error {
 	if e.Type == transport.KindUnreadable {
 		return &decodeError{errUnreadable}
 	}
@@ -216,7 +216,7 @@ func (b *Bot) handleSlow(ctx context.Context, e *Event) error {
 }
 
 // slowAct reads the act that the inbox kept as e.
-func (b *Bot) slowAct(e *Event) (a act, err error) {
+func (b *Bot) slowAct(e *Delivery) (a act, err error) {
 	var w slowWork
 	if err := json.Unmarshal(e.Body, &w); err != nil {
 		return act{}, err
@@ -240,11 +240,11 @@ func (b *Bot) slowAct(e *Event) (a act, err error) {
 
 	a.key = e.Key // as it was accepted
 	fill := a.fill
-	a.fill = func(t *Turn) {
+	a.fill = func(t *Request) {
 		fill(t)
 		t.ViewID = w.ViewID
 		b.attempt(t, e)
-		if t.Slack != nil {
+		if t.Client != nil {
 			b.traffic.saw(t.Connection.Key, e.Received)
 		}
 	}
@@ -252,12 +252,12 @@ func (b *Bot) slowAct(e *Event) (a act, err error) {
 }
 
 // notBetter is what a person reads whose slow work is given up.
-func notBetter(t *Turn) Reply {
+func notBetter(t *Request) Reply {
 	return Reply{Text: "Something went wrong on our side, and it did not get better. Reference: " + t.Ref + "."}
 }
 
 // deliverSlow sends the answer of slow work, and what follows it.
-func (b *Bot) deliverSlow(ctx context.Context, h Handler, t *Turn, e *Event, r Reply) error {
+func (b *Bot) deliverSlow(ctx context.Context, h Handler, t *Request, e *Delivery, r Reply) error {
 	for !r.empty() || r.Then != nil {
 		if !r.empty() {
 			first := r
@@ -293,13 +293,13 @@ func (b *Bot) deliverSlow(ctx context.Context, h Handler, t *Turn, e *Event, r R
 
 // tellPerson says what the app itself has to say about slow work. It takes none of the places of what the handler says:
 // those are for its next attempt, or for when the work is replayed.
-func (b *Bot) tellPerson(ctx context.Context, t *Turn, r Reply) error {
+func (b *Bot) tellPerson(ctx context.Context, t *Request, r Reply) error {
 	own := *t
 	if own.said != nil {
 		was := t.said.event
 		own.said = &said{
 			inbox: spoken{b.workers.inbox}, now: b.now,
-			event: &Event{Said: slices.Clone(was.Said), Received: was.Received},
+			event: &Delivery{Said: slices.Clone(was.Said), Received: was.Received},
 		}
 		own.said.fresh()
 	}
@@ -314,4 +314,4 @@ func (b *Bot) tellPerson(ctx context.Context, t *Turn, r Reply) error {
 // spoken is an inbox that keeps no record of what was said.
 type spoken struct{ Inbox }
 
-func (spoken) RecordSaid(context.Context, Event) error { return nil }
+func (spoken) RecordSaid(context.Context, Delivery) error { return nil }

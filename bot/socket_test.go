@@ -492,7 +492,7 @@ type refusing struct {
 	left atomic.Int32
 }
 
-func (r *refusing) Add(ctx context.Context, e *Event, take bool) (bool, error) {
+func (r *refusing) Add(ctx context.Context, e *Delivery, take bool) (bool, error) {
 	if r.left.Add(-1) >= 0 {
 		return false, errors.New("the database is down")
 	}
@@ -506,7 +506,7 @@ func TestSocketsAndTheInbox(t *testing.T) {
 	w.allow = []string{slacksim.RuleLateAck}
 	var mu sync.Mutex
 	heard := map[string]int{}
-	b := w.bot(OnEvent("odd_event", func(_ context.Context, turn *Turn, _ *struct{}) error {
+	b := w.bot(OnEvent("odd_event", func(_ context.Context, turn *Request, _ *struct{}) error {
 		mu.Lock()
 		defer mu.Unlock()
 		heard[turn.EventID]++
@@ -1077,7 +1077,7 @@ func TestSocketsBigAnswers(t *testing.T) {
 	t.Parallel()
 	big := strings.Repeat("<&>", 4000) // JSON needs six bytes for each of these
 	w := newSocketStage(t)
-	say := OnCommand("/say", func(_ context.Context, turn *Turn, _ *slack.SlashCommand) (Reply, error) {
+	say := OnCommand("/say", func(_ context.Context, turn *Request, _ *slack.SlashCommand) (Reply, error) {
 		if turn.Text == "big" {
 			return Reply{Text: big}, nil
 		}

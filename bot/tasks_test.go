@@ -44,7 +44,7 @@ func loggedBot(t *testing.T, change func(*Config), handlers ...Handler) (*Bot, *
 
 // onGone handles an event that needs no permission and no connection.
 func onGone(run func() error) Handler {
-	return OnEvent("app_uninstalled", func(context.Context, *Turn, *struct{}) error { return run() }).Always()
+	return OnEvent("app_uninstalled", func(context.Context, *Request, *struct{}) error { return run() }).Always()
 }
 
 func goneBody(id string) []byte {
@@ -123,7 +123,7 @@ func TestUnreadablePressWithoutAddress(t *testing.T) {
 // Run and the server may end in any order: what comes meanwhile and afterwards ends nothing.
 func TestRunEndsWhileCommandsCome(t *testing.T) {
 	t.Parallel()
-	h := OnCommand("/x", func(context.Context, *Turn, *slack.SlashCommand) (Reply, error) {
+	h := OnCommand("/x", func(context.Context, *Request, *slack.SlashCommand) (Reply, error) {
 		return Reply{Text: "x"}, nil
 	}).Always().Describe("x", "")
 	for range 20 {

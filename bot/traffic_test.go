@@ -68,13 +68,13 @@ func (s scene) interact(t *testing.T, k connection.Key, rest string) {
 func TestUnknownElementsReachTheirHandlers(t *testing.T) {
 	t.Parallel()
 	heard := make(chan string, 9)
-	press := func(_ context.Context, t *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {
+	press := func(_ context.Context, t *bot.Request, a *slack.InteractionCallback) (bot.Reply, error) {
 		blocks := append(a.Message.Blocks.BlockSet, a.View.Blocks.BlockSet...)
 		heard <- fmt.Sprintf("%s by %s in %s, %d blocks", a.Type, t.UserID, t.ChannelID, len(blocks))
 		return bot.Reply{}, nil
 	}
 	s := play(t,
-		bot.OnMessage(`.*`, func(_ context.Context, t *bot.Turn, m *slackevents.MessageEvent) (bot.Reply, error) {
+		bot.OnMessage(`.*`, func(_ context.Context, t *bot.Request, m *slackevents.MessageEvent) (bot.Reply, error) {
 			heard <- fmt.Sprintf("%s by %s, %d blocks", m.Text, t.UserID, len(m.Blocks.BlockSet))
 			return bot.Reply{}, nil
 		}, "im:history", "chat:write"),
@@ -103,7 +103,7 @@ func TestUnknownElementsReachTheirHandlers(t *testing.T) {
 	want("view_submission by " + slacksim.AcmeMember + " in , 2 blocks")
 }
 
-// An event says in a place of its own who acted and where, and the Turn knows all the same.
+// An event says in a place of its own who acted and where, and the Request knows all the same.
 func TestWhereAnEventHappened(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ event, user, channel, thread string }{
@@ -140,7 +140,7 @@ func TestWhereAnEventHappened(t *testing.T) {
 func TestReactionIsAnswered(t *testing.T) {
 	t.Parallel()
 	s := play(t, bot.OnEvent("reaction_added",
-		func(ctx context.Context, t *bot.Turn, _ *slackevents.ReactionAddedEvent) error {
+		func(ctx context.Context, t *bot.Request, _ *slackevents.ReactionAddedEvent) error {
 			_, err := t.Say(ctx, bot.Reply{Text: "thanks to " + t.UserID})
 			return err
 		}, "reactions:read", "chat:write"))
@@ -155,11 +155,11 @@ func TestReactionIsAnswered(t *testing.T) {
 // channel.
 func TestPressInAThreadIsAnsweredThere(t *testing.T) {
 	t.Parallel()
-	s := play(t, bot.OnAction("go", func(ctx context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply,
+	s := play(t, bot.OnAction("go", func(ctx context.Context, t *bot.Request, _ *slack.InteractionCallback) (bot.Reply,
 		error) {
 		_, err := t.Say(ctx, bot.Reply{Text: "said"})
 		return bot.Reply{Text: "replied"}, err
-	}, "chat:write"), bot.OnAction("slow", func(ctx context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply,
+	}, "chat:write"), bot.OnAction("slow", func(ctx context.Context, t *bot.Request, _ *slack.InteractionCallback) (bot.Reply,
 		error) {
 		for range 5 { // the last two are more than the response_url takes
 			if err := t.Respond(ctx, bot.Reply{Text: "responded"}); err != nil {
@@ -197,7 +197,7 @@ func TestPressInAThreadIsAnsweredThere(t *testing.T) {
 // The simulator says where a press was, as Slack does: of a message that only one person sees nothing else does.
 func TestSimulatorNamesTheThread(t *testing.T) {
 	t.Parallel()
-	s := play(t, bot.OnAction("go", func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
+	s := play(t, bot.OnAction("go", func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) {
 		return bot.Reply{}, nil
 	}, "chat:write"))
 	top, err := s.sim.Say(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "where to?")
@@ -242,18 +242,18 @@ func TestThreadOfAPress(t *testing.T) {
 func TestOtherBotsAndOurselves(t *testing.T) {
 	t.Parallel()
 	heard := make(chan string, 20)
-	note := func(t *bot.Turn, what string) { heard <- what + " by " + t.UserID + "/" + t.BotID }
+	note := func(t *bot.Request, what string) { heard <- what + " by " + t.UserID + "/" + t.BotID }
 	s := play(t,
-		bot.OnMessage(`.*`, func(_ context.Context, t *bot.Turn, m *slackevents.MessageEvent) (bot.Reply, error) {
+		bot.OnMessage(`.*`, func(_ context.Context, t *bot.Request, m *slackevents.MessageEvent) (bot.Reply, error) {
 			note(t, m.Text)
 			return bot.Reply{}, nil
 		}, "channels:history", "chat:write"),
-		bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, m *slackevents.AppMentionEvent) error {
+		bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Request, m *slackevents.AppMentionEvent) error {
 			note(t, m.Text)
 			_, err := t.Say(ctx, bot.Reply{Text: "answered"})
 			return err
 		}, "app_mentions:read", "chat:write"),
-		bot.OnEvent("reaction_added", func(_ context.Context, t *bot.Turn, r *slackevents.ReactionAddedEvent) error {
+		bot.OnEvent("reaction_added", func(_ context.Context, t *bot.Request, r *slackevents.ReactionAddedEvent) error {
 			note(t, r.Reaction)
 			return nil
 		}, "reactions:read"))
@@ -309,7 +309,7 @@ func TestOtherBotsAndOurselves(t *testing.T) {
 // apps look once a minute: a handler does not wait for that.
 func TestSayDoesNotWaitForALook(t *testing.T) {
 	t.Parallel()
-	s := play(t, bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, _ *slackevents.AppMentionEvent) error {
+	s := play(t, bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Request, _ *slackevents.AppMentionEvent) error {
 		_, err := t.Say(ctx, bot.Reply{Text: "hello"})
 		return err
 	}, "app_mentions:read", "chat:write", "channels:history"))
@@ -330,8 +330,8 @@ func TestSayDoesNotWaitForALook(t *testing.T) {
 // good is not tried again, and somebody who waits is told.
 func TestWhatSlackRefuses(t *testing.T) {
 	t.Parallel()
-	slow := bot.OnCommand("/post", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
-		_, _, err := t.Slack.PostMessageContext(ctx, "C0GONE", slack.MsgOptionText("hi", false))
+	slow := bot.OnCommand("/post", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
+		_, _, err := t.Client.PostMessageContext(ctx, "C0GONE", slack.MsgOptionText("hi", false))
 		return bot.Reply{}, err
 	}, "chat:write").Describe("posts", "").Slow()
 	s := play(t, echo, slow)

@@ -66,7 +66,7 @@ func (b *Bot) keepUnreadable(ctx context.Context, kind string, body []byte, caus
 
 	b.log.WarnContext(ctx, "a delivery could not be read: it is kept as a dead letter",
 		"event", id, "kind", transport.Clip(kind), "cause", cause, "bytes", len(body))
-	e := Event{ID: id, Kind: kind, Type: transport.KindUnreadable, Key: b.keyOf(body), Received: b.now(), Body: body}
+	e := Delivery{ID: id, Kind: kind, Type: transport.KindUnreadable, Key: b.keyOf(body), Received: b.now(), Body: body}
 	_, err := b.workers.keep(ctx, e, nil)
 	return err
 }

@@ -19,7 +19,7 @@ func TestOddEventIsUnderstood(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
 	gone := make(chan string, 20)
-	s := play(t, bot.OnEvent("app_uninstalled", func(_ context.Context, t *bot.Turn, _ *struct{}) error {
+	s := play(t, bot.OnEvent("app_uninstalled", func(_ context.Context, t *bot.Request, _ *struct{}) error {
 		runs.Add(1)
 		gone <- t.Key.String()
 		return nil
@@ -57,7 +57,7 @@ func TestOddEventIsUnderstood(t *testing.T) {
 
 func TestUnreadableDeliveryIsKept(t *testing.T) {
 	t.Parallel()
-	s := play(t, echo, bot.OnEvent("app_uninstalled", func(context.Context, *bot.Turn, *struct{}) error { return nil },
+	s := play(t, echo, bot.OnEvent("app_uninstalled", func(context.Context, *bot.Request, *struct{}) error { return nil },
 		"chat:write").Always())
 	event := func(body string) slacksim.Raw { return slacksim.Raw{Body: []byte(body)} }
 	press := func(payload string) slacksim.Raw {

@@ -128,7 +128,7 @@ type verdict struct {
 }
 
 // judge says what follows from how an attempt ended.
-func (w *workers) judge(ctx context.Context, e Event, err error) verdict {
+func (w *workers) judge(ctx context.Context, e Delivery, err error) verdict {
 	var decode *decodeError
 	sorted := classOf(err)
 	free := e.Attempt - e.Failures // begun, and counted as no failure

@@ -28,7 +28,7 @@ func TestVerdicts(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		ctx      context.Context
-		event    Event
+		event    Delivery
 		err      error
 		outcome  string
 		min, max time.Duration // until the next attempt
@@ -41,7 +41,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "files stay in the company", err: said("slack_connect_file_upload_sharing_blocked"), outcome: outcomeRefused},
 		{name: "blocks of no kind", err: said("invalid_blocks"), outcome: outcomeRefused},
 		{name: "nobody may write to bots", err: said("cannot_dm_bot"), outcome: outcomeRefused},
-		{name: "the app leaves, whatever is refused", event: Event{Type: "app_uninstalled"}, err: said("channel_not_found"),
+		{name: "the app leaves, whatever is refused", event: Delivery{Type: "app_uninstalled"}, err: said("channel_not_found"),
 			outcome: outcomeRetry, min: time.Second, max: 2 * time.Second, counts: true},
 		{name: "Slack's trouble", err: said("internal_error"), outcome: outcomeRetry, min: time.Second, max: 2 * time.Second,
 			counts: true},
@@ -49,10 +49,10 @@ func TestVerdicts(t *testing.T) {
 			max: 2 * time.Second, counts: true},
 		{name: "a token that can be renewed", err: said("token_expired"), outcome: outcomeRetry, min: time.Second,
 			max: 2 * time.Second, counts: true},
-		{name: "our own trouble", err: errors.New("no"), event: Event{Failures: 2}, outcome: outcomeRetry,
+		{name: "our own trouble", err: errors.New("no"), event: Delivery{Failures: 2}, outcome: outcomeRetry,
 			min: 16 * time.Second, max: 20 * time.Second, counts: true},
 		{name: "our own trouble, for the eighth time", err: errors.New("no"),
-			event: Event{Kind: transport.KindEvents, Failures: 7}, outcome: outcomeDead},
+			event: Delivery{Kind: transport.KindEvents, Failures: 7}, outcome: outcomeDead},
 		{name: "a limit", err: limited(7 * time.Second), outcome: outcomeLimited, min: 7 * time.Second, max: 7 * time.Second},
 		{name: "a limit that is none", err: limited(-time.Hour), outcome: outcomeLimited, min: time.Second, max: time.Second},
 		{name: "a limit of days", err: limited(1000 * time.Hour), outcome: outcomeLimited, min: 15 * time.Minute,
@@ -60,20 +60,20 @@ func TestVerdicts(t *testing.T) {
 		{name: "a limit in words", err: said("ratelimited"), outcome: outcomeLimited, min: time.Minute, max: time.Minute},
 		{name: "a channel's limit in words", err: said("rate_limited"), outcome: outcomeLimited, min: time.Minute,
 			max: time.Minute},
-		{name: "a limit at each of many attempts", event: Event{Kind: transport.KindEvents, Attempt: 21},
+		{name: "a limit at each of many attempts", event: Delivery{Kind: transport.KindEvents, Attempt: 21},
 			err: limited(time.Second), outcome: outcomeRetry, min: time.Second, max: 2 * time.Second, counts: true},
-		{name: "our records are silent", event: Event{Attempt: 1}, err: &notOpened{errors.New("no")}, outcome: outcomePutBack,
+		{name: "our records are silent", event: Delivery{Attempt: 1}, err: &notOpened{errors.New("no")}, outcome: outcomePutBack,
 			min: time.Second, max: 2 * time.Second},
-		{name: "our records are silent again", event: Event{Attempt: 7, Failures: 1}, err: &notOpened{errors.New("no")},
+		{name: "our records are silent again", event: Delivery{Attempt: 7, Failures: 1}, err: &notOpened{errors.New("no")},
 			outcome: outcomePutBack, min: 4 * time.Second, max: 5 * time.Second},
-		{name: "its access is being renewed again", event: Event{Attempt: 4, Failures: 1},
+		{name: "its access is being renewed again", event: Delivery{Attempt: 4, Failures: 1},
 			err: &notOpened{fmt.Errorf("open: %w", connection.ErrRenewing)}, outcome: outcomePutBack, min: 16 * time.Second,
 			max: 20 * time.Second},
-		{name: "our records are never there", event: Event{Attempt: 21}, err: &notOpened{errors.New("no")},
+		{name: "our records are never there", event: Delivery{Attempt: 21}, err: &notOpened{errors.New("no")},
 			outcome: outcomeRetry, min: time.Second, max: 2 * time.Second, counts: true},
 		{name: "what can't be read", err: &decodeError{errors.New("no")}, outcome: outcomeDead},
 		{name: "the program stops", ctx: stopping, err: context.Canceled, outcome: outcomePutBack},
-		{name: "three deaths, whatever was said", ctx: stopping, event: Event{Deaths: 3}, err: said("internal_error"),
+		{name: "three deaths, whatever was said", ctx: stopping, event: Delivery{Deaths: 3}, err: said("internal_error"),
 			outcome: outcomeDead},
 	} {
 		ctx := test.ctx

@@ -227,22 +227,22 @@ type whom struct{ key, team, userTeam string }
 
 // witnesses are handlers of everything in shapes that note what they see. They run without a connection, too.
 func witnesses(saw func(whom)) []Handler {
-	note := func(t *Turn) { saw(whom{t.Key.String(), t.TeamID, t.UserTeam}) }
+	note := func(t *Request) { saw(whom{t.Key.String(), t.TeamID, t.UserTeam}) }
 	heard := func(name string, scopes ...string) Handler {
-		return OnEvent(name, func(_ context.Context, t *Turn, _ *struct{}) error { note(t); return nil }, scopes...).Always()
+		return OnEvent(name, func(_ context.Context, t *Request, _ *struct{}) error { note(t); return nil }, scopes...).Always()
 	}
-	pressed := func(_ context.Context, t *Turn, _ *slack.InteractionCallback) (Reply, error) {
+	pressed := func(_ context.Context, t *Request, _ *slack.InteractionCallback) (Reply, error) {
 		note(t)
 		return Reply{}, nil
 	}
 	return []Handler{
 		heard("app_mention", "app_mentions:read"), heard("reaction_added", "reactions:read"), heard("app_uninstalled"),
 		heard("tokens_revoked"), heard("team_access_granted"), heard("grid_migration_finished"),
-		OnMessage(`.*`, func(_ context.Context, t *Turn, _ *slackevents.MessageEvent) (Reply, error) {
+		OnMessage(`.*`, func(_ context.Context, t *Request, _ *slackevents.MessageEvent) (Reply, error) {
 			note(t)
 			return Reply{}, nil
 		}, "channels:history").Always(),
-		OnCommand("/go", func(_ context.Context, t *Turn, _ *slack.SlashCommand) (Reply, error) {
+		OnCommand("/go", func(_ context.Context, t *Request, _ *slack.SlashCommand) (Reply, error) {
 			note(t)
 			return Reply{}, nil
 		}).Always().Describe("goes", ""),

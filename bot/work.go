@@ -64,7 +64,7 @@ const (
 )
 
 // last reports whether a failure of this attempt is the one too many.
-func (e *Event) last() bool {
+func (e *Delivery) last() bool {
 	if e.Kind == transport.KindEvents {
 		return e.Failures+1 >= maxAttempts
 	}
@@ -107,7 +107,7 @@ func (b *Bot) Run(ctx context.Context) error {
 type workers struct {
 	inbox   Inbox
 	lease   time.Duration
-	handle  func(ctx context.Context, e *Event, env *envelope) error // nil: nothing more to do
+	handle  func(ctx context.Context, e *Delivery, env *envelope) error // nil: nothing more to do
 	pool    *workerPool
 	metrics *metrics
 	tasks   *tasks
@@ -117,7 +117,7 @@ type workers struct {
 	unworked sync.Once // it was said that nobody runs them
 
 	mu     sync.Mutex
-	unsaid []Event // attempts that this process outlived, of which the inbox is to hear
+	unsaid []Delivery // attempts that this process outlived, of which the inbox is to hear
 }
 
 // run works until ctx ends, calls stopping, and ends as Bot.Run says.
@@ -281,7 +281,7 @@ func (w *workers) claimSuspects(ctx context.Context, n int, often bool) (ended [
 // unbegin puts back what the inbox may have been told is begun, and is not. If not even that can be done its lease runs
 // out, and the word that it was outlived follows: else the database would count deaths that were none until it is a
 // dead letter.
-func (w *workers) unbegin(ctx context.Context, e Event) {
+func (w *workers) unbegin(ctx context.Context, e Delivery) {
 	if err := w.inbox.Retry(ctx, e, w.now(), false, ""); err != nil && !errors.Is(err, ErrLost) {
 		w.outlived(e)
 	}
@@ -324,7 +324,7 @@ func (w *workers) hold(ctx context.Context) {
 
 // start runs the handler of an event that has a place. env is its decoded body, when the caller has it. The channel is
 // closed when all of it has ended.
-func (w *workers) start(e Event, env *envelope) <-chan struct{} {
+func (w *workers) start(e Delivery, env *envelope) <-chan struct{} {
 	ctx, stop := context.WithCancelCause(context.Background())
 	w.pool.begin(e, stop, time.Now())
 	ended := make(chan struct{})
@@ -339,7 +339,7 @@ func (w *workers) start(e Event, env *envelope) <-chan struct{} {
 }
 
 // work brings one event to its handler and tells the inbox how it went.
-func (w *workers) work(ctx context.Context, e Event, env *envelope) {
+func (w *workers) work(ctx context.Context, e Delivery, env *envelope) {
 	w.metrics.began(e, w.now())
 	began := time.Now()
 
@@ -384,7 +384,7 @@ func (w *workers) work(ctx context.Context, e Event, env *envelope) {
 }
 
 // followed counts an attempt, and writes the one line by which an event can be followed.
-func (w *workers) followed(ctx context.Context, e Event, outcome string, began time.Time) {
+func (w *workers) followed(ctx context.Context, e Delivery, outcome string, began time.Time) {
 	handler := ""
 	if e.by.Kind != "" {
 		handler = e.by.id()
@@ -396,7 +396,7 @@ func (w *workers) followed(ctx context.Context, e Event, outcome string, began t
 }
 
 // outlived notes that this process lives on after attempts of whose end the inbox knows nothing.
-func (w *workers) outlived(events ...Event) {
+func (w *workers) outlived(events ...Delivery) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, e := range events {
@@ -444,7 +444,7 @@ func reason(err error) string {
 
 // tell says to the inbox what became of an event, and again while it can't be reached: until somebody else has the
 // event.
-func (w *workers) tell(e Event, outcome string, say func(context.Context) error) {
+func (w *workers) tell(e Delivery, outcome string, say func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), verdictBudget)
 	defer cancel()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
@@ -471,7 +471,7 @@ func (w *workers) tell(e Event, outcome string, say func(context.Context) error)
 
 // keep puts e into the inbox, and to its handler right away when there is a place for it. With an error it may be kept
 // or not.
-func (w *workers) keep(ctx context.Context, e Event, env *envelope) (fresh bool, err error) {
+func (w *workers) keep(ctx context.Context, e Delivery, env *envelope) (fresh bool, err error) {
 	take := e.OrderingKey == "" && w.pool.acquire(e.Key)
 	if err = w.worked(ctx); err == nil {
 		fresh, err = w.inbox.Add(ctx, &e, take)

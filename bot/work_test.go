@@ -47,7 +47,7 @@ func TestSaidOnce(t *testing.T) {
 			var sim *slacksim.Sim
 			var runs atomic.Int32
 			var keys sync.Map
-			h := bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, _ *slackevents.AppMentionEvent) error {
+			h := bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Request, _ *slackevents.AppMentionEvent) error {
 				runs.Add(1)
 				keys.Store(t.EventID, t.Attempt)
 				for i := range 3 {
@@ -90,7 +90,7 @@ func TestSlowCommand(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	var runs atomic.Int32
-	h := bot.OnCommand("/report", func(ctx context.Context, t *bot.Turn, c *slack.SlashCommand) (bot.Reply, error) {
+	h := bot.OnCommand("/report", func(ctx context.Context, t *bot.Request, c *slack.SlashCommand) (bot.Reply, error) {
 		if err := t.Respond(ctx, bot.Reply{Text: "I am on it: " + c.Text}); err != nil {
 			return bot.Reply{}, err
 		}
@@ -100,7 +100,7 @@ func TestSlowCommand(t *testing.T) {
 		}
 		return bot.Reply{Text: "The report for " + c.Text + " is ready."}, nil
 	}).Describe("takes its time", "").Slow()
-	refuses := bot.OnCommand("/refuse", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+	refuses := bot.OnCommand("/refuse", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 		return bot.Reply{}, &bot.UserError{Text: "Not on Sundays."}
 	}).Describe("refuses", "").Slow()
 	sim, _ := stage(t, h, refuses)
@@ -123,7 +123,7 @@ func TestSlowCommand(t *testing.T) {
 // sees.
 func TestSlowCommandSaysMore(t *testing.T) {
 	t.Parallel()
-	h := bot.OnCommand("/count", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+	h := bot.OnCommand("/count", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
 		for i := range 7 {
 			if err := t.Respond(ctx, bot.Reply{Text: fmt.Sprint("number ", i)}); err != nil {
 				return bot.Reply{}, err
@@ -147,13 +147,13 @@ func TestSlowCommandSaysMore(t *testing.T) {
 func TestSlowCommandOpensAModal(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
-	h := bot.OnCommand("/form", func(ctx context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+	h := bot.OnCommand("/form", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
 		if runs.Add(1) == 1 {
 			return bot.Reply{}, errors.New("not yet")
 		}
-		_, err := t.Slack.UpdateViewContext(ctx, modal("It is filled in."), "", "", t.ViewID)
+		_, err := t.Client.UpdateViewContext(ctx, modal("It is filled in."), "", "", t.ViewID)
 		return bot.Reply{}, err
-	}, "chat:write").Describe("opens a form", "").Slow().Opens(func(*bot.Turn) slack.ModalViewRequest {
+	}, "chat:write").Describe("opens a form", "").Slow().Opens(func(*bot.Request) slack.ModalViewRequest {
 		return modal("One moment.")
 	})
 	sim, _ := stage(t, h)
@@ -185,7 +185,7 @@ func TestInOrder(t *testing.T) {
 	var mu sync.Mutex
 	var order []string
 	var failed bool
-	h := bot.OnMessage(`.*`, func(_ context.Context, t *bot.Turn, m *slackevents.MessageEvent) (bot.Reply, error) {
+	h := bot.OnMessage(`.*`, func(_ context.Context, t *bot.Request, m *slackevents.MessageEvent) (bot.Reply, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if m.Text == "1" && !failed {
@@ -217,7 +217,7 @@ func TestInOrder(t *testing.T) {
 func TestWithinItsTime(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
-	h := bot.OnMessage(`.*`, func(ctx context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+	h := bot.OnMessage(`.*`, func(ctx context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
 		if runs.Add(1) == 1 {
 			<-ctx.Done()
 			return bot.Reply{}, ctx.Err()
@@ -234,7 +234,7 @@ func TestWithinItsTime(t *testing.T) {
 func TestRateLimitedIsNoFailure(t *testing.T) {
 	t.Parallel()
 	var attempts atomic.Int32
-	h := bot.OnMessage(`.*`, func(_ context.Context, t *bot.Turn, _ *slackevents.MessageEvent) (bot.Reply, error) {
+	h := bot.OnMessage(`.*`, func(_ context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
 		if n := attempts.Add(1); n <= 4 {
 			return bot.Reply{}, fmt.Errorf("call: %w", &slack.RateLimitedError{RetryAfter: time.Millisecond})
 		}

@@ -29,7 +29,7 @@ type workerPool struct {
 
 // running is an event with a handler.
 type running struct {
-	event Event
+	event Delivery
 	stop  context.CancelCauseFunc
 	held  time.Time // since when its lease runs, as far as known
 }
@@ -180,7 +180,7 @@ func (d *workerPool) whenIdle() <-chan struct{} {
 }
 
 // begin notes that an event has a handler from now on, whose context stop ends.
-func (d *workerPool) begin(e Event, stop context.CancelCauseFunc, now time.Time) {
+func (d *workerPool) begin(e Delivery, stop context.CancelCauseFunc, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if before := d.running[e.Row]; before != nil { // it was handed out anew, to ourselves
@@ -190,7 +190,7 @@ func (d *workerPool) begin(e Event, stop context.CancelCauseFunc, now time.Time)
 }
 
 // end notes that an attempt at an event is over. One that was handed out anew meanwhile goes on.
-func (d *workerPool) end(e Event) {
+func (d *workerPool) end(e Delivery) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if r := d.running[e.Row]; r != nil && r.event.Attempt == e.Attempt {
@@ -199,10 +199,10 @@ func (d *workerPool) end(e Event) {
 }
 
 // held returns what has a handler.
-func (d *workerPool) held() []Event {
+func (d *workerPool) held() []Delivery {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	held := make([]Event, 0, len(d.running))
+	held := make([]Delivery, 0, len(d.running))
 	for _, r := range d.running {
 		held = append(held, r.event)
 	}
@@ -210,7 +210,7 @@ func (d *workerPool) held() []Event {
 }
 
 // renewed notes whose leases began anew at a time, and returns those whose lease has been over since before another.
-func (d *workerPool) renewed(events []Event, at, over time.Time) (ended []Event) {
+func (d *workerPool) renewed(events []Delivery, at, over time.Time) (ended []Delivery) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, e := range events {
@@ -228,7 +228,7 @@ func (d *workerPool) renewed(events []Event, at, over time.Time) (ended []Event)
 }
 
 // interrupt ends the contexts of these, or of all.
-func (d *workerPool) interrupt(cause error, events []Event, all bool) {
+func (d *workerPool) interrupt(cause error, events []Delivery, all bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if all {

@@ -28,8 +28,8 @@ func botWith(t *testing.T, inbox Inbox, h Handler) *Bot {
 	return b
 }
 
-func gone(id string, attempt int) Event {
-	return Event{ID: id, Kind: transport.KindEvents, Type: "app_uninstalled", Row: 1, Attempt: attempt,
+func gone(id string, attempt int) Delivery {
+	return Delivery{ID: id, Kind: transport.KindEvents, Type: "app_uninstalled", Row: 1, Attempt: attempt,
 		Body: []byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"app_uninstalled"}}`)}
 }
 
@@ -43,7 +43,7 @@ type scripted struct {
 	outlived atomic.Int32 // said so
 }
 
-func (s *scripted) Outlived(_ context.Context, e Event) error {
+func (s *scripted) Outlived(_ context.Context, e Delivery) error {
 	if s.away || time.Since(s.start) < 35*time.Second {
 		return errors.New("away")
 	}
@@ -53,20 +53,20 @@ func (s *scripted) Outlived(_ context.Context, e Event) error {
 	return nil
 }
 
-func (s *scripted) Claim(context.Context, int, []connection.Key) ([]Event, error) {
+func (s *scripted) Claim(context.Context, int, []connection.Key) ([]Delivery, error) {
 	since := time.Since(s.start)
 	switch {
 	case s.given.CompareAndSwap(0, 1):
-		return []Event{gone("Ev1", 1)}, nil
+		return []Delivery{gone("Ev1", 1)}, nil
 	case s.away:
 		return nil, errors.New("away")
 	case since > 35*time.Second && s.given.CompareAndSwap(1, 2):
-		return []Event{gone("Ev1", 2)}, nil
+		return []Delivery{gone("Ev1", 2)}, nil
 	}
 	return nil, nil
 }
 
-func (s *scripted) ExtendLease(_ context.Context, held []Event) (lost []Event, err error) {
+func (s *scripted) ExtendLease(_ context.Context, held []Delivery) (lost []Delivery, err error) {
 	if s.away || time.Since(s.start) < 35*time.Second {
 		return nil, errors.New("away")
 	}
@@ -78,7 +78,7 @@ func (s *scripted) ExtendLease(_ context.Context, held []Event) (lost []Event, e
 	return lost, nil
 }
 
-func (s *scripted) Done(_ context.Context, e Event) error { return nil }
+func (s *scripted) Done(_ context.Context, e Delivery) error { return nil }
 
 // The database was away for longer than a lease; back again, this process is handed its own event: the first handler is
 // told that it lost it.
@@ -87,7 +87,7 @@ func TestHandedItsOwnEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ends [3]atomic.Int64
 		start := time.Now()
-		h := OnEvent("app_uninstalled", func(ctx context.Context, turn *Turn, _ *struct{}) error {
+		h := OnEvent("app_uninstalled", func(ctx context.Context, turn *Request, _ *struct{}) error {
 			<-ctx.Done()
 			ends[turn.Attempt].Store(int64(time.Since(start)))
 			return context.Cause(ctx)
@@ -117,7 +117,7 @@ func TestHandlerEndsWithItsLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var end atomic.Int64
 		start := time.Now()
-		h := OnEvent("app_uninstalled", func(ctx context.Context, turn *Turn, _ *struct{}) error {
+		h := OnEvent("app_uninstalled", func(ctx context.Context, turn *Request, _ *struct{}) error {
 			<-ctx.Done()
 			end.Store(int64(time.Since(start)))
 			return context.Cause(ctx)
@@ -141,7 +141,7 @@ func TestBacklogOfOneWorkspace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var done atomic.Int32
-		h := OnEvent("app_uninstalled", func(context.Context, *Turn, *struct{}) error {
+		h := OnEvent("app_uninstalled", func(context.Context, *Request, *struct{}) error {
 			time.Sleep(10 * time.Millisecond)
 			done.Add(1)
 			return nil
@@ -183,27 +183,27 @@ type haunted struct {
 
 func (h *haunted) Suspects() (once, often bool) { return false, h.suspect.Load() }
 
-func (h *haunted) ClaimSuspects(_ context.Context, _ int, often bool) ([]Event, error) {
+func (h *haunted) ClaimSuspects(_ context.Context, _ int, often bool) ([]Delivery, error) {
 	if !often || !h.suspect.CompareAndSwap(true, false) {
 		return nil, nil
 	}
 	close(h.claimed)
 	e := gone("EvSuspect", 3)
 	e.Row, e.Deaths = 1000, 2
-	return []Event{e}, nil
+	return []Delivery{e}, nil
 }
 
-func (h *haunted) Begin(_ context.Context, e Event) error {
+func (h *haunted) Begin(_ context.Context, e Delivery) error {
 	h.begun.Store(e.ID == "EvSuspect")
 	return nil
 }
 
-func (h *haunted) Add(ctx context.Context, e *Event, take bool) (bool, error) {
+func (h *haunted) Add(ctx context.Context, e *Delivery, take bool) (bool, error) {
 	h.withMore.Store(h.withMore.Load() || take && h.working.Load())
 	return h.MemoryInbox.Add(ctx, e, take)
 }
 
-func (h *haunted) Claim(ctx context.Context, n int, busy []connection.Key) ([]Event, error) {
+func (h *haunted) Claim(ctx context.Context, n int, busy []connection.Key) ([]Delivery, error) {
 	events, err := h.MemoryInbox.Claim(ctx, n, busy)
 	h.withMore.Store(h.withMore.Load() || len(events) > 0 && h.working.Load())
 	return events, err
@@ -215,7 +215,7 @@ func TestSuspectRunsAlone(t *testing.T) {
 		inbox := &haunted{MemoryInbox: NewMemoryInbox(), claimed: make(chan struct{})}
 		others, suspect := make(chan struct{}), make(chan struct{})
 		var finished atomic.Int32
-		h := OnEvent("app_uninstalled", func(_ context.Context, turn *Turn, _ *struct{}) error {
+		h := OnEvent("app_uninstalled", func(_ context.Context, turn *Request, _ *struct{}) error {
 			switch turn.Attempt {
 			case 3:
 				inbox.working.Store(true)
@@ -271,7 +271,7 @@ func TestSuspectThatHangsHoldsUpNobody(t *testing.T) {
 		inbox := &haunted{MemoryInbox: NewMemoryInbox(), claimed: make(chan struct{})}
 		inbox.suspect.Store(true)
 		worked, ever := make(chan struct{}), make(chan struct{})
-		b := botWith(t, inbox, OnEvent("app_uninstalled", func(_ context.Context, turn *Turn, _ *struct{}) error {
+		b := botWith(t, inbox, OnEvent("app_uninstalled", func(_ context.Context, turn *Request, _ *struct{}) error {
 			if turn.EventID == "EvSuspect" {
 				<-ever
 			} else {
@@ -302,16 +302,16 @@ func TestSuspectThatHangsHoldsUpNobody(t *testing.T) {
 // broken is an inbox whose answers are lost when a suspect is to begin, and a moment later.
 type broken struct {
 	*haunted
-	outlived chan Event
+	outlived chan Delivery
 }
 
-func (b *broken) Begin(context.Context, Event) error { return errors.New("away") }
+func (b *broken) Begin(context.Context, Delivery) error { return errors.New("away") }
 
-func (b *broken) Retry(context.Context, Event, time.Time, bool, string) error {
+func (b *broken) Retry(context.Context, Delivery, time.Time, bool, string) error {
 	return errors.New("away")
 }
 
-func (b *broken) Outlived(_ context.Context, e Event) error {
+func (b *broken) Outlived(_ context.Context, e Delivery) error {
 	b.outlived <- e
 	return nil
 }
@@ -320,7 +320,7 @@ func (b *broken) Outlived(_ context.Context, e Event) error {
 func TestSuspectThatDidNotBegin(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		inbox := &broken{&haunted{MemoryInbox: NewMemoryInbox(), claimed: make(chan struct{})}, make(chan Event, 1)}
+		inbox := &broken{&haunted{MemoryInbox: NewMemoryInbox(), claimed: make(chan struct{})}, make(chan Delivery, 1)}
 		inbox.suspect.Store(true)
 		b := botWith(t, inbox, onGone(func() error { return nil }))
 		ctx, cancel := context.WithCancel(context.Background())

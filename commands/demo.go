@@ -45,14 +45,14 @@ func DemoHandlers() []bot.Handler { return []bot.Handler{wave, waveBack} }
 // that people of another company can press shows best whom the app listens to.
 const actionWave = "demo.wave"
 
-var wave = bot.OnCommand("/wave", func(_ context.Context, t *bot.Turn, _ *slack.SlashCommand) (bot.Reply, error) {
+var wave = bot.OnCommand("/wave", func(_ context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
 	text := "<@" + t.UserID + "> waves at everybody here."
 	return bot.Reply{InChannel: true, Text: text, Blocks: []slack.Block{
 		mrkdwn.Section(text), slack.NewActionBlock("", mrkdwn.Button(actionWave, "Wave back", "")),
 	}}, nil
 }).Describe("Waves at everybody in the channel; the demo has it, the app has not.", "")
 
-var waveBack = bot.OnAction(actionWave, func(_ context.Context, t *bot.Turn, _ *slack.InteractionCallback) (bot.Reply,
+var waveBack = bot.OnAction(actionWave, func(_ context.Context, t *bot.Request, _ *slack.InteractionCallback) (bot.Reply,
 	error) {
 	return bot.Reply{InChannel: true, Text: "<@" + t.UserID + "> waves back."}, nil
 })

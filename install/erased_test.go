@@ -22,7 +22,7 @@ func (r *rig) letter(in replica, k connection.Key, id string) (readable func() i
 	}
 	inbox.Start()
 	defer inbox.Close()
-	e := bot.Event{ID: id, Kind: "events_api", Type: "message", Key: k, Received: r.Clock.Now(),
+	e := bot.Delivery{ID: id, Kind: "events_api", Type: "message", Key: k, Received: r.Clock.Now(),
 		Body: []byte("between us")}
 	if _, err := inbox.Add(r.Ctx, &e, true); err != nil {
 		r.T.Fatal(err)

@@ -28,11 +28,11 @@ func (noStore) Lookup(context.Context, connection.Key) (connection.Connection, e
 // inbox notes what is accepted.
 type inbox struct {
 	*bot.MemoryInbox
-	fresh  []bot.Event
+	fresh  []bot.Delivery
 	double int
 }
 
-func (i *inbox) Add(_ context.Context, e *bot.Event, _ bool) (bool, error) {
+func (i *inbox) Add(_ context.Context, e *bot.Delivery, _ bool) (bool, error) {
 	for _, known := range i.fresh {
 		if known.ID == e.ID {
 			i.double++
@@ -52,7 +52,7 @@ func TestBotTakesItForSlacks(t *testing.T) {
 				t.Fatal(err)
 			}
 			commands := 0
-			typed := bot.OnCommand("/connection", func(_ context.Context, turn *bot.Turn, c *slack.SlashCommand) (bot.Reply,
+			typed := bot.OnCommand("/connection", func(_ context.Context, turn *bot.Request, c *slack.SlashCommand) (bot.Reply,
 				error) {
 				if commands++; !strings.HasPrefix(turn.TeamID, "T0LOAD") || c.Text != "help" || c.ResponseURL != "" ||
 					strings.ContainsAny(c.TriggerID, "#@~") {

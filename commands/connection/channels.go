@@ -33,11 +33,11 @@ const (
 // channels lists the channels the app is a member of, as far as the person who asks may know them.
 func channels(ctx context.Context, t turn, a ask) bot.Reply {
 	switch {
-	case t.Outsider():
+	case t.External():
 		return bot.Reply{Text: "Only people in the workspace that installed this app can see that."}
-	case t.Slack == nil && t.Health().Reason == connection.ReasonRecordsSilent:
+	case t.Client == nil && t.Health().Reason == connection.ReasonRecordsSilent:
 		return bot.Reply{Text: recordsSilent(t)}
-	case t.Slack == nil:
+	case t.Client == nil:
 		return bot.Reply{Text: "Slack can't be asked which channels " + t.app() + " is in, because it " + whyUnasked(t) +
 			"." +
 			more(t, "status", "to see what to do")}
@@ -99,7 +99,7 @@ func memberships(
 ) (found []slack.Channel, whole bool, err error) {
 	cursor := ""
 	for range channelPages {
-		page, next, err := t.Slack.GetConversationsForUserContext(ctx, &slack.GetConversationsForUserParameters{
+		page, next, err := t.Client.GetConversationsForUserContext(ctx, &slack.GetConversationsForUserParameters{
 			UserID: userID, Types: types, TeamID: t.TeamID, ExcludeArchived: true, Cursor: cursor, Limit: channelsInPage,
 		})
 		if err != nil {

@@ -45,7 +45,7 @@ const (
 func (c Command) Handlers() []bot.Handler {
 	// What needs the permissions for reading who is who and where the app is says so where they are missing.
 	handlers := []bot.Handler{
-		bot.OnCommand(c.Name, func(ctx context.Context, t *bot.Turn, typed *slack.SlashCommand) (bot.Reply, error) {
+		bot.OnCommand(c.Name, func(ctx context.Context, t *bot.Request, typed *slack.SlashCommand) (bot.Reply, error) {
 			return answer(ctx, turn{t, c}, typed.Text, private), nil
 		}).
 			Always().Uses("users:read", "team:read", readsPublic, readsPrivate).
@@ -88,14 +88,14 @@ func (c Command) Messages(cfg install.Config) install.Messages {
 
 // directMessage answers everything people write to the app: with its Messages tab on, it must not stay silent.
 func (c Command) directMessage() bot.Handler {
-	return bot.OnMessage(`(?s).*`, func(ctx context.Context, t *bot.Turn, m *slackevents.MessageEvent) (bot.Reply, error) {
+	return bot.OnMessage(`(?s).*`, func(ctx context.Context, t *bot.Request, m *slackevents.MessageEvent) (bot.Reply, error) {
 		return answer(ctx, turn{t, c}, m.Text, direct), nil
 	}, forDirect...)
 }
 
 // mention answers in a thread below the message, so that the channel stays readable.
 func (c Command) mention() bot.Handler {
-	return bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, e *slackevents.AppMentionEvent) error {
+	return bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Request, e *slackevents.AppMentionEvent) error {
 		if t.ThreadTS == "" {
 			t.ThreadTS = e.TimeStamp
 		}
@@ -138,7 +138,7 @@ var offers = []string{"status", "permissions", "help"}
 
 // offered is the button of one of offers.
 func (c Command) offered(word string) bot.Handler {
-	return bot.OnAction(actionOffered+word, func(ctx context.Context, t *bot.Turn,
+	return bot.OnAction(actionOffered+word, func(ctx context.Context, t *bot.Request,
 		_ *slack.InteractionCallback) (bot.Reply, error) {
 		return answer(ctx, turn{t, c}, word, private), nil
 	}).Always()
@@ -156,7 +156,7 @@ func chosen(a *slack.InteractionCallback) string {
 
 // pressed is a button, or a menu, that stands for the word that named returns.
 func (c Command) pressed(id string, named func(a *slack.InteractionCallback) string) bot.Handler {
-	return bot.OnAction(id, func(ctx context.Context, of *bot.Turn, a *slack.InteractionCallback) (bot.Reply, error) {
+	return bot.OnAction(id, func(ctx context.Context, of *bot.Request, a *slack.InteractionCallback) (bot.Reply, error) {
 		t := turn{of, c}
 		w, ok := getWord(named(a))
 		if !ok { // of another version
@@ -178,7 +178,7 @@ func (c Command) pressed(id string, named func(a *slack.InteractionCallback) str
 
 // pressedAtHome answers in the Home tab: by its new state where that is the answer, else in a window before it.
 func pressedAtHome(ctx context.Context, t turn, a *slack.InteractionCallback, w word, to ask) (bot.Reply, error) {
-	if t.Slack == nil {
+	if t.Client == nil {
 		return bot.Reply{}, nil // without a token nothing there can be changed; it names the time it is from
 	}
 	switch w.name {
@@ -205,10 +205,10 @@ func pressedAtHome(ctx context.Context, t turn, a *slack.InteractionCallback, w 
 // shown brings r to the person who pressed: as it is, or from the Home tab, which has no place for answers, in a
 // window.
 func shown(ctx context.Context, t turn, a *slack.InteractionCallback, r bot.Reply) (bot.Reply, error) {
-	if a.View.Type != slack.VTHomeTab || r.Text == "" || t.Slack == nil {
+	if a.View.Type != slack.VTHomeTab || r.Text == "" || t.Client == nil {
 		return r, nil
 	}
-	_, err := t.OpenView(ctx, window(t.Install.App().Name, r))
+	_, err := t.OpenModal(ctx, window(t.Install.App().Name, r))
 	return bot.Reply{}, err
 }
 

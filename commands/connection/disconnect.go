@@ -34,13 +34,13 @@ func subjectOf(c connection.Connection) subject { return subject{c.ID, c.Authori
 func disconnect(ctx context.Context, t turn, a ask) bot.Reply {
 	o, h := outcomeOf(t), t.Health()
 	switch {
-	case t.Outsider():
+	case t.External():
 		return refusal(t, stranger, nil, "disconnect it")
 	case h.Reason == connection.ReasonRecordsSilent:
 		return bot.Reply{Text: recordsSilent(t)}
 	case h.State == connection.Removed || h.State == connection.NotConnected:
 		return o.words("", connection.ErrNotConnected)
-	case t.Slack == nil && !t.Renewing() && h.GrantURL != "":
+	case t.Client == nil && !t.Renewing() && h.GrantURL != "":
 		// Nobody can be asked about, and there is nothing that could be done.
 		return bot.Reply{Text: fmt.Sprintf("%s no longer has access to %s, so Slack can't be asked to remove it. "+
 			"Remove it on its page in Slack: *Configuration*, *Remove App*.", o.app, o.from)}
@@ -53,7 +53,7 @@ func disconnect(ctx context.Context, t turn, a ask) bot.Reply {
 		return refusal(t, is, err, "disconnect it")
 	case h.GrantURL == "":
 		return o.words("", connection.ErrByHand)
-	case t.Trigger == "":
+	case t.TriggerID == "":
 		return offer(t)
 	}
 
@@ -61,7 +61,7 @@ func disconnect(ctx context.Context, t turn, a ask) bot.Reply {
 	defer cancel()
 	view, err := farewell(t)
 	if err == nil {
-		_, err = t.OpenView(asking, view)
+		_, err = t.OpenModal(asking, view)
 	}
 	switch {
 	case err == nil:
@@ -116,7 +116,7 @@ func farewell(t turn) (slack.ModalViewRequest, error) {
 // confirmed is the window's button. What came of it is said in the window: afterwards there may be no access to say it
 // with.
 func (c Command) confirmed() bot.Handler {
-	return bot.OnView(viewDisconnect, func(ctx context.Context, t *bot.Turn, v *slack.InteractionCallback) (bot.Reply,
+	return bot.OnView(viewDisconnect, func(ctx context.Context, t *bot.Request, v *slack.InteractionCallback) (bot.Reply,
 		error) {
 		view := window("Disconnect", goodbye(ctx, turn{t, c}, v.View.PrivateMetadata))
 		return bot.Reply{View: &view}, nil

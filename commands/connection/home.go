@@ -23,7 +23,7 @@ const homeLines = 5
 
 // homeOpened shows the state of the connection.
 func (c Command) homeOpened() bot.Handler {
-	return bot.OnEvent("app_home_opened", func(ctx context.Context, of *bot.Turn,
+	return bot.OnEvent("app_home_opened", func(ctx context.Context, of *bot.Request,
 		e *slackevents.AppHomeOpenedEvent) error {
 		t := turn{of, c}
 		t.UserID, t.ChannelID = e.User, e.Channel
@@ -58,7 +58,7 @@ func publishHome(ctx context.Context, t turn, h install.Health, done string) err
 
 	blocks := homeBlocks(t, h, who, newest, time.Now(), done)
 	view := slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: blocks}}
-	_, err = t.Slack.PublishViewContext(ctx, slack.PublishViewContextRequest{UserID: t.UserID, View: view})
+	_, err = t.Client.PublishViewContext(ctx, slack.PublishViewContextRequest{UserID: t.UserID, View: view})
 	if err != nil {
 		return fmt.Errorf("publish home: %w", err)
 	}

@@ -54,7 +54,7 @@ func turnOf(t *testing.T, userID string, store historyStore) turn {
 	}
 	c := connection.Connection{ID: "con_1", Key: connection.Key{AppID: "A1", TeamID: "T1"}, TeamName: "Acme <Corp>",
 		InstalledBy: "U1", State: connection.Active}
-	return turn{&bot.Turn{Install: bot.InstallationOf(in, c.Key, c), UserID: userID, UserTeam: "T1", Ref: "7F3K2QX",
+	return turn{&bot.Request{Install: bot.InstallationOf(in, c.Key, c), UserID: userID, UserTeam: "T1", Ref: "7F3K2QX",
 		Log: slog.New(slog.DiscardHandler), Connection: c}, whole}
 }
 
@@ -103,7 +103,7 @@ func TestWhoSeesHistory(t *testing.T) {
 		"somebody, no access":                            answer(ctx, turnOf(t, "U2", full), "history", private),
 		"another company":                                answer(ctx, elsewhere, "history", private),
 		"nobody, no connection": answer(ctx,
-			turn{&bot.Turn{Install: turnOf(t, "", full).Install, UserID: "U2"}, whole}, "history", private),
+			turn{&bot.Request{Install: turnOf(t, "", full).Install, UserID: "U2"}, whole}, "history", private),
 	} {
 		says(t, name, r)
 		if strings.Contains(r.Text, "Installed, by") || r.Blocks != nil {
@@ -262,7 +262,7 @@ func TestPromises(t *testing.T) {
 		direct := writes && slices.Contains(scopes, "im:history")
 		mentions := writes && slices.Contains(scopes, "app_mentions:read")
 		for _, access := range []*slack.Client{nil, slack.New("xoxb-1")} {
-			turn.Slack = access
+			turn.Client = access
 			promises := func(where, text string, can map[string]bool) {
 				t.Helper()
 				for words, answered := range can {
@@ -319,7 +319,7 @@ func TestDisconnectIsForKeepers(t *testing.T) {
 	client := installed(t, sim, slacksim.AcmeAdmin, slacksim.Choice{})
 	for _, about := range []string{"", "{}", `{"connection":"con_2","consent":0}`, "nonsense"} {
 		admin := turnOf(t, slacksim.AcmeAdmin, historyStore{})
-		admin.Slack, admin.UserTeam, admin.Connection.TeamID = client, slacksim.Acme, slacksim.Acme
+		admin.Client, admin.UserTeam, admin.Connection.TeamID = client, slacksim.Acme, slacksim.Acme
 		says(t, "about "+about, goodbye(ctx, admin, about), "again since", "nothing was changed")
 	}
 	says(t, "submitted by somebody whom Slack can't be asked about", goodbye(ctx, turnOf(t, "U1", historyStore{}), ""),
@@ -453,7 +453,7 @@ func TestKeepersOfAnOrganisation(t *testing.T) {
 		{connection.Key{EnterpriseID: "E0GRID0001", TeamID: "T0GRID0001"}, "U0GRIDADM1", keeper},
 	} {
 		turn := turnOf(t, test.user, historyStore{})
-		turn.Slack, turn.UserTeam, turn.Connection.Key = client, "", test.key
+		turn.Client, turn.UserTeam, turn.Connection.Key = client, "", test.key
 		if is, err := standingOf(context.Background(), turn); err != nil || is != test.want {
 			t.Errorf("%s on %s: %v %v, want %v", test.user, test.key, is, err, test.want)
 		}

@@ -37,12 +37,12 @@ var errUnasked = errors.New("no token to ask with")
 // counts as no. It blocks for one call to Slack, unless the payload itself tells that they are of another company.
 func standingOf(ctx context.Context, t turn) (standing, error) {
 	switch {
-	case t.Outsider():
+	case t.External():
 		return stranger, nil
-	case t.Slack == nil || t.UserID == "":
+	case t.Client == nil || t.UserID == "":
 		return unknown, errUnasked
 	}
-	u, err := t.Slack.GetUserInfoContext(ctx, t.UserID)
+	u, err := t.Client.GetUserInfoContext(ctx, t.UserID)
 	switch slackapi.SlackError(err) {
 	case "":
 	case "user_not_found", "user_not_visible", "users_not_found":

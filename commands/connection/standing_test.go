@@ -107,7 +107,7 @@ func TestSisterWorkspaceDecidesNothing(t *testing.T) {
 		"U0GRIDORG1": stranger} {
 		for _, named := range []string{"", org, one, two} {
 			turn := turnOf(t, user, historyStore{})
-			turn.Slack, turn.UserTeam, turn.Connection.Key = client, named,
+			turn.Client, turn.UserTeam, turn.Connection.Key = client, named,
 				connection.Key{AppID: "A1", EnterpriseID: org, TeamID: one}
 			if is, err := standingOf(context.Background(), turn); is != want || err != nil {
 				t.Errorf("%s, placed in %q: %v %v, want %v", user, named, is, err, want)

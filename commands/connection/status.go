@@ -35,14 +35,14 @@ func check(_ context.Context, t turn, a ask) bot.Reply {
 // of what they are by now.
 func viewerOf(t turn, a ask) viewer {
 	who := viewer{audience: a.to, standing: a.is}
-	if t.Outsider() {
+	if t.External() {
 		who.standing = stranger
 	}
 	return who
 }
 
 func statusFor(t turn, who viewer) bot.Reply {
-	if t.Slack == nil && !t.Renewing() {
+	if t.Client == nil && !t.Renewing() {
 		// No token to ask with: what we know is all there is.
 		return statusReply(t, t.Health(), who, false)
 	}
@@ -87,8 +87,8 @@ func learn(ctx context.Context, t turn, h install.Health, who *viewer) {
 		return
 	}
 	who.permissions = lastPermissions(ctx, t)
-	if by := h.Connection.InstalledBy; by != "" && by != t.UserID && t.Slack != nil {
-		u, err := t.Slack.GetUserInfoContext(ctx, by)
+	if by := h.Connection.InstalledBy; by != "" && by != t.UserID && t.Client != nil {
+		u, err := t.Client.GetUserInfoContext(ctx, by)
 		who.installerLeft = err == nil && u.Deleted
 	}
 }

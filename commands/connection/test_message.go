@@ -21,14 +21,14 @@ func test(ctx context.Context, t turn, a ask) bot.Reply {
 	switch {
 	case a.to == direct:
 		return bot.Reply{Text: text} // the answer is the proof, and is said once
-	case t.Slack == nil:
+	case t.Client == nil:
 		return bot.Reply{Text: "The test message couldn't be sent, because " + app + " " + whyUnasked(t) + "." +
 			more(t, "status", "to see what to do")}
 	}
 
 	asking, cancel := inTime(ctx, t)
 	defer cancel()
-	_, _, err := t.Slack.PostMessageContext(asking, t.UserID, slack.MsgOptionText(text, false))
+	_, _, err := t.Client.PostMessageContext(asking, t.UserID, slack.MsgOptionText(text, false))
 	if err == nil {
 		return bot.Reply{Text: "The test message is in your direct messages with " + app + ", under *Messages*."}
 	}

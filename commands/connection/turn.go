@@ -19,7 +19,7 @@ import (
 
 // turn is one delivery to the command's handlers.
 type turn struct {
-	*bot.Turn
+	*bot.Request
 	command Command
 }
 

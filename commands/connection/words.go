@@ -348,7 +348,7 @@ func asking(t turn, words string) string {
 	switch {
 	case before(t) != "":
 		return "type " + before(t) + words
-	case t.Slack != nil && t.command.hears(t.Connection):
+	case t.Client != nil && t.command.hears(t.Connection):
 		return "write “" + words + "” to me in a direct message"
 	}
 	return ""
@@ -366,10 +366,10 @@ func more(t turn, words, what string) string {
 // elsewhere says where else the words work, which takes access and permissions.
 func elsewhere(t turn) string {
 	var places []string
-	if t.Slack != nil && t.command.hears(t.Connection) {
+	if t.Client != nil && t.command.hears(t.Connection) {
 		places = append(places, "The same words work in a direct message with me.")
 	}
-	if t.Slack != nil && t.command.hearsMentions(t.Connection) {
+	if t.Client != nil && t.command.hearsMentions(t.Connection) {
 		places = append(places, "After you mention me in a channel, `status`, `check` and `help` work, too.")
 	}
 	return strings.Join(places, " ")

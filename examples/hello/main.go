@@ -12,7 +12,7 @@ import (
 
 func main() {
 	switchboard.App{Name: "Hello", Handlers: []bot.Handler{
-		bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Turn, e *slackevents.AppMentionEvent) error {
+		bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Request, e *slackevents.AppMentionEvent) error {
 			_, err := t.Say(ctx, bot.Reply{Text: "Hey <@" + e.User + ">!"})
 			return err
 		}, "app_mentions:read", "chat:write"),

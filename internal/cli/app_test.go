@@ -19,10 +19,10 @@ import (
 // another is an app that says nothing but its name.
 func another() *program {
 	return &program{name: "hello", App: App{Name: "Hello", Handlers: []bot.Handler{
-		bot.OnCommand("/hello", func(context.Context, *bot.Turn, *slack.SlashCommand) (bot.Reply, error) {
+		bot.OnCommand("/hello", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
 			return bot.Reply{}, nil
 		}).Describe("Says hello to you", "[name]"),
-		bot.OnEvent("app_mention", func(context.Context, *bot.Turn, *struct{}) error { return nil },
+		bot.OnEvent("app_mention", func(context.Context, *bot.Request, *struct{}) error { return nil },
 			"app_mentions:read").Uses("users:read"),
 	}}}
 }
@@ -77,8 +77,8 @@ func TestMessagesOfAnyApp(t *testing.T) {
 	t.Parallel()
 	silent := *another()
 	writes, hasHome, own := silent, silent, silent
-	says := bot.OnEvent("message", func(context.Context, *bot.Turn, *struct{}) error { return nil }, "chat:write")
-	home := bot.OnEvent("app_home_opened", func(context.Context, *bot.Turn, *struct{}) error { return nil })
+	says := bot.OnEvent("message", func(context.Context, *bot.Request, *struct{}) error { return nil }, "chat:write")
+	home := bot.OnEvent("app_home_opened", func(context.Context, *bot.Request, *struct{}) error { return nil })
 	writes.Handlers = slices.Concat(silent.Handlers, []bot.Handler{says})
 	hasHome.Handlers = slices.Concat(writes.Handlers, []bot.Handler{home})
 	own.Messages = func(install.Config) install.Messages { return messages.Messages{SlackURL: "its own"} }
@@ -112,7 +112,7 @@ func TestAnyAppTellsItsPeople(t *testing.T) {
 		w.of = another()
 		w.of.clock = testClock
 		w.of.Handlers = append(w.of.Handlers,
-			bot.OnEvent("reaction_added", func(context.Context, *bot.Turn, *struct{}) error { return nil }, "reactions:read",
+			bot.OnEvent("reaction_added", func(context.Context, *bot.Request, *struct{}) error { return nil }, "reactions:read",
 				"chat:write"))
 		app, err := w.of.simApp(w.proxy.URL)
 		if err != nil {

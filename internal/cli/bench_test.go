@@ -144,7 +144,7 @@ func BenchmarkEventToHandler(b *testing.B) {
 			was := handlersOf
 			defer func() { handlersOf = was }()
 			handlersOf = func() []bot.Handler {
-				return append(commands.All(), bot.OnEvent("bench", func(context.Context, *bot.Turn, *struct{}) error {
+				return append(commands.All(), bot.OnEvent("bench", func(context.Context, *bot.Request, *struct{}) error {
 					began <- time.Now()
 					return nil
 				}).Always())

@@ -28,7 +28,7 @@ import (
 )
 
 // reporter is a handler that says what it works, to an address in the event.
-var reporter = bot.OnEvent("star_added", func(ctx context.Context, t *bot.Turn, e *struct {
+var reporter = bot.OnEvent("star_added", func(ctx context.Context, t *bot.Request, e *struct {
 	Ledger string `json:"ledger"`
 	Millis int    `json:"millis"`
 }) error {

@@ -30,7 +30,7 @@ import (
 
 // presser is a handler for a button that does nothing else.
 var presser = bot.OnAction("test.press",
-	func(context.Context, *bot.Turn, *slack.InteractionCallback) (bot.Reply, error) {
+	func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) {
 		return bot.Reply{}, nil
 	}).Always()
 

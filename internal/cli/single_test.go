@@ -39,7 +39,7 @@ func (w *world) tokenByHand(userID string) string {
 	// such a token is put into a setting, where it can't be renewed
 	w.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = false })
 	app := w.slack.App()
-	scopes := bot.Scopes(commands.All())
+	scopes := bot.ScopesOf(commands.All())
 	ask := url.Values{"client_id": {app.ClientID}, "scope": {strings.Join(scopes, ",")}, "state": {"by-hand"}}
 	back, err := w.slack.Authorize(context.Background(), w.slack.URL()+"/oauth/v2/authorize?"+ask.Encode(), userID,
 		slacksim.Choice{})

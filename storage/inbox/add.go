@@ -27,7 +27,7 @@ import (
 
 // adding is one event that waits for its insert.
 type adding struct {
-	event bot.Event // a copy: the caller may have left
+	event bot.Delivery // a copy: the caller may have left
 	take  bool
 	box   []byte
 	fresh bool
@@ -48,7 +48,7 @@ func eventPlace(k connection.Key, id string) seal.Place {
 }
 
 // Add is bot.Inbox's.
-func (in *Inbox) Add(ctx context.Context, e *bot.Event, take bool) (fresh bool, err error) {
+func (in *Inbox) Add(ctx context.Context, e *bot.Delivery, take bool) (fresh bool, err error) {
 	if !columns.StorableKey(e.Key) || !columns.Storable(e.ID) || e.ID == "" {
 		return false, errors.New("add event: its id or key is not valid text")
 	}

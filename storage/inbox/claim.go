@@ -20,7 +20,7 @@ import (
 )
 
 // Claim is bot.Inbox's.
-func (in *Inbox) Claim(ctx context.Context, n int, busy []connection.Key) (claimed []bot.Event, err error) {
+func (in *Inbox) Claim(ctx context.Context, n int, busy []connection.Key) (claimed []bot.Delivery, err error) {
 	if n <= 0 {
 		return nil, nil
 	}
@@ -29,14 +29,14 @@ func (in *Inbox) Claim(ctx context.Context, n int, busy []connection.Key) (claim
 		return nil, err
 	}
 	claimed, err = in.claim(ctx, "begun = 0", 1, from, n, busy)
-	slices.SortFunc(claimed, func(a, b bot.Event) int { return cmp.Compare(a.Row, b.Row) })
+	slices.SortFunc(claimed, func(a, b bot.Delivery) int { return cmp.Compare(a.Row, b.Row) })
 	return claimed, err
 }
 
 // claim hands out what is ready and fits, from a place in the queue on. begins is how many
 // attempts that begins: 1, or 0 where Begin says so later.
 func (in *Inbox) claim(ctx context.Context, which string, begins int, from int64, n int,
-	busy []connection.Key) (claimed []bot.Event, err error) {
+	busy []connection.Key) (claimed []bot.Delivery, err error) {
 	statement := "WITH picked AS MATERIALIZED (SELECT id FROM inbox WHERE state = 'ready' AND " + which + " AND tag >= ?"
 	args := []any{from}
 	if in.app != "" {
@@ -64,7 +64,7 @@ func (in *Inbox) claim(ctx context.Context, which string, begins int, from int64
 	lease := in.until()
 	args = append(args, lease, begins)
 
-	var damaged []bot.Event
+	var damaged []bot.Delivery
 	var tag int64
 	err = in.pool.ExecAs(ctx, db.Working, func(g *gorm.DB) error {
 		claimed, damaged = nil, nil
@@ -102,7 +102,7 @@ func (in *Inbox) claim(ctx context.Context, which string, begins int, from int64
 
 // setAside puts what could not be opened back for a while, and buries it in the end: another replica may have the key
 // already.
-func (in *Inbox) setAside(ctx context.Context, damaged []bot.Event) error {
+func (in *Inbox) setAside(ctx context.Context, damaged []bot.Delivery) error {
 	const why = "it can't be opened with the keys at hand"
 	for _, e := range damaged {
 		var err error
@@ -281,7 +281,7 @@ func (in *Inbox) catchUp(ctx context.Context) error {
 func (in *Inbox) Suspects() (once, often bool) { return in.once.Load(), in.often.Load() }
 
 // ClaimSuspects is bot.Inbox's. Suspects are few and have an index of their own.
-func (in *Inbox) ClaimSuspects(ctx context.Context, n int, often bool) ([]bot.Event, error) {
+func (in *Inbox) ClaimSuspects(ctx context.Context, n int, often bool) ([]bot.Delivery, error) {
 	which, hint := "begun > 0 AND begun = 1", &in.once
 	if often {
 		which, hint = "begun > 0 AND begun > 1", &in.often
@@ -306,13 +306,13 @@ func (in *Inbox) suspectSome() {
 const outlived = "begun = CASE WHEN begun > 0 THEN begun - 1 ELSE 0 END"
 
 // Begin is bot.Inbox's.
-func (in *Inbox) Begin(ctx context.Context, e bot.Event) error {
+func (in *Inbox) Begin(ctx context.Context, e bot.Delivery) error {
 	return in.one(ctx, "begin event", e, stillHeld, "begun = begun + 1")
 }
 
 // Outlived is bot.Inbox's. The attempt is no fence here: somebody else may have the event by now, whose attempt counts
 // by itself.
-func (in *Inbox) Outlived(ctx context.Context, e bot.Event) error {
+func (in *Inbox) Outlived(ctx context.Context, e bot.Delivery) error {
 	_, err := in.pool.Change(ctx, "UPDATE inbox SET "+outlived+" WHERE id = ?", e.Row)
 	return db.Fault(ctx, "say that the process lives", err)
 }

@@ -36,9 +36,9 @@ func onClock(t *testing.T, f storetest.Fixture, c *set) desk {
 
 // stage fills an inbox with an event that is done, one whose handler runs, one that waits for ten minutes, and a dead
 // letter.
-func stage(t *testing.T, in desk) (held bot.Event) {
+func stage(t *testing.T, in desk) (held bot.Delivery) {
 	t.Helper()
-	fresh := func(id string) bot.Event { e := storetest.Event(id, "T1"); e.Received = in.Now(); return e }
+	fresh := func(id string) bot.Delivery { e := storetest.Event(id, "T1"); e.Received = in.Now(); return e }
 	done, _ := in.add(fresh("done"), true)
 	storetest.OK(t, in.Done(t.Context(), done))
 	dead, _ := in.add(fresh("dead"), true)
@@ -104,7 +104,7 @@ func TestInboxAfterTheClockWasSet(t *testing.T) {
 				storetest.OK(t, in.Retry(t.Context(), e, in.Now().Add(10*time.Minute), true, "later"))
 			}
 			known(t, fmt.Sprint("a step of ", step), in)
-			if lost, err := in.ExtendLease(t.Context(), []bot.Event{held}); err != nil || len(lost) != 0 {
+			if lost, err := in.ExtendLease(t.Context(), []bot.Delivery{held}); err != nil || len(lost) != 0 {
 				t.Errorf("after a step of %v its holder lost it: %v", step, err)
 			}
 			if n := f.CountOf(t, fmt.Sprintf("SELECT count(*) FROM inbox WHERE state = 'waiting' AND visible_at > %d",

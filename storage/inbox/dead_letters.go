@@ -16,7 +16,7 @@ import (
 // Letter is an event in the inbox as an operator sees it.
 type Letter struct {
 	ID       int64 // in the inbox
-	Event    bot.Event
+	Event    bot.Delivery
 	State    string    // ready, held, waiting, queued, done, dead
 	Next     time.Time // waiting: the next attempt; held: the lease ends
 	Finished time.Time // done, dead

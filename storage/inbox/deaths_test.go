@@ -242,7 +242,7 @@ func TestInboxTakesBackWhatNobodyWasHanded(t *testing.T) {
 		// The same when another process has found the leases over.
 		lost("after its lease")
 		c.advance(bot.DefaultLease - time.Second)
-		held, err := in.ExtendLease(t.Context(), []bot.Event{running})
+		held, err := in.ExtendLease(t.Context(), []bot.Delivery{running})
 		storetest.OK(t, err)
 		c.advance(time.Second)
 		if once, _ := other.hints(c); !once || len(held) > 0 {

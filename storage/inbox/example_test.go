@@ -46,7 +46,7 @@ func Example() {
 	in.Start()
 	defer in.Close()
 
-	event := bot.Event{
+	event := bot.Delivery{
 		ID: "Ev1", Kind: "events_api", Type: "app_mention", Key: connection.Key{AppID: "A1", TeamID: "T1"},
 		Received: time.Now(), Body: []byte(`{"type":"app_mention"}`),
 	}

@@ -54,7 +54,7 @@ func opened(t *testing.T, f storetest.Fixture, c *clock) desk {
 	return desk{in, t}
 }
 
-func (d desk) add(e bot.Event, take bool) (bot.Event, bool) {
+func (d desk) add(e bot.Delivery, take bool) (bot.Delivery, bool) {
 	d.t.Helper()
 	fresh, err := d.Add(d.t.Context(), &e, take)
 	if err != nil {
@@ -63,7 +63,7 @@ func (d desk) add(e bot.Event, take bool) (bot.Event, bool) {
 	return e, fresh
 }
 
-func (d desk) claim(n int, busy ...connection.Key) []bot.Event {
+func (d desk) claim(n int, busy ...connection.Key) []bot.Delivery {
 	d.t.Helper()
 	events, err := d.Claim(d.t.Context(), n, busy)
 	if err != nil {
@@ -73,7 +73,7 @@ func (d desk) claim(n int, busy ...connection.Key) []bot.Event {
 }
 
 // suspects begins events that have deaths: one, or more.
-func (d desk) suspects(n int, often bool) []bot.Event {
+func (d desk) suspects(n int, often bool) []bot.Delivery {
 	d.t.Helper()
 	if n <= 0 {
 		return nil
@@ -87,7 +87,7 @@ func (d desk) suspects(n int, often bool) []bot.Event {
 }
 
 // ids fails the test unless these were handed out.
-func ids(t *testing.T, what string, events []bot.Event, want ...string) {
+func ids(t *testing.T, what string, events []bot.Delivery, want ...string) {
 	t.Helper()
 	got := make([]string, len(events))
 	for i, e := range events {
@@ -238,7 +238,7 @@ func TestInboxLease(t *testing.T) {
 		first.Said = []string{"1.2", "", "response"}
 		storetest.OK(t, a.RecordSaid(t.Context(), first))
 		c.advance(bot.DefaultLease / 2)
-		lost, err := a.ExtendLease(t.Context(), []bot.Event{first})
+		lost, err := a.ExtendLease(t.Context(), []bot.Delivery{first})
 		ids(t, "lost", lost)
 		storetest.OK(t, err)
 		c.advance(bot.DefaultLease/2 + time.Second)
@@ -254,7 +254,7 @@ func TestInboxLease(t *testing.T) {
 				t.Errorf("%s of a lost event: %v", what, err)
 			}
 		}
-		lost, err = a.ExtendLease(t.Context(), []bot.Event{first, taken})
+		lost, err = a.ExtendLease(t.Context(), []bot.Delivery{first, taken})
 		ids(t, "lost", lost, "taken")
 		storetest.OK(t, err)
 		c.advance(bot.DefaultLease + time.Second)
@@ -365,12 +365,12 @@ func TestInboxLanes(t *testing.T) {
 			a.add(e, true)
 		}
 		storetest.OK(t, a.LetAllGo(t.Context())) // the acknowledgement does not wait for it
-		claim := func(want ...string) map[string]bot.Event {
+		claim := func(want ...string) map[string]bot.Delivery {
 			t.Helper()
 			c.advance(time.Second) // another process's doings are seen a moment later
 			events := b.claim(10)
 			ids(t, "handed out", events, want...)
-			byID := map[string]bot.Event{}
+			byID := map[string]bot.Delivery{}
 			for _, e := range events {
 				byID[e.ID] = e
 			}
@@ -422,7 +422,7 @@ func TestInboxIsFair(t *testing.T) {
 		in.add(storetest.Event("other", "TOTHER"), false)
 		next := in.claim(8)
 		for _, id := range []string{"quiet1", "quiet2", "other"} {
-			if !slices.ContainsFunc(next, func(e bot.Event) bool { return e.ID == id }) {
+			if !slices.ContainsFunc(next, func(e bot.Delivery) bool { return e.ID == id }) {
 				t.Errorf("%s waits behind the noise", id)
 			}
 		}
@@ -433,7 +433,7 @@ func TestInboxIsFair(t *testing.T) {
 		// A process that comes later goes on where the queue is.
 		later := opened(t, f, c)
 		later.add(storetest.Event("new", "TNEW"), false)
-		if !slices.ContainsFunc(later.claim(8), func(e bot.Event) bool { return e.ID == "new" }) {
+		if !slices.ContainsFunc(later.claim(8), func(e bot.Delivery) bool { return e.ID == "new" }) {
 			t.Error("an event waits behind the noise of an earlier process")
 		}
 	})
@@ -545,7 +545,7 @@ func BenchmarkInbox(b *testing.B) {
 				b.RunParallel(func(pb *testing.PB) {
 					for pb.Next() {
 						i := n.Add(1)
-						e := bot.Event{ID: fmt.Sprintf("Ev%d-%d", run, i), Kind: "events_api", Type: "message",
+						e := bot.Delivery{ID: fmt.Sprintf("Ev%d-%d", run, i), Kind: "events_api", Type: "message",
 							Key: storetest.Key("A1", "", fmt.Sprint("T", i%100)), Received: time.Now(), Body: body}
 						if _, err := in.Add(b.Context(), &e, take); err != nil {
 							b.Fatal(err)

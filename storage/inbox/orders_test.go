@@ -32,7 +32,7 @@ func until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func laned(id, team, lane string) bot.Event {
+func laned(id, team, lane string) bot.Delivery {
 	e := storetest.Event(id, team)
 	e.OrderingKey = lane
 	return e

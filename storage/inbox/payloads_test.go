@@ -59,9 +59,9 @@ func sizeOf(t *testing.T, f storetest.Fixture) (used, spare int64) {
 
 // burst is a number of events that all wait at once, and then are done. They are named as Slack names them. Where
 // some fail it is one in ten, once, with a sentence.
-func burst(t *testing.T, in desk, prefix string, n int, like bot.Event, failing bool) {
+func burst(t *testing.T, in desk, prefix string, n int, like bot.Delivery, failing bool) {
 	t.Helper()
-	held := make([]bot.Event, n)
+	held := make([]bot.Delivery, n)
 	storagetest.Together(n, func(i int) {
 		e := like
 		e.ID = fmt.Sprintf("Ev%s%09d", prefix, i*7919%n) // in no order
@@ -95,8 +95,8 @@ func burst(t *testing.T, in desk, prefix string, n int, like bot.Event, failing 
 }
 
 // usual is an event as Slack sends it, with so many bytes.
-func usual(bytes int) bot.Event {
-	return bot.Event{Kind: "events_api", Type: "message", Key: storetest.Key("A0123456789", "E0123456789", "T0123456789"),
+func usual(bytes int) bot.Delivery {
+	return bot.Delivery{Kind: "events_api", Type: "message", Key: storetest.Key("A0123456789", "E0123456789", "T0123456789"),
 		Received: storetest.T0, Body: []byte(`{"text":"` + strings.Repeat("x", bytes) + `"}`)}
 }
 
@@ -107,7 +107,7 @@ func TestDoneEventsAreSmall(t *testing.T) {
 	slow.Kind, slow.Type = "slash_commands", "/standup"
 	ordered.OrderingKey = ordered.Key.String() + "/T0123456789/C0123456789"
 	for name, c := range map[string]struct {
-		like    bot.Event
+		like    bot.Delivery
 		n       int
 		failing bool
 	}{
@@ -259,7 +259,7 @@ const states = 6
 // inEveryState leaves an event of k in each state in which it has a payload, and one as the release before leaves it.
 func inEveryState(t *testing.T, f storetest.Fixture, in desk, k connection.Key) {
 	t.Helper()
-	named := func(id string) bot.Event {
+	named := func(id string) bot.Delivery {
 		e := storetest.Event(id+k.String(), "")
 		e.Key = k
 		return e

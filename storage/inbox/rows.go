@@ -36,15 +36,15 @@ func scanEvent(r *sql.Rows) (row inboxRow, err error) {
 
 func (r *inboxRow) name() string { return "inbox/" + r.EventID }
 
-func (r *inboxRow) event() bot.Event {
-	e := bot.Event{ID: r.EventID, Kind: r.Kind, Type: r.Type, Key: r.Key, OrderingKey: r.Lane,
+func (r *inboxRow) event() bot.Delivery {
+	e := bot.Delivery{ID: r.EventID, Kind: r.Kind, Type: r.Type, Key: r.Key, OrderingKey: r.Lane,
 		Received: columns.Moment(r.ReceivedAt), Row: r.ID, Attempt: r.Attempt, Failures: r.Failures, Deaths: r.Begun}
 	_ = json.Unmarshal([]byte(r.Said), &e.Said) // ours; without it something may be said twice
 	return e
 }
 
 // openRow turns a row into an event. One that can't be opened comes without its body.
-func (t *Table) openRow(r *inboxRow) (e bot.Event, readable bool) {
+func (t *Table) openRow(r *inboxRow) (e bot.Delivery, readable bool) {
 	e = r.event()
 	var err error
 	e.Body, err = t.keys.Open(r.Payload, eventPlace(e.Key, e.ID))

@@ -27,7 +27,7 @@ type finishing struct {
 }
 
 // Done is bot.Inbox's.
-func (in *Inbox) Done(ctx context.Context, e bot.Event) error {
+func (in *Inbox) Done(ctx context.Context, e bot.Delivery) error {
 	f := &finishing{row: e.Row, attempt: e.Attempt, orderingKey: e.OrderingKey, done: make(chan struct{})}
 	select {
 	case in.dones <- f:
@@ -107,7 +107,7 @@ func (in *Inbox) touch(ctx context.Context, touched map[int64]bool, state, set s
 }
 
 // one is touch for a single event. bot.ErrLost.
-func (in *Inbox) one(ctx context.Context, doing string, e bot.Event, state, set string, args ...any) error {
+func (in *Inbox) one(ctx context.Context, doing string, e bot.Delivery, state, set string, args ...any) error {
 	touched := map[int64]bool{}
 	err := in.touch(ctx, touched, state, set, args, e.Attempt, []int64{e.Row})
 	if err == nil && !touched[e.Row] {
@@ -117,7 +117,7 @@ func (in *Inbox) one(ctx context.Context, doing string, e bot.Event, state, set 
 }
 
 // Retry is bot.Inbox's.
-func (in *Inbox) Retry(ctx context.Context, e bot.Event, at time.Time, counts bool, why string) error {
+func (in *Inbox) Retry(ctx context.Context, e bot.Delivery, at time.Time, counts bool, why string) error {
 	state, failures := eventWaiting, 0
 	wait := at.Sub(in.now())
 	if wait <= 0 {
@@ -136,7 +136,7 @@ func (in *Inbox) Retry(ctx context.Context, e bot.Event, at time.Time, counts bo
 }
 
 // DeadLetter is bot.Inbox's.
-func (in *Inbox) DeadLetter(ctx context.Context, e bot.Event, why string) error {
+func (in *Inbox) DeadLetter(ctx context.Context, e bot.Delivery, why string) error {
 	err := in.one(ctx, "bury event", e, mine, "state = 'dead', finished_at = ?, failures = failures + 1, error = ?",
 		columns.Micros(in.now()), columns.Text(why))
 	if err == nil && e.OrderingKey != "" {
@@ -146,7 +146,7 @@ func (in *Inbox) DeadLetter(ctx context.Context, e bot.Event, why string) error 
 }
 
 // RecordSaid is bot.Inbox's.
-func (in *Inbox) RecordSaid(ctx context.Context, e bot.Event) error {
+func (in *Inbox) RecordSaid(ctx context.Context, e bot.Delivery) error {
 	said, err := json.Marshal(e.Said)
 	if err != nil {
 		return err
@@ -155,7 +155,7 @@ func (in *Inbox) RecordSaid(ctx context.Context, e bot.Event) error {
 }
 
 // ExtendLease is bot.Inbox's.
-func (in *Inbox) ExtendLease(ctx context.Context, held []bot.Event) (lost []bot.Event, err error) {
+func (in *Inbox) ExtendLease(ctx context.Context, held []bot.Delivery) (lost []bot.Delivery, err error) {
 	byAttempt := map[int][]int64{}
 	for _, e := range held {
 		byAttempt[e.Attempt] = append(byAttempt[e.Attempt], e.Row)

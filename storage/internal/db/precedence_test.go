@@ -66,7 +66,7 @@ func TestEventsGoBeforeOtherWrites(t *testing.T) {
 	}
 	db.Queued(t, strangers)
 	writers.Go(func() {
-		e := bot.Event{ID: "Ev1", Kind: "events_api", Key: connection.Key{AppID: "A1", TeamID: "T1"}, Body: []byte("{}"),
+		e := bot.Delivery{ID: "Ev1", Kind: "events_api", Key: connection.Key{AppID: "A1", TeamID: "T1"}, Body: []byte("{}"),
 			Received: time.Now()}
 		if fresh, err := in.Add(t.Context(), &e, false); !fresh || err != nil {
 			t.Error(fresh, err)

@@ -81,7 +81,7 @@ func TestNotWritableIsNotReady(t *testing.T) {
 			}
 			in.Start()
 			t.Cleanup(in.Close)
-			add := func(e bot.Event) error {
+			add := func(e bot.Delivery) error {
 				_, err := in.Add(t.Context(), &e, false)
 				return err
 			}

@@ -161,8 +161,8 @@ func Must[T any](v T, err error) T {
 	return v
 }
 
-func Event(id, team string) bot.Event {
-	return bot.Event{ID: id, Kind: "events_api", Type: "message", Key: Key("A1", "E1", team), Received: T0,
+func Event(id, team string) bot.Delivery {
+	return bot.Delivery{ID: id, Kind: "events_api", Type: "message", Key: Key("A1", "E1", team), Received: T0,
 		Body: []byte(`{"secret of":"` + id + `"}`)}
 }
 

@@ -14,14 +14,14 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// Turn is what a handler works with: what happened, and the workspace's own client. It reaches nothing of any other
+// Request is what a handler works with: what happened, and the workspace's own client. It reaches nothing of any other
 // workspace. It is valid until the handler returns, and in Reply.Then. Its methods may be called from any number of
 // goroutines; only a handler that speaks from several of them at the same time can't count on Say's and Respond's
 // promise for when it runs again.
-type Turn struct {
+type Request struct {
 	// Slack calls Slack with this workspace's bot token. It waits for Slack's rate limits by itself, within the context
 	// that a call gets. It is nil when there is no usable connection, which only a handler with Always meets.
-	Slack *slack.Client
+	Client *slack.Client
 	// Connection is the connection that Slack calls with: its scopes, who installed it, since when. Zero when there is
 	// none.
 	Connection connection.Connection
@@ -42,7 +42,7 @@ type Turn struct {
 	ViewID    string // the modal that was submitted or pressed in; slow work: the one that Opens opened, to be updated
 
 	// Match has the whole match of an OnMessage pattern and then its captures.
-	Match []string
+	Matches []string
 	// Shared reports that the channel is shared with another company: see Outsider.
 	Shared bool
 
@@ -54,12 +54,12 @@ type Turn struct {
 	// Attempt is how often an event or slow work was begun, this time included. 0 for what runs right away.
 	Attempt int
 	// At is when an event happened, by Slack's clock, in whole seconds. Zero for what people do to the app.
-	At time.Time
+	EventTime time.Time
 	// AckBy is until when the acknowledgement of a command, a press or a form waits for the handler, whose context lives
 	// on behind that. Zero for events and slow work, for which nothing waits.
 	AckBy time.Time
 	// Trigger opens one modal, within 3 s of the command or the press: see OpenView. "" for events.
-	Trigger string
+	TriggerID string
 
 	channelType string // of a message: im, channel, group or mpim; "" when Slack didn't say
 
@@ -67,7 +67,7 @@ type Turn struct {
 
 	openErr error
 	context string // of the event, for Viewers
-	audit   func(ctx context.Context, eventContext string) ([]Viewer, error)
+	audit   func(ctx context.Context, eventContext string) ([]Authorization, error)
 	address connection.Secret // the response_url
 	hooks   func(ctx context.Context, address connection.Secret, m message) error
 	idle    func(log *slog.Logger, what string, fields []string)
@@ -77,7 +77,7 @@ type Turn struct {
 
 // Health says how the connection is in this workspace, in words for people, from what was found when the handler began.
 // It doesn't block.
-func (t *Turn) Health() install.Health {
+func (t *Request) Health() install.Health {
 	c := t.Connection
 	if c.ID != t.Install.c.ID {
 		c = t.Install.c
@@ -87,19 +87,19 @@ func (t *Turn) Health() install.Health {
 
 // Check asks Slack how the connection is in this workspace, and says that in words for people. It never fails: what
 // could not be found out is in the answer. It blocks for the database and some calls to Slack, as long as ctx lives.
-func (t *Turn) Check(ctx context.Context) install.Health {
+func (t *Request) Check(ctx context.Context) install.Health {
 	return t.Install.in.Connections().CheckIn(ctx, t.Install.key, t.TeamID)
 }
 
 // Renewing reports that t.Slack is nil because the access ran out and couldn't be renewed just now. That is tried again
 // by itself.
-func (t *Turn) Renewing() bool { return errors.Is(t.openErr, connection.ErrRenewing) }
+func (t *Request) Renewing() bool { return errors.Is(t.openErr, connection.ErrRenewing) }
 
 // AsUser returns a client that acts for the person who acted, as far as they allowed it (Handler.ActsFor). If they
 // allowed nothing, the error is connection.ErrNotConnected and at the same time a UserError that says where to allow
 // it: a handler returns it as it is. It is connection.ErrRenewing when their token couldn't be renewed just now. It
 // blocks for the database, and until ctx ends for a token that has to be renewed.
-func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
+func (t *Request) UserClient(ctx context.Context) (*slack.Client, error) {
 	err := connection.ErrNotConnected
 	if t.UserID != "" {
 		var u connection.UserToken
@@ -110,7 +110,7 @@ func (t *Turn) AsUser(ctx context.Context) (*slack.Client, error) {
 
 	if errors.Is(err, connection.ErrNotConnected) {
 		text := t.Install.App().Name + " isn't allowed to act for you here."
-		if url := t.Health().GrantURL; url != "" && !t.Outsider() {
+		if url := t.Health().GrantURL; url != "" && !t.External() {
 			text += " To allow it, open " + url
 		}
 		err = &notActingError{&UserError{Text: text}}
