@@ -62,7 +62,7 @@ func (s *Sim) Reply(_ context.Context, userID, channelID, threadTS, text string)
 	if !c.im && !c.has(u.ID) {
 		c.Members = append(c.Members, u.ID) // writing to a public channel joins it
 	}
-	m := s.world.postLocked(c, &Message{User: userID, Text: text, ThreadTS: threadTS})
+	m := s.world.postLocked(c, &Message{User: userID, Text: text, ThreadTS: threadTS, client: clientMsgID()})
 	s.events.messageEventsLocked(c, m, u.TeamID)
 	return m.TS, nil
 }

@@ -53,11 +53,12 @@ func (s chatMethods) conversationLocked(r *apiRequest, want func(*Message) bool)
 	found := []map[string]any{}
 	for i := len(c.messages) - 1; i >= 0 && len(found) < limit; i-- {
 		m := c.messages[i]
-		if at, _ := strconv.ParseFloat(m.TS, 64); m.Deleted || m.Ephemeral || at <= oldest || !want(m) {
+		gone := m.Deleted && !c.replied(m)
+		if at, _ := strconv.ParseFloat(m.TS, 64); gone || m.Ephemeral || at <= oldest || !want(m) {
 			continue
 		}
 		out := s.world.messageJSONLocked(c, m)
-		if m.Metadata != nil && r.flag("include_all_metadata") {
+		if m.Metadata != nil && !m.Deleted && r.flag("include_all_metadata") {
 			out["metadata"] = m.Metadata
 		}
 		found = append(found, out)

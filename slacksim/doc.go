@@ -28,7 +28,8 @@
 //
 // What tests use most are methods of Sim. The rest is grouped by who does it: Sim.Admins remove the app and move
 // workspaces, Sim.Sockets are its connections in Socket Mode, Sim.Sender delivers what nobody's action here causes,
-// Sim.Forms act like a browser, and Sim.Directory looks things up.
+// Sim.Forms act like a browser, Sim.People edit, delete and share files, with other bots among them, Sim.Files are what
+// was uploaded, and Sim.Directory looks things up.
 //
 // It is strict where Slack is: tokens die, codes are spent, scopes are checked, blocks are measured, three seconds are
 // three seconds. What Slack would tolerate but a careful app doesn't do is recorded as a Breach. A test asserts that
@@ -66,5 +67,5 @@
 // In Socket Mode an acknowledgement counts only on the connection that the envelope came through. While Socket Mode is
 // off, apps.connections.open still hands out addresses, and what connects there hears link_disabled.
 //
-// Files, group DMs and message menus are not part of it.
+// Group DMs and message menus are not part of it.
 package slacksim

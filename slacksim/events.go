@@ -147,13 +147,10 @@ func (s *events) messageEventsLocked(c *channel, m *Message, authorTeam string) 
 	if name := c.messageEvent(); s.wantedLocked(in, name) {
 		inner := s.world.messageJSONLocked(c, m)
 		inner["channel"], inner["channel_type"], inner["event_ts"] = c.ID, c.kind(), m.TS
-		if m.BotID == "" {
-			inner["client_msg_id"] = clientMsgID()
-		}
 		s.tellLocked(s.fromLocked(c, in, authorTeam, Event{Name: name, Inner: inner}), in)
 	}
 	// Sent apart: Slack promises no order between the two.
-	if !c.im && m.BotID == "" {
+	if !c.im && (m.BotID == "" || m.AppID != "") {
 		s.mentionsLocked(c, m, authorTeam)
 	}
 }
@@ -191,6 +188,9 @@ func (s *events) mentionsLocked(c *channel, m *Message, authorTeam string) {
 		}
 		if !c.has(in.bot.userID) {
 			c.pending[in.bot.userID] = m.TS
+			if s.world.userLocked(m.User) == nil {
+				continue
+			}
 			s.world.noteToLocked(c, m.User, "You mentioned <@"+in.bot.userID+">, but they’re not in this channel.")
 			continue
 		}
@@ -207,8 +207,7 @@ func (s *events) mentionLocked(c *channel, m *Message, in *installation, authorT
 		return
 	}
 	inner := s.world.messageJSONLocked(c, m)
-	inner["type"], inner["channel"], inner["event_ts"] = "app_mention", c.ID, m.TS
-	inner["client_msg_id"] = clientMsgID()
+	inner["type"], inner["channel"], inner["event_ts"] = "app_mention", c.ID, cmp.Or(m.editedTS, m.TS)
 	e := s.fromLocked(c, in, authorTeam, Event{Inner: inner})
 	e.TeamID, e.EnterpriseID = in.teamID, in.enterpriseID
 	if in.org {
@@ -222,10 +221,25 @@ func clientMsgID() string {
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
+// deleteLocked takes a message away and says so. A root with replies stays as a tombstone.
+func (s *events) deleteLocked(c *channel, m *Message, authorTeam string) {
+	before := s.world.messageJSONLocked(c, m)
+	m.Deleted = true
+	s.noteLocked()
+	subtype := "message_deleted"
+	if c.replied(m) {
+		subtype = "message_changed"
+	}
+	s.editEventLocked(c, m, subtype, before, authorTeam)
+}
+
 // editEventLocked sends message_changed or message_deleted: hidden messages whose author is nested.
-func (s *events) editEventLocked(c *channel, m *Message, subtype string, before map[string]any) {
+func (s *events) editEventLocked(c *channel, m *Message, subtype string, before map[string]any, authorTeam string) {
+	if m.Ephemeral {
+		return
+	}
 	name := c.messageEvent()
-	for _, in := range s.oauth.sidesLocked(c, c.TeamID) {
+	for _, in := range s.oauth.sidesLocked(c, authorTeam) {
 		if !c.seenBy(in) || !s.wantedLocked(in, name) {
 			continue
 		}
@@ -236,7 +250,7 @@ func (s *events) editEventLocked(c *channel, m *Message, subtype string, before 
 		} else {
 			inner["deleted_ts"] = m.TS
 		}
-		s.tellLocked(s.fromLocked(c, in, c.TeamID, Event{Name: name, Inner: inner}), in)
+		s.tellLocked(s.fromLocked(c, in, authorTeam, Event{Name: name, Inner: inner}), in)
 		return
 	}
 }

@@ -13,6 +13,7 @@ import (
 // methodsOf are those that this Slack knows.
 func methodsOf(p *parts) map[string]method {
 	app, chat, people, view := appMethods{p}, chatMethods{p}, peopleMethods{p}, viewMethods{p}
+	files := fileMethods{p}
 	return map[string]method{
 		"api.test":                       {free: true, run: app.apiTest},
 		"auth.test":                      {run: app.authTest},
@@ -35,6 +36,10 @@ func methodsOf(p *parts) map[string]method {
 		"conversations.replies":          {formOnly: true, run: chat.conversationsReplies},
 		"conversations.members":          {scopes: readScopes, formOnly: true, run: chat.conversationsMembers},
 		"users.conversations":            {scopes: readScopes, formOnly: true, orgTeam: true, run: chat.usersConversations},
+		"files.getUploadURLExternal":     {scopes: filesWrite, formOnly: true, run: files.uploadURL},
+		"files.completeUploadExternal":   {scopes: filesWrite, run: files.completeUpload},
+		"files.info":                     {scopes: []string{"files:read"}, formOnly: true, run: files.info},
+		"files.delete":                   {scopes: filesWrite, run: files.deleteFile},
 		"users.info":                     {scopes: usersRead, formOnly: true, run: people.usersInfo},
 		"users.list":                     {scopes: usersRead, formOnly: true, orgTeam: true, run: people.usersList},
 		"bots.info":                      {scopes: usersRead, formOnly: true, orgTeam: true, run: people.botsInfo},
@@ -60,6 +65,7 @@ var (
 	readScopes = []string{"channels:read", "groups:read", "im:read", "mpim:read"}
 	usersRead  = []string{"users:read"}
 	chatWrite  = []string{"chat:write"}
+	filesWrite = []string{"files:write"}
 )
 
 func (s appMethods) apiTest(r *apiRequest) (map[string]any, *apiError) {
@@ -294,9 +300,9 @@ func (s chatMethods) chatUpdate(r *apiRequest) (map[string]any, *apiError) {
 	}
 	before := s.world.messageJSONLocked(c, m)
 	// Text without blocks replaces the blocks. An update by blocks does not show as edited.
-	m.Text, m.Blocks, m.Edited = text, blocks, m.Edited || blocks == nil
+	m.Text, m.Blocks, m.Edited, m.editedTS = text, blocks, m.Edited || blocks == nil, s.world.tsLocked()
 	s.noteLocked()
-	s.events.editEventLocked(c, m, "message_changed", before)
+	s.events.editEventLocked(c, m, "message_changed", before, c.TeamID)
 	return map[string]any{"channel": c.ID, "ts": m.TS, "text": m.Text, "message": s.world.messageJSONLocked(c, m)}, nil
 }
 
@@ -305,10 +311,7 @@ func (s chatMethods) chatDelete(r *apiRequest) (map[string]any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	before := s.world.messageJSONLocked(c, m)
-	m.Deleted = true
-	s.noteLocked()
-	s.events.editEventLocked(c, m, "message_deleted", before)
+	s.events.deleteLocked(c, m, c.TeamID)
 	return map[string]any{"channel": c.ID, "ts": m.TS}, nil
 }
 

@@ -132,6 +132,10 @@ type Sim struct {
 	Sender *Sender
 	// Forms act as people do in a browser. They are what slacksim/web is made with.
 	Forms *Forms
+	// People edit, delete and share, and other bots write among them.
+	People *People
+	// Files are what the app and people uploaded.
+	Files *Files
 
 	*parts
 	handler http.Handler
@@ -150,6 +154,7 @@ type parts struct {
 	outbox  *outbox
 	events  *events
 	hooks   *hooks
+	files   *Files
 }
 
 // New makes a Sim with an empty world (see AddSmallWorld). It starts nothing.
@@ -169,8 +174,11 @@ func New(cfg Config) *Sim {
 	h := &hooks{engine: e, record: r, world: w, oauth: o, events: ev, byURL: map[string]*hook{},
 		triggers: map[string]*trigger{}}
 
-	p := &parts{engine: e, record: r, world: w, views: v, oauth: o, sockets: sockets, outbox: out, events: ev, hooks: h}
-	s := &Sim{parts: p, Sockets: sockets, Directory: &Directory{p}, Admins: &Admins{p}, Sender: &Sender{p}}
+	files := &Files{engine: e, record: r, world: w, oauth: o, events: ev, uploads: map[string]*file{}}
+	p := &parts{engine: e, record: r, world: w, views: v, oauth: o, sockets: sockets, outbox: out, events: ev, hooks: h,
+		files: files}
+	s := &Sim{parts: p, Sockets: sockets, Directory: &Directory{p}, Admins: &Admins{p}, Sender: &Sender{p},
+		People: &People{p}, Files: files}
 	s.Forms = &Forms{parts: p, sim: s}
 	s.handler = newHandler(s, cfg.Pages)
 	return s
@@ -182,6 +190,8 @@ func newHandler(s *Sim, pages func(*Sim) http.Handler) http.Handler {
 	mux.Handle("/api/", &api{parts: s.parts, methods: methodsOf(s.parts)})
 	mux.HandleFunc("/hooks/response/{team}/{id}/{secret}", s.hooks.serveResponseURL)
 	mux.HandleFunc("/hooks/services/{team}/{id}/{secret}", s.hooks.serveWebhook)
+	mux.HandleFunc("POST /upload/v1/{secret}", s.Files.serveUpload)
+	mux.HandleFunc("GET /files-pri/{id}/{name}", s.Files.serveDownload)
 	mux.HandleFunc("GET /link/", s.sockets.serve)
 	mux.HandleFunc("GET /icon/{file}", s.world.icon)
 	if pages == nil {

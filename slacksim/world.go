@@ -56,7 +56,11 @@ type Channel struct {
 type Message struct {
 	TS, ThreadTS string
 	User         string // who wrote it; the bot's user id for the app's messages, "USLACKBOT" for Slack's own notes
-	BotID        string // the app's messages only
+	BotID        string // messages of apps only
+	AppID        string // those of other apps only (OtherBot)
+	Username     string // of another app, or of a workflow, which has no User
+	Subtype      string // as in Slack: "bot_message", "file_share", …; "" for most
+	Files        []File
 	Text         string
 	Blocks       json.RawMessage // nil when there are none; ids filled in where the sender left them out
 	Ephemeral    bool
@@ -71,6 +75,9 @@ type Message struct {
 	AppGone bool
 	// OffersApp: it is Slack's note that a mentioned app is not in the channel, and it still isn't.
 	OffersApp bool
+
+	client   string // client_msg_id: the same in all events about what a person wrote
+	editedTS string // when it was last edited, as Slack writes times
 }
 
 // Slackbot is the user id of Slack's own notes to a person, as in Slack.
@@ -191,6 +198,13 @@ func (c Channel) has(user string) bool { return slices.Contains(c.Members, user)
 // membership.
 func (c Channel) VisibleTo(u User) bool {
 	return c.has(u.ID) || !c.Private && !u.Guest && c.inTeam(u.TeamID)
+}
+
+// replied reports whether a message has replies. Deleted, it then stays as a tombstone.
+func (c *channel) replied(m *Message) bool {
+	return slices.ContainsFunc(c.messages, func(x *Message) bool {
+		return x.ThreadTS == m.TS && x != m && !x.Deleted && !x.Ephemeral
+	})
 }
 
 func (c *channel) find(ts string) *Message {
@@ -324,18 +338,33 @@ func (s *world) namedLocked(team, name string) (found *channel) {
 
 // messageJSONLocked is a message as the API and events show it.
 func (s *world) messageJSONLocked(c *channel, m *Message) map[string]any {
-	out := map[string]any{"type": "message", "ts": m.TS, "text": m.Text, "user": m.User}
-	if m.ThreadTS != "" {
-		out["thread_ts"] = m.ThreadTS
+	if m.Deleted {
+		return tombstone(m)
+	}
+	out := map[string]any{"type": "message", "ts": m.TS, "text": m.Text}
+	for k, v := range map[string]string{"user": m.User, "subtype": m.Subtype, "thread_ts": m.ThreadTS,
+		"username": m.Username, "client_msg_id": m.client} {
+		if v != "" {
+			out[k] = v
+		}
 	}
 	if m.Blocks != nil {
 		out["blocks"] = m.Blocks
+	}
+	if m.Files != nil {
+		out["files"], out["upload"] = s.filesJSON(c, m.Files), false
 	}
 	if u := s.userLocked(m.User); u != nil {
 		out["team"] = u.TeamID
 	}
 
-	if m.BotID != "" {
+	switch {
+	case m.AppID != "":
+		out["bot_id"], out["app_id"], out["team"] = m.BotID, m.AppID, c.TeamID
+		out["bot_profile"] = map[string]any{"id": m.BotID, "app_id": m.AppID, "name": m.Username, "deleted": false,
+			"team_id": c.TeamID, "updated": m.At.Unix(), "user_id": m.User}
+
+	case m.BotID != "":
 		b := s.botByUserLocked(m.BotID)
 		out["bot_id"], out["app_id"] = m.BotID, s.app.ID
 		home := c.TeamID
@@ -350,9 +379,15 @@ func (s *world) messageJSONLocked(c *channel, m *Message) map[string]any {
 	}
 
 	if m.Edited {
-		out["edited"] = map[string]any{"user": m.User, "ts": m.TS}
+		out["edited"] = map[string]any{"user": m.User, "ts": cmp.Or(m.editedTS, m.TS)}
 	}
 	return out
+}
+
+// tombstone stands where a deleted message was that has replies.
+func tombstone(m *Message) map[string]any {
+	return map[string]any{"type": "message", "subtype": "tombstone", "user": Slackbot, "hidden": true, "ts": m.TS,
+		"thread_ts": m.TS, "text": "This message was deleted."}
 }
 
 func (s *world) iconsLocked() map[string]any {

@@ -83,6 +83,13 @@ type messageView struct {
 	Thread                         string
 	InThread                       bool
 	Act                            string
+	Change                         string // the page where this person edits or deletes it; "" where they can't
+	Files                          []fileView
+}
+
+type fileView struct {
+	Name, Link string
+	Size       int
 }
 
 type reactionView struct {
@@ -259,7 +266,7 @@ func (s screen) messages(all []slacksim.Message) (out []messageView) {
 	var before *slacksim.Message
 	for i := range all {
 		m := &all[i]
-		if m.Deleted || thread != "" && m.TS != thread && m.ThreadTS != thread {
+		if m.Deleted && replies[m.TS] == 0 || thread != "" && m.TS != thread && m.ThreadTS != thread {
 			continue
 		}
 		// What the app tells one person in a thread shows in the channel, too. What Slack tells does not.
@@ -279,6 +286,10 @@ func isReply(m slacksim.Message) bool { return m.ThreadTS != "" && m.ThreadTS !=
 
 func (s screen) message(m *slacksim.Message) messageView {
 	p, at := s.p, m.At.In(s.n.zone)
+	if m.Deleted {
+		return messageView{TS: m.TS, Thread: m.TS, Name: "Slackbot", Icon: slacksim.Slackbot, Text: "This message was deleted.",
+			Time: at.Format("3:04 PM"), ISO: at.UTC().Format(time.RFC3339)}
+	}
 	v := messageView{TS: m.TS, Time: at.Format("3:04 PM"), ISO: at.UTC().Format(time.RFC3339),
 		Ephemeral: m.Ephemeral, Edited: m.Edited, CanInvite: m.OffersApp, Text: s.n.mrkdwn(m.Text),
 		Icon: m.User, Thread: m.TS, InThread: isReply(*m),
@@ -287,6 +298,15 @@ func (s screen) message(m *slacksim.Message) messageView {
 	v.Name, v.App = s.sim.Directory.Name(m.User)
 	if v.App {
 		v.Icon = p.App.ID
+	}
+	if m.AppID != "" {
+		v.Name, v.App, v.Icon = m.Username, true, m.AppID
+	}
+	if mayChange(p.Me, m) {
+		v.Change = "/client/" + p.Me.TeamID + "/" + p.ChannelID + "/" + m.TS + "/change"
+	}
+	for _, f := range m.Files {
+		v.Files = append(v.Files, fileView{Name: f.Name, Size: len(f.Content), Link: "/client/" + p.Me.TeamID + "/files/" + f.ID})
 	}
 	if u, ok := s.sim.Directory.User(m.User); ok && u.TeamID != p.Me.TeamID {
 		if home, _ := s.sim.Directory.Name(u.TeamID); home != "" {
@@ -309,7 +329,7 @@ func (s screen) message(m *slacksim.Message) messageView {
 func placeBelow(before, m *slacksim.Message, v *messageView, n names) {
 	at := m.At.In(n.zone)
 	if before != nil && before.At.In(n.zone).YearDay() == at.YearDay() && before.At.Year() == m.At.Year() {
-		v.Follow = before.User == m.User && before.Ephemeral == m.Ephemeral && m.At.Sub(before.At) < 5*time.Minute
+		v.Follow = before.User == m.User && before.Username == m.Username && !before.Deleted && before.Ephemeral == m.Ephemeral && m.At.Sub(before.At) < 5*time.Minute
 		return
 	}
 	day := n.dateWord(at, "{day_divider_pretty}")
