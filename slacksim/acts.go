@@ -26,6 +26,10 @@ var (
 	ErrNoView       = errors.New("no such open view")
 	ErrNotInstalled = errors.New("the app is not installed there")
 	ErrNoCommand    = errors.New("the app has no such command")
+	ErrNoShortcut   = errors.New("the app has no such shortcut there")
+	ErrNoOption     = errors.New("no such option was offered")
+	ErrShortQuery   = errors.New("too little was typed: Slack does not ask the app for options yet")
+	ErrNoOptionsURL = errors.New("the app has no OptionsURL (message_menu_options_url), where Slack asks for options")
 )
 
 // object is JSON that is sent.
@@ -35,7 +39,8 @@ type object = blockkit.Object
 // SubmitView do, with all that the other elements of the page hold.
 type Forms struct {
 	*parts
-	sim *Sim
+	sim    *Sim
+	offers map[offerKey][]Option // what external menus were last filled with
 }
 
 // Say posts a message as a person, in Slack's own notation ("<@U…> hello", with &amp; for &), and returns its ts.

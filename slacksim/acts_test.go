@@ -391,12 +391,6 @@ func TestViewUpdateAndPush(t *testing.T) {
 	w.Sim.Forms.PressInView(w.Ctx, slacksim.AcmeAdmin, id, slacksim.Form{ActionID: "more"})
 	w.WantError("views.push", tok, "push_limit_reached", "trigger_id", w.Bot.Last(t).Outer["trigger_id"].(string),
 		"view", modal("P", button))
-	if _, err := w.Sim.Forms.Shortcut(w.Ctx, slacksim.AcmeAdmin, "short"); err != nil {
-		t.Fatal(err)
-	}
-	if p := w.Bot.Last(t).Outer; p["type"] != "shortcut" || p["callback_id"] != "short" || p["response_url"] != nil {
-		t.Errorf("shortcut %v", p)
-	}
 }
 
 func TestHome(t *testing.T) {
@@ -433,4 +427,88 @@ func TestHome(t *testing.T) {
 	}
 	w.Sim.SetApp(func(a *slacksim.App) { a.HomeTab = false })
 	w.WantError("views.publish", tok, "not_enabled", "user_id", slacksim.AcmeAdmin, "view", home)
+}
+
+// A modal's menu of conversations can bring a response_url for what is chosen in it.
+func TestSubmissionWithResponseURLs(t *testing.T) {
+	w := newWorld(t)
+	tok := w.Install(slacksim.AcmeAdmin)
+	menu := func(block, kind string, enabled bool) string {
+		return fmt.Sprintf(`{"type":"input","optional":true,"block_id":%q,"label":{"type":"plain_text","text":"To"},
+			"element":{"type":%q,"action_id":"conv","response_url_enabled":%v}}`, block, kind, enabled)
+	}
+	blocks := "[" + menu("to", "conversations_select", true) + "," + menu("also", "channels_select", true) + "," +
+		menu("empty", "channels_select", true) + "," + menu("plain", "channels_select", false) + "]"
+	submit := func() answer {
+		w.command("/connection")
+		a := w.Call("views.open", tok, "trigger_id", w.Bot.Last(t).Form.Get("trigger_id"), "view", modal("A", blocks))
+		values := map[string]map[string]string{"to": {"conv": slacksim.AcmeGeneral}, "also": {"conv": slacksim.AcmeRandom},
+			"plain": {"conv": slacksim.AcmeRandom}}
+		if _, err := w.Sim.SubmitView(w.Ctx, slacksim.AcmeAdmin, a.Str("view", "id"), values); err != nil {
+			t.Fatal(err)
+		}
+		return w.Bot.Last(t).Outer
+	}
+	p := submit()
+	urls, _ := p["response_urls"].([]any)
+	if len(urls) != 2 || p["view"].(map[string]any)["response_urls"] != nil {
+		t.Fatalf("payload %v", p)
+	}
+	to := answer(urls[0].(map[string]any))
+	if to.Str("block_id") != "to" || to.Str("action_id") != "conv" || to.Str("channel_id") != slacksim.AcmeGeneral ||
+		answer(p["view"].(map[string]any)).Str("app_installed_team_id") != slacksim.Acme {
+		t.Errorf("%v", p)
+	}
+	res, err := http.Post(to.Str("response_url"), "application/json",
+		strings.NewReader(`{"response_type":"in_channel","text":"From the form"}`))
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("response_url: %v %v", res, err)
+	}
+	res.Body.Close()
+	all := w.Sim.Messages(slacksim.AcmeGeneral, "")
+	if m := all[len(all)-1]; m.Text != "From the form" || m.Ephemeral {
+		t.Errorf("posted %+v", m)
+	}
+
+	w.Sim.SetApp(func(a *slacksim.App) { a.ResponseURLsInView = true })
+	p = submit()
+	if l, _ := p["view"].(map[string]any)["response_urls"].([]any); len(l) != 2 || p["response_urls"] != nil {
+		t.Errorf("in the view: %v", p)
+	}
+}
+
+func TestViewStackLimit(t *testing.T) {
+	w := newWorld(t)
+	tok := w.Install(slacksim.AcmeAdmin)
+	w.command("/connection")
+	w.Call("views.open", tok, "trigger_id", w.Bot.Last(t).Form.Get("trigger_id"), "view", modal("A", nameInput))
+	push := func(view string) slacksim.Ack {
+		t.Helper()
+		w.Bot.Reply(jsonReply(`{"response_action":"push","view":` + view + `}`))
+		open := w.Sim.OpenViews(slacksim.AcmeAdmin)
+		ack, err := w.Sim.SubmitView(w.Ctx, slacksim.AcmeAdmin, open[len(open)-1].ID,
+			map[string]map[string]string{"n": {"name": "x"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ack
+	}
+	named := strings.Replace(modal("B", nameInput), `"callback_id"`, `"external_id":"mine","callback_id"`, 1)
+	push(named)
+	w.WantBreaches()
+	if ack := push(named); ack.Shown == "" {
+		t.Errorf("an external_id twice: %+v", ack)
+	}
+	push(modal("C", nameInput))
+	w.WantBreaches(slacksim.RuleViewAck)
+	if ack := push(modal("D", nameInput)); ack.Shown == "" || len(w.Sim.OpenViews(slacksim.AcmeAdmin)) != 3 {
+		t.Errorf("a fourth: %+v", ack)
+	}
+	w.WantBreaches(slacksim.RuleViewAck, slacksim.RuleViewAck)
+	w.Bot.Reply(jsonReply(`{"response_action":"clear"}`))
+	top := w.Sim.OpenViews(slacksim.AcmeAdmin)[2]
+	if _, err := w.Sim.SubmitView(w.Ctx, slacksim.AcmeAdmin, top.ID,
+		map[string]map[string]string{"n": {"name": "x"}}); err != nil || len(w.Sim.OpenViews(slacksim.AcmeAdmin)) != 0 {
+		t.Errorf("clear leaves %v, %v", w.Sim.OpenViews(slacksim.AcmeAdmin), err)
+	}
 }

@@ -137,7 +137,7 @@ func Sign(secret string, timestamp int64, body []byte) string {
 // post makes one attempt and records it. The signature is made now: a retry after five minutes needs a fresh one.
 func (s *outbox) post(ctx context.Context, o *outgoing, how sending) Ack {
 	s.mu.Lock()
-	target, secret := cmp.Or(how.url, s.app.urlFor(o.kind)), cmp.Or(how.secret, s.app.SigningSecret)
+	target, secret := cmp.Or(how.url, s.app.urlFor(o.kind, o.typ)), cmp.Or(how.secret, s.app.SigningSecret)
 	bySocket := s.app.SocketMode && !how.http && how.url == ""
 	s.mu.Unlock()
 
@@ -274,12 +274,14 @@ func (s *Sender) Deliver(ctx context.Context, r Raw) Ack {
 		badSignature: r.BadSignature, unsigned: r.Unsigned, skew: r.Skew, contentType: r.ContentType, extra: r.Header})
 }
 
-// urlFor is where the app takes deliveries of a kind.
-func (a App) urlFor(kind string) string {
-	switch kind {
-	case "command":
+// urlFor is where the app takes deliveries of a kind and type. Options have no address but their own.
+func (a App) urlFor(kind, typ string) string {
+	switch {
+	case kind == "command":
 		return cmp.Or(a.CommandsURL, a.EventsURL)
-	case "interaction":
+	case kind == "interaction" && typ == "block_suggestion":
+		return a.OptionsURL
+	case kind == "interaction":
 		return cmp.Or(a.InteractivityURL, a.EventsURL)
 	}
 	return a.EventsURL

@@ -52,6 +52,8 @@
 //	/link/                                the WebSockets of Socket Mode
 //	/icon/{id}-{size}.svg (or .png)       pictures of workspaces, people and the app
 //
+// Interactions go to App.InteractivityURL, except for block_suggestion, which goes to App.OptionsURL.
+//
 // Every other address is for people: see slacksim/web.
 //
 // # Where Slack's documents leave room
@@ -67,5 +69,5 @@
 // In Socket Mode an acknowledgement counts only on the connection that the envelope came through. While Socket Mode is
 // off, apps.connections.open still hands out addresses, and what connects there hears link_disabled.
 //
-// Group DMs and message menus are not part of it.
+// Group DMs are not part of it.
 package slacksim

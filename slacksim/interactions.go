@@ -1,6 +1,6 @@
 package slacksim
 
-// Buttons, menus, modals and shortcuts: what a press sends, and what its answer does.
+// Buttons, menus and modals: what a press sends, and what its answer does.
 // docs.slack.dev/interactivity/handling-user-interaction
 
 import (
@@ -46,17 +46,78 @@ func (s *Sim) Press(ctx context.Context, userID, channelID, ts, actionID string,
 
 // PressInMessage is Sim.Press with the whole form that the message's elements are.
 func (s *Forms) PressInMessage(ctx context.Context, userID, channelID, ts string, f Form) (Ack, error) {
-	var c *channel
+	var at spot
 	ack, err := s.send(ctx, "press "+f.ActionID, func() (in *installation, p object, err error) {
-		c, in, p, err = s.pressedLocked(userID, channelID, ts, f)
-		return in, p, err
+		if at, err = s.messageSpotLocked(userID, channelID, ts); err != nil {
+			return nil, nil, err
+		}
+		return s.pressedLocked(at, f)
 	})
-	if ack.Shown != "" {
-		s.mu.Lock()
-		s.world.noteToLocked(c, userID, ack.Shown)
-		s.mu.Unlock()
-	}
+	s.tell(at.c, userID, ack)
 	return ack, err
+}
+
+// tell shows a person in a conversation that what they did there failed.
+func (s *Forms) tell(c *channel, userID string, ack Ack) {
+	if ack.Shown == "" {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.world.noteToLocked(c, userID, ack.Shown)
+}
+
+// spot is what a person has before them when they use an element: a message, or a view.
+type spot struct {
+	user *User
+	inst *installation // nil where the app was removed since
+	c    *channel      // that m is in; nil for a view
+	m    *Message
+	v    *View
+}
+
+func (at spot) blocks() json.RawMessage {
+	if at.v != nil {
+		return at.v.Blocks
+	}
+	return at.m.Blocks
+}
+
+// id is the view's, or the message's.
+func (at spot) id() string {
+	if at.v != nil {
+		return at.v.ID
+	}
+	return at.m.TS
+}
+
+// messageSpotLocked is a message that a person sees.
+func (s *Forms) messageSpotLocked(userID, channelID, ts string) (spot, error) {
+	u, c, err := s.world.memberLocked(userID, channelID)
+	if err != nil {
+		return spot{}, err
+	}
+	m := c.find(ts)
+	if m == nil || m.Deleted || m.Ephemeral && m.EphemeralTo != userID {
+		return spot{}, ErrNoMessage
+	}
+	return spot{user: u, inst: s.oauth.authorLocked(m), c: c, m: m}, nil
+}
+
+// viewSpotLocked is an open modal of a person or, for an empty viewID, their Home tab.
+func (s *Forms) viewSpotLocked(userID, viewID string) (spot, error) {
+	v := s.views.homes[userID]
+	if viewID != "" {
+		v, _ = s.views.findViewLocked(userID, viewID)
+	}
+	u := s.world.userLocked(userID)
+	if u == nil || v == nil {
+		return spot{}, ErrNoView
+	}
+	if s.oauth.installs[v.inst.home] != v.inst {
+		return spot{}, ErrNotInstalled
+	}
+	return spot{user: u, inst: v.inst, v: v}, nil
 }
 
 // send makes an interaction under the lock and sends it without. One that is nil is not sent, and its Ack is empty.
@@ -73,38 +134,46 @@ func (s *Forms) send(ctx context.Context, what string, build func() (*installati
 	return s.interact(ctx, in, p), nil
 }
 
-// pressedLocked is the payload of a press in a message, the conversation it is in and the installation it is for.
-func (s *Forms) pressedLocked(userID, channelID, ts string, f Form) (*channel, *installation, object, error) {
-	u, c, err := s.world.memberLocked(userID, channelID)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	m := c.find(ts)
-	if m == nil || m.Deleted || m.Ephemeral && m.EphemeralTo != userID {
-		return nil, nil, nil, ErrNoMessage
-	}
-	action, in := s.actionLocked(m.Blocks, f), s.oauth.authorLocked(m)
+// pressedLocked is the payload of a press, and the installation that it is for.
+func (s *Forms) pressedLocked(at spot, f Form) (*installation, object, error) {
+	action := s.actionLocked(at, f)
 	switch {
 	case action == nil:
-		return nil, nil, nil, ErrNoAction
-	case in == nil:
-		return nil, nil, nil, ErrNotInstalled
+		return nil, nil, ErrNoAction
+	case at.inst == nil:
+		return nil, nil, ErrNotInstalled
+	}
+	if err := s.offeredLocked(at, f); err != nil {
+		return nil, nil, err
 	}
 
-	p := s.interactionLocked(in, u, "block_actions")
-	container := object{"type": "message", "message_ts": m.TS, "channel_id": c.ID, "is_ephemeral": m.Ephemeral}
-	if m.ThreadTS != "" {
-		container["thread_ts"] = m.ThreadTS
+	p := s.interactionLocked(at.inst, at.user, "block_actions")
+	p["actions"] = []any{action}
+	s.addSpotLocked(p, at, f.Inputs)
+	if at.m != nil {
+		p["response_url"] = s.hooks.newHookLocked(at.inst, at.user.ID, at.c.ID, at.m.TS).url
+		p["state"] = object{"values": s.stateLocked(at, f.Inputs)}
+	}
+	return at.inst, p, nil
+}
+
+// addSpotLocked says in a payload where it comes from. given are what the elements of a view hold.
+func (s *Forms) addSpotLocked(p object, at spot, given Inputs) {
+	if at.v != nil {
+		p["container"] = object{"type": "view", "view_id": at.v.ID}
+		p["view"] = s.views.viewJSONLocked(at.v, s.stateLocked(at, given))
+		return
+	}
+
+	container := object{"type": "message", "message_ts": at.m.TS, "channel_id": at.c.ID, "is_ephemeral": at.m.Ephemeral}
+	if at.m.ThreadTS != "" {
+		container["thread_ts"] = at.m.ThreadTS
 	}
 	p["container"] = container
-	p["channel"] = object{"id": c.ID, "name": commandChannelName(c)}
-	p["response_url"] = s.hooks.newHookLocked(in, userID, c.ID, m.TS).url
-	p["state"] = object{"values": s.stateLocked(m.Blocks, f.Inputs)}
-	p["actions"] = []any{action}
-	if !m.Ephemeral {
-		p["message"] = s.world.messageJSONLocked(c, m) // Slack leaves the message out for ephemeral ones
+	p["channel"] = object{"id": at.c.ID, "name": commandChannelName(at.c)}
+	if !at.m.Ephemeral {
+		p["message"] = s.world.messageJSONLocked(at.c, at.m) // Slack leaves the message out for ephemeral ones
 	}
-	return c, in, p, nil
 }
 
 // PressHome is Press in the person's Home tab.
@@ -114,43 +183,20 @@ func (s *Sim) PressHome(ctx context.Context, userID, actionID string, value ...s
 
 // PressInView is Press in an open modal or, for an empty viewID, in the person's Home tab.
 func (s *Forms) PressInView(ctx context.Context, userID, viewID string, f Form) (Ack, error) {
-	var v *View
-	ack, err := s.send(ctx, "press "+f.ActionID, func() (*installation, object, error) {
-		if v = s.views.homes[userID]; viewID != "" {
-			v, _ = s.views.findViewLocked(userID, viewID)
-		}
-		u, err := s.viewerLocked(userID, v)
-		if err != nil {
+	var at spot
+	ack, err := s.send(ctx, "press "+f.ActionID, func() (in *installation, p object, err error) {
+		if at, err = s.viewSpotLocked(userID, viewID); err != nil {
 			return nil, nil, err
 		}
-		action := s.actionLocked(v.Blocks, f)
-		if action == nil {
-			return nil, nil, ErrNoAction
+		if in, p, err = s.pressedLocked(at, f); err == nil {
+			at.v.Errors, at.v.Typed = nil, f.Inputs
 		}
-
-		p := s.interactionLocked(v.inst, u, "block_actions")
-		p["container"] = object{"type": "view", "view_id": v.ID}
-		p["view"] = s.views.viewJSONLocked(v, s.stateLocked(v.Blocks, f.Inputs))
-		p["actions"] = []any{action}
-		v.Errors, v.Typed = nil, f.Inputs
-		return v.inst, p, nil
+		return in, p, err
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.views.failedLocked(v, ack)
+	s.views.failedLocked(at.v, ack)
 	return ack, err
-}
-
-// viewerLocked is the person that a view is shown to, while the app is installed that shows it.
-func (s *Forms) viewerLocked(userID string, v *View) (*User, error) {
-	u := s.world.userLocked(userID)
-	if u == nil || v == nil {
-		return nil, ErrNoView
-	}
-	if s.oauth.installs[v.inst.home] != v.inst {
-		return nil, ErrNotInstalled
-	}
-	return u, nil
 }
 
 // interactionLocked holds the fields all interaction payloads share.
@@ -193,6 +239,9 @@ func (s *Forms) interactionLocked(in *installation, u *User, typ string) object 
 	return p
 }
 
+// answersMatter are the interactions whose answer's body means something.
+var answersMatter = map[string]bool{"view_submission": true, "block_suggestion": true}
+
 // interact sends an interaction. Anything but 200 shows the person a warning.
 func (s *Forms) interact(ctx context.Context, in *installation, p object) Ack {
 	raw, _ := json.Marshal(p)
@@ -201,6 +250,9 @@ func (s *Forms) interact(ctx context.Context, in *installation, p object) Ack {
 	ack := s.outbox.post(ctx, &outgoing{kind: "interaction", typ: typ, team: in.home, body: []byte(body)}, sending{})
 	if ack.Status != 0 && ack.Status != http.StatusOK {
 		s.record.breach(RuleActionStatus, "%s was answered with HTTP %d", typ, ack.Status)
+	}
+	if body := strings.TrimSpace(string(ack.Body)); ack.Status == http.StatusOK && body != "" && !answersMatter[typ] {
+		s.record.breach(RuleActionBody, "%s was answered with a body, which Slack ignores: %.60q", typ, body)
 	}
 	if ack.Status != http.StatusOK && s.life.Err() == nil && ctx.Err() == nil {
 		ack.Shown = "This app responded with an error. (" + ack.Err + ")"
@@ -211,12 +263,16 @@ func (s *Forms) interact(ctx context.Context, in *installation, p object) Ack {
 	return ack
 }
 
-// actionLocked builds the entry of actions[] for what was pressed, or nil if blocks have no such element.
-func (s *Forms) actionLocked(blocks json.RawMessage, f Form) object {
+// names reports whether the form is about this element.
+func (f Form) names(b, e object) bool {
+	return blockkit.Text(e["action_id"]) == f.ActionID && (f.BlockID == "" || f.BlockID == blockkit.Text(b["block_id"]))
+}
+
+// actionLocked builds the entry of actions[] for what was pressed, or nil where there is no such element.
+func (s *Forms) actionLocked(at spot, f Form) object {
 	var out object
-	blockkit.EachElement(blocks, func(b, e object, _ bool) {
-		if out != nil || blockkit.Text(e["action_id"]) != f.ActionID ||
-			f.BlockID != "" && f.BlockID != blockkit.Text(b["block_id"]) {
+	s.eachLocked(at, func(b, e object, _ bool) {
+		if out != nil || !f.names(b, e) {
 			return
 		}
 
@@ -256,8 +312,6 @@ func elementState(e object, in Input) object {
 		out["selected_option"] = nil
 		if l := picked(e, in, all); len(l) > 0 {
 			out["selected_option"] = l[0]
-		} else if typ == "external_select" && in.Value != "" {
-			out["selected_option"] = object{"text": object{"type": "plain_text", "text": in.Value}, "value": in.Value}
 		}
 	case "multi_static_select", "checkboxes", "multi_external_select":
 		out["selected_options"] = picked(e, in, all)
@@ -295,9 +349,9 @@ func picked(e object, in Input, all []string) []any {
 }
 
 // stateLocked builds state.values: the given inputs over the initial ones, for every element but buttons.
-func (s *Forms) stateLocked(blocks json.RawMessage, given Inputs) map[string]map[string]any {
+func (s *Forms) stateLocked(at spot, given Inputs) map[string]map[string]any {
 	out := map[string]map[string]any{}
-	blockkit.EachElement(blocks, func(b, e object, _ bool) {
+	s.eachLocked(at, func(b, e object, _ bool) {
 		switch e["type"] {
 		case "button", "overflow", "image":
 			return
@@ -333,24 +387,28 @@ func (s *Sim) SubmitView(ctx context.Context, userID, viewID string,
 
 // Submit is Sim.SubmitView with inputs as a page sends them.
 func (s *Forms) Submit(ctx context.Context, userID, viewID string, given Inputs) (Ack, error) {
-	var v *View
+	var at spot
 	incomplete := false
-	ack, err := s.send(ctx, "submit view", func() (*installation, object, error) {
-		v, _ = s.views.findViewLocked(userID, viewID)
-		u, err := s.viewerLocked(userID, v)
-		if err != nil {
+	ack, err := s.send(ctx, "submit view", func() (in *installation, p object, err error) {
+		if viewID == "" {
+			return nil, nil, ErrNoView // a Home tab has no submit button
+		}
+		if at, err = s.viewSpotLocked(userID, viewID); err != nil {
+			return nil, nil, err
+		}
+		if err = s.offeredLocked(at, Form{Inputs: given}); err != nil {
 			return nil, nil, err
 		}
 
-		values := s.stateLocked(v.Blocks, given)
+		v, values := at.v, s.stateLocked(at, given)
 		v.Errors, v.Typed = missingInputs(v.Blocks, values), given
 		if incomplete = len(v.Errors) > 0; incomplete {
 			s.noteLocked()
 			return nil, nil, nil // Slack's own client does not send an incomplete form
 		}
-		p := s.interactionLocked(v.inst, u, "view_submission")
+		p = s.interactionLocked(v.inst, at.user, "view_submission")
 		p["view"] = s.views.viewJSONLocked(v, values)
-		p["response_urls"] = []any{}
+		s.addResponseURLsLocked(p, at, values)
 		return v.inst, p, nil
 	})
 	if incomplete {
@@ -360,10 +418,33 @@ func (s *Forms) Submit(ctx context.Context, userID, viewID string, given Inputs)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if ack.Status == http.StatusOK {
-		s.viewAckLocked(&ack, userID, v)
+		s.viewAckLocked(&ack, userID, at.v)
 	}
-	s.views.failedLocked(v, ack)
+	s.views.failedLocked(at.v, ack)
 	return ack, err
+}
+
+// addResponseURLsLocked gives a submission a response_url for each chosen conversation whose menu asks for one.
+// Slack's sample has them in the view and its SDKs beside it. App.ResponseURLsInView says which.
+func (s *Forms) addResponseURLsLocked(p object, at spot, values map[string]map[string]any) {
+	urls := []any{}
+	s.eachLocked(at, func(b, e object, input bool) {
+		typ, block, action := blockkit.Text(e["type"]), blockkit.Text(b["block_id"]), blockkit.Text(e["action_id"])
+		if !input || e["response_url_enabled"] != true || typ != "conversations_select" && typ != "channels_select" {
+			return
+		}
+		chosen, _ := values[block][action].(object)
+		if id := blockkit.Text(chosen[stateKeys[typ]]); id != "" {
+			urls = append(urls, object{"block_id": block, "action_id": action, "channel_id": id,
+				"response_url": s.hooks.newHookLocked(at.inst, at.user.ID, id, "").url})
+		}
+	})
+
+	if s.app.ResponseURLsInView {
+		p["view"].(map[string]any)["response_urls"] = urls
+		return
+	}
+	p["response_urls"] = urls
 }
 
 func missingInputs(blocks json.RawMessage, values map[string]map[string]any) map[string]string {
@@ -435,13 +516,17 @@ func (s *Forms) viewAckLocked(ack *Ack, user string, v *View) {
 			refuse("%s with an invalid view: %s", a.Action, strings.Join(msgs, "; "))
 			return
 		}
+		next.inst = v.inst
 		if a.Action == "update" {
 			v.become(next)
 		} else if len(s.views.stacks[user]) >= 3 {
 			refuse("push beyond three views")
 			return
+		} else if s.views.externalTakenLocked(next) {
+			refuse("push with the external_id of an open view")
+			return
 		} else {
-			next.inst, next.UserID, next.TeamID = v.inst, user, v.TeamID
+			next.UserID, next.TeamID = user, v.TeamID
 			next.RootViewID, next.PreviousViewID = v.RootViewID, v.ID
 			s.views.stacks[user] = append(slices.Clone(s.views.stacks[user]), next)
 		}
@@ -479,22 +564,4 @@ func (s *Sim) CloseView(ctx context.Context, userID, viewID string, all bool) (A
 		ack.Status = http.StatusOK
 	}
 	return ack, err
-}
-
-// Shortcut sends a global shortcut, which has no channel and no response_url.
-// docs.slack.dev/reference/interaction-payloads/shortcuts-interaction-payload
-func (s *Forms) Shortcut(ctx context.Context, userID, callbackID string) (Ack, error) {
-	return s.send(ctx, "shortcut", func() (*installation, object, error) {
-		u := s.world.userLocked(userID)
-		if u == nil {
-			return nil, nil, ErrNoUser
-		}
-		in := s.oauth.installLocked(u.TeamID)
-		if in == nil || !in.has("commands") {
-			return nil, nil, ErrNotInstalled
-		}
-		p := s.interactionLocked(in, u, "shortcut")
-		p["callback_id"], p["action_ts"] = callbackID, fmt.Sprintf("%d.000000", s.clock.Now().Unix())
-		return in, p, nil
-	})
 }

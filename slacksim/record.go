@@ -78,6 +78,8 @@ const (
 	RuleCommandStatus    = "command-status"           // a command answered with something other than 200
 	RuleCommandBody      = "command-body"             // a command's reply that Slack would refuse
 	RuleActionStatus     = "interaction-status"       // an interaction answered with something other than 200
+	RuleActionBody       = "interaction-body"         // an interaction whose answer Slack ignores, answered with a body
+	RuleOptions          = "options"                  // options for a menu that Slack would refuse
 	RuleViewAck          = "view-ack"                 // a view_submission acknowledged with a body Slack would refuse
 	RuleHookOverused     = "response-url-used"        // a response_url used a sixth time
 	RuleHookExpired      = "response-url-expired"     // a response_url used after 30 minutes

@@ -27,12 +27,19 @@ type App struct {
 	// EventsURL receives events. InteractivityURL and CommandsURL default to it when empty.
 	EventsURL, InteractivityURL, CommandsURL string
 
+	// OptionsURL is where Slack asks for the options of menus that are filled from outside: message_menu_options_url in a
+	// manifest. It has no default. In Socket Mode none is needed.
+	OptionsURL string
+
 	// InstallURL is where *Add to Slack* on the app page leads: the app's own start page, which redirects to the
 	// consent page with a state of its own.
 	InstallURL string
 
 	// Commands are its slash commands. Anything else that begins with a slash is no valid command.
 	Commands []Command
+
+	// Shortcuts are what people find in the menu of a message, or beside the message box.
+	Shortcuts []Shortcut
 
 	// Events are the subscribed bot events by their names in a manifest ("app_mention", "message.im", …). Others are
 	// never delivered, and each is delivered only where its scope was granted.
@@ -78,6 +85,10 @@ type App struct {
 	// OutsidersNameTheirOwn selects the reading in which the payload of a press by a person of another company names that
 	// person's own workspace as its team. By default it names the installing one, and only user.team_id tells.
 	OutsidersNameTheirOwn bool
+
+	// ResponseURLsInView selects the reading of Slack's sample, where the response_urls of a submission are in its view.
+	// By default they stand beside it, as Slack's SDKs have them.
+	ResponseURLsInView bool
 
 	// SocketMode sends everything through the app's WebSockets instead of HTTP. AppToken ("xapp-…") opens them. When
 	// SetApp switches it off, those that are open end with link_disabled.
@@ -179,7 +190,7 @@ func New(cfg Config) *Sim {
 		files: files}
 	s := &Sim{parts: p, Sockets: sockets, Directory: &Directory{p}, Admins: &Admins{p}, Sender: &Sender{p},
 		People: &People{p}, Files: files}
-	s.Forms = &Forms{parts: p, sim: s}
+	s.Forms = &Forms{parts: p, sim: s, offers: map[offerKey][]Option{}}
 	s.handler = newHandler(s, cfg.Pages)
 	return s
 }
@@ -320,6 +331,7 @@ func (s *Sim) App() App {
 	defer s.mu.Unlock()
 	a := s.app
 	a.Commands, a.Events = slices.Clone(a.Commands), slices.Clone(a.Events)
+	a.Shortcuts = slices.Clone(a.Shortcuts)
 	a.RedirectURLs, a.OptionalScopes = slices.Clone(a.RedirectURLs), slices.Clone(a.OptionalScopes)
 	return a
 }

@@ -282,8 +282,7 @@ func (s *Sockets) sendEnvelope(ctx context.Context, o *outgoing, how sending, d 
 		s.mu.Unlock()
 		payload, _ = json.Marshal(m)
 	case "interaction":
-		e["type"] = "interactive"
-		e["accepts_response_payload"] = o.typ == "view_submission" || o.typ == "block_suggestion"
+		e["type"], e["accepts_response_payload"] = "interactive", true
 		form, _ := url.ParseQuery(string(o.body))
 		payload = []byte(form.Get("payload"))
 	default:

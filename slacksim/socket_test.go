@@ -225,7 +225,7 @@ func TestSocketModeDelivers(t *testing.T) {
 		t.Errorf("press %+v %v", ack, err)
 	}
 	i := p.next("interactive")
-	if i.Payload["type"] != "block_actions" || i.Accepts {
+	if i.Payload["type"] != "block_actions" || !i.Accepts {
 		t.Errorf("press's envelope %+v", i)
 	}
 	w.Call("views.open", tok, "trigger_id", answer(i.Payload).Str("trigger_id"), "view",
@@ -384,7 +384,7 @@ func TestSocketAnswersThatSlackIgnores(t *testing.T) {
 	p.with(map[string]any{"text": "not asked for"})
 	ts := w.Call("chat.postMessage", tok, "channel", dm, "text", "t", "blocks", button).Str("ts")
 	w.Settled()
-	if a, err := w.Sim.Press(w.Ctx, slacksim.AcmeAdmin, dm, ts, "go"); err != nil || a.Status != 200 || a.Body != nil {
+	if a, err := w.Sim.Press(w.Ctx, slacksim.AcmeAdmin, dm, ts, "go"); err != nil || a.Status != 200 {
 		t.Errorf("press %+v %v", a, err)
 	}
 	w.Sim.Sockets.Drop()
@@ -401,7 +401,7 @@ func TestSocketAnswersThatSlackIgnores(t *testing.T) {
 	command(a, "operation_timeout")
 
 	w.WantBreaches(slacksim.RuleSocketTooLarge, slacksim.RuleLateAck, slacksim.RuleSocketFrame, slacksim.RuleLateAck,
-		slacksim.RuleSocketPayload, slacksim.RuleSocketPayload, slacksim.RuleSocketFragments, slacksim.RuleLateAck,
+		slacksim.RuleSocketPayload, slacksim.RuleActionBody, slacksim.RuleSocketFragments, slacksim.RuleLateAck,
 		slacksim.RuleLateAck)
 }
 

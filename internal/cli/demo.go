@@ -159,6 +159,13 @@ func (p *program) simApp(public string, also ...bot.Handler) (slacksim.App, erro
 		TokenRotation: m.Settings.TokenRotationEnabled, OrgReady: m.Settings.OrgDeployEnabled,
 	}
 
+	if m.Settings.Interactivity != nil {
+		app.OptionsURL = m.Settings.Interactivity.MessageMenuOptionsUrl
+	}
+	for _, x := range m.Features.Shortcuts {
+		app.Shortcuts = append(app.Shortcuts, slacksim.Shortcut{Name: x.Name, CallbackID: x.CallbackID,
+			Description: x.Description, OnMessage: x.Type == "message"})
+	}
 	for _, c := range m.Features.SlashCommands {
 		app.Commands = append(app.Commands, slacksim.Command{
 			Name: c.Command, Description: c.Description, UsageHint: c.UsageHint, ShouldEscape: c.ShouldEscape,
