@@ -28,33 +28,49 @@ func (s chatMethods) metadataLocked(r *apiRequest) (json.RawMessage, *apiError) 
 }
 
 func (s chatMethods) conversationsHistory(r *apiRequest) (map[string]any, *apiError) {
-	return s.conversationLocked(r, func(m *Message) bool { return m.ThreadTS == "" || m.ThreadTS == m.TS })
+	found, err := s.conversationLocked(r, func(m *Message) bool { return m.ThreadTS == "" || m.ThreadTS == m.TS })
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(found)
+	return page(r, found)
 }
 
+// conversationsReplies lists a thread from its root on, where history begins with the newest message. The root comes
+// along whatever the oldest message is that was asked for.
 func (s chatMethods) conversationsReplies(r *apiRequest) (map[string]any, *apiError) {
 	parent := r.arg("ts")
-	return s.conversationLocked(r, func(m *Message) bool { return m.TS == parent || m.ThreadTS == parent })
+	found, err := s.conversationLocked(r, func(m *Message) bool { return m.TS == parent || m.ThreadTS == parent })
+	if err != nil {
+		return nil, err
+	}
+	return page(r, found)
 }
 
-// conversationLocked lists messages of one conversation, newest first as Slack does. Nobody needs cursors yet, so
-// the limit just cuts.
-func (s chatMethods) conversationLocked(r *apiRequest, want func(*Message) bool) (map[string]any, *apiError) {
+// page cuts a list of messages. Nobody needs cursors yet, so there is no next page.
+func page(r *apiRequest, found []map[string]any) (map[string]any, *apiError) {
+	limit, err := strconv.Atoi(r.arg("limit"))
+	if err != nil || limit < 1 || limit > 999 {
+		limit = 100
+	}
+	more := len(found) > limit
+	return map[string]any{"messages": found[:min(limit, len(found))], "has_more": more}, nil
+}
+
+// conversationLocked lists messages of one conversation, oldest first.
+func (s chatMethods) conversationLocked(r *apiRequest, want func(*Message) bool) ([]map[string]any, *apiError) {
 	c, err := s.readableLocked(r, true, "history")
 	if err != nil {
 		return nil, err
 	}
-
-	limit, convErr := strconv.Atoi(r.arg("limit"))
-	if convErr != nil || limit < 1 || limit > 999 {
-		limit = 100
-	}
+	root := r.arg("ts") // of a thread
 	oldest, _ := strconv.ParseFloat(r.arg("oldest"), 64)
 
 	found := []map[string]any{}
-	for i := len(c.messages) - 1; i >= 0 && len(found) < limit; i-- {
-		m := c.messages[i]
+	for _, m := range c.messages {
+		at, _ := strconv.ParseFloat(m.TS, 64)
 		gone := m.Deleted && !c.replied(m)
-		if at, _ := strconv.ParseFloat(m.TS, 64); gone || m.Ephemeral || at <= oldest || !want(m) {
+		if gone || m.Ephemeral || at <= oldest && m.TS != root || !want(m) {
 			continue
 		}
 		out := s.world.messageJSONLocked(c, m)
@@ -63,7 +79,7 @@ func (s chatMethods) conversationLocked(r *apiRequest, want func(*Message) bool)
 		}
 		found = append(found, out)
 	}
-	return map[string]any{"messages": found, "has_more": false}, nil
+	return found, nil
 }
 
 // readableLocked is placeLocked for reading with the permission that this kind of conversation needs.
