@@ -21,6 +21,7 @@ import (
 // apiError is an answer with ok:false.
 type apiError struct {
 	code     string
+	retry    int            // seconds to wait: the answer is 429
 	messages []string       // in response_metadata
 	extra    map[string]any // what else is in the answer
 }
@@ -73,6 +74,7 @@ type method struct {
 	orgTeam  bool     // an organisation's token must say team_id
 	appToken bool     // an app-level token calls it, and no other
 	client   bool     // needs the client's id and secret
+	tier     int      // how often it can be called, 2 to 4; 0: as often as one likes here
 	run      func(*apiRequest) (map[string]any, *apiError)
 }
 
@@ -164,6 +166,7 @@ func (s *record) guarded(w http.ResponseWriter, r *http.Request, call *Call, ent
 type api struct {
 	*parts
 	methods map[string]method
+	rates   *rates
 }
 
 // ServeHTTP answers one call.
@@ -188,7 +191,12 @@ func (s *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			answer, err = s.callMethod(w.Header(), r, req, sent)
 		}
 		w.Header().Set("X-Slack-Req-Id", randomHex(16))
-		writeAnswer(w, http.StatusOK, answer, err)
+		status := http.StatusOK
+		if err != nil && err.retry > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(err.retry))
+			status = http.StatusTooManyRequests
+		}
+		writeAnswer(w, status, answer, err)
 		return func() {
 			if req.spent != nil {
 				s.mu.Lock()
@@ -295,6 +303,9 @@ func (s *api) callMethod(h http.Header, r *http.Request, req *apiRequest, sent s
 			return nil, err
 		}
 		s.foreignLocked(req)
+		if wait := s.rates.takeLocked(req.method, req.inst.home, m.tier); wait > 0 {
+			return nil, &apiError{code: "ratelimited", retry: wait}
+		}
 	}
 	if err := s.proofLocked(req, m); err != nil {
 		return nil, err

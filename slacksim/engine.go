@@ -73,6 +73,12 @@ func (s *engine) spawnLocked(f func()) {
 
 // laterLocked runs f like spawnLocked does, when the clock has moved by d.
 func (s *engine) laterLocked(d time.Duration, f func()) {
+	s.dueLocked(d, func() { s.spawnLocked(f) })
+}
+
+// dueLocked runs f under the lock when the clock has moved by d: what Slack does by itself has happened when the clock
+// shows a later time.
+func (s *engine) dueLocked(d time.Duration, f func()) {
 	if s.closed {
 		return
 	}
@@ -85,7 +91,7 @@ func (s *engine) laterLocked(d time.Duration, f func()) {
 			return // stopped by Close
 		}
 		delete(s.timers, id)
-		s.spawnLocked(f)
+		f()
 	})
 }
 

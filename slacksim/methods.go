@@ -14,6 +14,7 @@ import (
 func methodsOf(p *parts) map[string]method {
 	app, chat, people, view := appMethods{p}, chatMethods{p}, peopleMethods{p}, viewMethods{p}
 	files := fileMethods{p}
+	stream := streamMethods{chat}
 	return map[string]method{
 		"api.test":                       {free: true, run: app.apiTest},
 		"auth.test":                      {run: app.authTest},
@@ -28,6 +29,9 @@ func methodsOf(p *parts) map[string]method {
 		"chat.postEphemeral":             {scopes: chatWrite, run: chat.chatPostEphemeral},
 		"chat.update":                    {scopes: chatWrite, run: chat.chatUpdate},
 		"chat.delete":                    {scopes: chatWrite, run: chat.chatDelete},
+		"chat.startStream":               {scopes: chatWrite, kind: "bot", tier: 2, run: stream.start},
+		"chat.appendStream":              {scopes: chatWrite, kind: "bot", tier: 4, run: stream.append},
+		"chat.stopStream":                {scopes: chatWrite, kind: "bot", tier: 2, run: stream.stop},
 		"conversations.open":             {scopes: openScopes, run: chat.conversationsOpen},
 		"conversations.join":             {scopes: []string{"channels:join"}, run: chat.conversationsJoin},
 		"conversations.info":             {scopes: readScopes, formOnly: true, run: chat.conversationsInfo},
@@ -297,6 +301,9 @@ func (s chatMethods) chatUpdate(r *apiRequest) (map[string]any, *apiError) {
 	text, blocks, err := s.contentLocked(r)
 	if err != nil {
 		return nil, err
+	}
+	if m.Streaming == streaming {
+		return nil, fail("streaming_state_conflict")
 	}
 	before := s.world.messageJSONLocked(c, m)
 	// Text without blocks replaces the blocks. An update by blocks does not show as edited.

@@ -82,6 +82,13 @@ type App struct {
 	// the message the button is in.
 	CommandAnswersStay bool
 
+	// StreamsNeedRecipient selects the reading of field reports that chat.startStream wants its recipient in a DM, too.
+	// By default only in channels, as documented.
+	StreamsNeedRecipient bool
+
+	// StreamsTrimChunks selects the reading of field reports that blanks at the beginning of a chunk are lost.
+	StreamsTrimChunks bool
+
 	// OutsidersNameTheirOwn selects the reading in which the payload of a press by a person of another company names that
 	// person's own workspace as its team. By default it names the installing one, and only user.team_id tells.
 	OutsidersNameTheirOwn bool
@@ -166,6 +173,7 @@ type parts struct {
 	events  *events
 	hooks   *hooks
 	files   *Files
+	streams *streams
 }
 
 // New makes a Sim with an empty world (see AddSmallWorld). It starts nothing.
@@ -186,8 +194,9 @@ func New(cfg Config) *Sim {
 		triggers: map[string]*trigger{}}
 
 	files := &Files{engine: e, record: r, world: w, oauth: o, events: ev, uploads: map[string]*file{}}
+	st := &streams{engine: e, world: w, events: ev, byTS: map[string]*stream{}}
 	p := &parts{engine: e, record: r, world: w, views: v, oauth: o, sockets: sockets, outbox: out, events: ev, hooks: h,
-		files: files}
+		files: files, streams: st}
 	s := &Sim{parts: p, Sockets: sockets, Directory: &Directory{p}, Admins: &Admins{p}, Sender: &Sender{p},
 		People: &People{p}, Files: files}
 	s.Forms = &Forms{parts: p, sim: s, offers: map[offerKey][]Option{}}
@@ -198,7 +207,7 @@ func New(cfg Config) *Sim {
 // newHandler serves what is at each address. pages, if any, get those that no app calls.
 func newHandler(s *Sim, pages func(*Sim) http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/api/", &api{parts: s.parts, methods: methodsOf(s.parts)})
+	mux.Handle("/api/", &api{parts: s.parts, methods: methodsOf(s.parts), rates: newRates(s.engine)})
 	mux.HandleFunc("/hooks/response/{team}/{id}/{secret}", s.hooks.serveResponseURL)
 	mux.HandleFunc("/hooks/services/{team}/{id}/{secret}", s.hooks.serveWebhook)
 	mux.HandleFunc("POST /upload/v1/{secret}", s.Files.serveUpload)

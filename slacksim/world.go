@@ -71,6 +71,10 @@ type Message struct {
 	Metadata     json.RawMessage     // of an app's message; nil when there is none
 	At           time.Time
 
+	// Streaming is what became of a message that an app writes bit by bit: "in_progress", "completed", or "errored" when
+	// Slack ended it. It is "" for all others.
+	Streaming string
+
 	// AppGone: it has blocks, and the app was removed since. What can be pressed in them does nothing any more.
 	AppGone bool
 	// OffersApp: it is Slack's note that a mentioned app is not in the channel, and it still isn't.
@@ -343,10 +347,13 @@ func (s *world) messageJSONLocked(c *channel, m *Message) map[string]any {
 	}
 	out := map[string]any{"type": "message", "ts": m.TS, "text": m.Text}
 	for k, v := range map[string]string{"user": m.User, "subtype": m.Subtype, "thread_ts": m.ThreadTS,
-		"username": m.Username, "client_msg_id": m.client} {
+		"username": m.Username, "client_msg_id": m.client, "streaming_state": m.Streaming} {
 		if v != "" {
 			out[k] = v
 		}
+	}
+	if root := c.find(m.ThreadTS); root != nil && root != m {
+		out["parent_user_id"] = root.User
 	}
 	if m.Blocks != nil {
 		out["blocks"] = m.Blocks
