@@ -59,7 +59,7 @@ func TestPersonEditsAndDeletes(t *testing.T) {
 		t.Errorf("the deleted root came as %v", e.Event)
 	}
 	if list, _ := w.Call("conversations.replies", tok, "channel", slacksim.AcmeGeneral,
-		"ts", ts)["messages"].([]any); len(list) != 2 || list[1].(map[string]any)["subtype"] != "tombstone" {
+		"ts", ts)["messages"].([]any); len(list) != 2 || list[0].(map[string]any)["subtype"] != "tombstone" {
 		t.Errorf("the thread is %v", list)
 	}
 
