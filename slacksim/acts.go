@@ -40,7 +40,7 @@ type object = blockkit.Object
 type Forms struct {
 	*parts
 	sim    *Sim
-	offers map[offerKey][]Option // what external menus were last filled with
+	offers map[offerKey][]Option // what external menus were filled with, the newest first
 }
 
 // Say posts a message as a person, in Slack's own notation ("<@U…> hello", with &amp; for &), and returns its ts.

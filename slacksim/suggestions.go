@@ -74,7 +74,14 @@ func (s *Forms) suggest(ctx context.Context, f Form, look func() (spot, error)) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.takeOptionsLocked(&out)
-	s.offers[key] = out.Options
+	// What was offered before can still be chosen: some of it may be chosen already.
+	all := slices.Clone(out.Options)
+	for _, o := range s.offers[key] {
+		if !slices.ContainsFunc(out.Options, func(x Option) bool { return x.Value == o.Value }) {
+			all = append(all, o)
+		}
+	}
+	s.offers[key] = all
 	s.noteLocked()
 	return out, nil
 }
@@ -120,7 +127,8 @@ func (s *Forms) takeOptionsLocked(out *Suggestions) {
 	}
 }
 
-// Offered is what a menu in a message (by its ts) or in a view (by its id) was last filled with for a person.
+// Offered is what a menu in a message (by its ts) or in a view (by its id) was filled with for a person, the newest
+// answer first.
 func (s *Forms) Offered(userID, at, blockID, actionID string) []Option {
 	s.mu.Lock()
 	defer s.mu.Unlock()

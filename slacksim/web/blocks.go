@@ -42,13 +42,14 @@ func (n names) text(v any) string {
 // surface says where blocks stand, for what their elements need.
 type surface struct {
 	names
-	inView  bool                       // a modal: buttons belong to its form
-	dead    bool                       // nothing can be pressed (the app is gone)
-	typed   slacksim.Inputs            // what the person had entered
-	errors  map[string]string          // by block_id
-	choices func(kind string) []option // people and channels for the select menus of those
-	prefix  string                     // makes element ids unique on the page
-	pingTo  string                     // where a link button reports its press
+	inView  bool                                         // a modal: buttons belong to its form
+	dead    bool                                         // nothing can be pressed (the app is gone)
+	typed   slacksim.Inputs                              // what the person had entered
+	errors  map[string]string                            // by block_id
+	choices func(kind string) []option                   // people and channels for the select menus of those
+	offered func(block, action string) []slacksim.Option // what menus were filled with
+	prefix  string                                       // makes element ids unique on the page
+	pingTo  string                                       // where a link button reports its press
 }
 
 type option struct{ Value, Text string }
@@ -345,7 +346,9 @@ func (f surface) control(block string, e object, c control) string {
 		out = f.boxes("radio", e, c)
 	case typ == "checkboxes":
 		out = f.boxes("checkbox", e, c)
-	case strings.HasSuffix(typ, "_select") && typ != "external_select" && typ != "multi_external_select":
+	case strings.HasSuffix(typ, "external_select"):
+		out = f.external(block, typ, e, c)
+	case strings.HasSuffix(typ, "_select"):
 		out = f.menu(typ, e, c)
 	default:
 		return within("span", "block-unknown", `This element is not shown here: <code>`+esc(typ)+`</code>`)
@@ -395,7 +398,7 @@ func (f surface) menu(typ string, e object, c control) string {
 	one := func(v, text string) {
 		out += `<option value="` + esc(v) + `"` + c.chosen(v, " selected") + `>` + text + `</option>`
 	}
-	if kind == "static_select" {
+	if kind == "static_select" || kind == "external_select" {
 		for _, o := range blockkit.Options(e) {
 			one(textOf(o["value"]), f.text(o["text"]))
 		}
@@ -405,4 +408,32 @@ func (f surface) menu(typ string, e object, c control) string {
 		}
 	}
 	return out + `</select>`
+}
+
+// external is a menu that the app fills: a field to type into, with a button that asks the app, and the menu once it
+// has something in it.
+func (f surface) external(block, typ string, e object, c control) string {
+	name := field(block, c.action)
+	out := `<input type="search" name="q/` + esc(name) + `" placeholder="` + esc(cmp.Or(c.hint, "Search…")) +
+		`" aria-label="` + esc("Search: "+cmp.Or(c.hint, c.action)) + `" autocomplete="off"` + f.disabled() +
+		`><button type="submit" class="button suggest" name="suggest" value="` + esc(name) + `" formnovalidate` +
+		f.disabled() + `>Search</button>`
+
+	all, _ := e["initial_options"].([]any)
+	if o, ok := e["initial_option"].(object); ok {
+		all = []any{o}
+	}
+	if f.offered != nil {
+		for _, o := range f.offered(block, c.action) {
+			label := o.Text
+			if o.Group != "" {
+				label = o.Group + ": " + o.Text
+			}
+			all = append(all, object{"text": object{"type": "plain_text", "text": label}, "value": o.Value})
+		}
+	}
+	if len(all) == 0 {
+		return out
+	}
+	return out + f.menu(typ, object{"options": all}, c)
 }

@@ -50,6 +50,8 @@ type clientPage struct {
 	ReadOnly  bool
 	Hint      string
 
+	Shortcuts []slacksim.Shortcut // global ones
+
 	Home  *viewView
 	Modal *viewView
 }
@@ -82,7 +84,8 @@ type messageView struct {
 	Replies                        int
 	Thread                         string
 	InThread                       bool
-	Act                            string
+	Act, Menu                      string
+	Shortcuts                      []slacksim.Shortcut
 	Change                         string // the page where this person edits or deletes it; "" where they can't
 	Files                          []fileView
 }
@@ -153,6 +156,7 @@ func (s *site) client(me slacksim.User, place, thread string) (*clientPage, erro
 		return nil, err
 	}
 	sc.addRooms()
+	p.Shortcuts = sc.shortcuts(false)
 	// Who looks at the messages has read them, whatever came since that was noted.
 	p.Unread = p.Installed && p.Kind != "dm" && s.sim.Directory.Unread(me.ID)
 	if open := s.sim.OpenViews(me.ID); len(open) > 0 {
@@ -208,6 +212,19 @@ func (s screen) addPlace(place string) error {
 	return nil
 }
 
+// shortcuts are those of the app that its workspace has.
+func (s screen) shortcuts(onMessage bool) (out []slacksim.Shortcut) {
+	if !s.p.Installed || !slices.Contains(s.p.Install.Scopes, "commands") {
+		return nil
+	}
+	for _, x := range s.p.App.Shortcuts {
+		if x.OnMessage == onMessage {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
 // addRooms adds the channels of the sidebar.
 func (s screen) addRooms() {
 	for _, c := range s.sim.Directory.Channels(s.p.Team.ID) {
@@ -226,6 +243,11 @@ func (s screen) sharedWith(c slacksim.Channel) (others []string) {
 		}
 	}
 	return others
+}
+
+// offered are the options that the person was offered in a message or view.
+func (s screen) offered(at string) func(block, action string) []slacksim.Option {
+	return func(block, action string) []slacksim.Option { return s.sim.Forms.Offered(s.p.Me.ID, at, block, action) }
 }
 
 // choices fills the select menus of people and channels.
@@ -247,7 +269,7 @@ func (s screen) choices(kind string) (out []option) {
 }
 
 func (s screen) view(v slacksim.View, dead bool, act string) *viewView {
-	f := surface{names: s.n, inView: v.Type == "modal", dead: dead, typed: v.Typed, errors: v.Errors,
+	f := surface{names: s.n, inView: v.Type == "modal", offered: s.offered(v.ID), dead: dead, typed: v.Typed, errors: v.Errors,
 		prefix: v.ID, choices: s.choices, pingTo: act}
 	return &viewView{ID: v.ID, Title: v.Title, Submit: v.Submit, Close: cmp.Or(v.Close, "Cancel"),
 		Body: f.blocks(v.Blocks), Error: v.Errors[""], Act: act}
@@ -314,8 +336,13 @@ func (s screen) message(m *slacksim.Message) messageView {
 		}
 	}
 
+	if !m.Ephemeral {
+		v.Shortcuts = s.shortcuts(true)
+		v.Menu = "/client/" + p.Me.TeamID + "/" + p.ChannelID + "/" + m.TS + "/shortcut"
+	}
 	if m.Blocks != nil {
-		f := surface{names: s.n, dead: m.AppGone, prefix: "m" + m.TS, choices: s.choices, pingTo: v.Act}
+		f := surface{names: s.n, dead: m.AppGone, prefix: "m" + m.TS, choices: s.choices, offered: s.offered(m.TS),
+			pingTo: v.Act}
 		v.Blocks = f.blocks(m.Blocks)
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Reactions)) {

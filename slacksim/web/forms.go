@@ -103,6 +103,51 @@ func readForm(r *http.Request) (f slacksim.Form, ok bool) {
 	return f, true
 }
 
+// typedInto is the form of a menu that somebody has typed into, if that is what was sent.
+func typedInto(r *http.Request, f slacksim.Form) (slacksim.Form, bool) {
+	parts := unfield(r.PostForm.Get("suggest"))
+	if len(parts) != 2 {
+		return f, false
+	}
+	f.BlockID, f.ActionID = parts[0], parts[1]
+	f.Value = []string{r.PostForm.Get("q/" + field(parts...))}
+	return f, true
+}
+
+// suggested ends typing into a menu: its options are on the page now.
+func suggested(w http.ResponseWriter, r *http.Request, u slacksim.User, place string, got slacksim.Suggestions,
+	err error) {
+	if errors.Is(err, slacksim.ErrNoOptionsURL) {
+		got.Shown, err = "The app says nowhere where to ask for them.", nil
+	}
+	if got.Shown != "" {
+		problem(w, http.StatusBadGateway, "No options", got.Shown, "")
+		return
+	}
+	if errors.Is(err, slacksim.ErrShortQuery) {
+		err = nil
+	}
+	pressed(w, r, u, place, err)
+}
+
+// doShortcut runs a global shortcut.
+func (s *site) doShortcut(w http.ResponseWriter, r *http.Request, u slacksim.User) {
+	ack, err := s.sim.Forms.Shortcut(r.Context(), u.ID, r.PostFormValue("shortcut"))
+	if err == nil && ack.Shown != "" {
+		problem(w, http.StatusBadGateway, "That didn’t work", ack.Shown, "")
+		return
+	}
+	pressed(w, r, u, r.PathValue("place"), err)
+}
+
+// doMessageShortcut runs a shortcut from the menu of a message.
+func (s *site) doMessageShortcut(w http.ResponseWriter, r *http.Request, u slacksim.User) {
+	place := r.PathValue("place")
+	_, err := s.sim.Forms.MessageShortcut(r.Context(), u.ID, s.placeID(u, place), r.PathValue("ts"),
+		r.PostFormValue("shortcut"))
+	pressed(w, r, u, place, err)
+}
+
 // confirmed asks on a page of its own when the element wants a confirmation and the script has not asked already.
 func confirmed(w http.ResponseWriter, r *http.Request, blocks json.RawMessage, f slacksim.Form) bool {
 	if r.PostForm.Get("confirmed") != "" {
@@ -152,6 +197,11 @@ func (s *site) doActMessage(w http.ResponseWriter, r *http.Request, u slacksim.U
 		return
 	}
 
+	if q, ok := typedInto(r, f); ok {
+		got, err := s.sim.Forms.SuggestInMessage(r.Context(), u.ID, channel, ts, q)
+		suggested(w, r, u, r.PathValue("place"), got, err)
+		return
+	}
 	if confirmed(w, r, all[i].Blocks, f) {
 		_, err := s.sim.Forms.PressInMessage(r.Context(), u.ID, channel, ts, f)
 		pressed(w, r, u, r.PathValue("place"), err)
@@ -160,6 +210,11 @@ func (s *site) doActMessage(w http.ResponseWriter, r *http.Request, u slacksim.U
 
 func (s *site) doActHome(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 	f, _ := readForm(r)
+	if q, ok := typedInto(r, f); ok {
+		got, err := s.sim.Forms.SuggestInView(r.Context(), u.ID, "", q)
+		suggested(w, r, u, "home", got, err)
+		return
+	}
 	v, _ := s.sim.Home(u.ID)
 	if confirmed(w, r, v.Blocks, f) {
 		_, err := s.sim.Forms.PressInView(r.Context(), u.ID, "", f)
@@ -170,6 +225,12 @@ func (s *site) doActHome(w http.ResponseWriter, r *http.Request, u slacksim.User
 func (s *site) doView(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 	f, _ := readForm(r)
 	id := r.PathValue("view")
+	if q, ok := typedInto(r, f); ok {
+		got, err := s.sim.Forms.SuggestInView(r.Context(), u.ID, id, q)
+		suggested(w, r, u, "", got, err)
+		return
+	}
+
 	var err error
 	switch r.PostForm.Get("do") {
 	case "close":

@@ -28,7 +28,10 @@ var (
 	jsonReply = simtest.JSONReply
 )
 
-type answer = simtest.Answer
+type (
+	answer  = simtest.Answer
+	request = simtest.Request
+)
 
 // world is the stage, with people before it.
 type world struct{ *simtest.World }

@@ -98,7 +98,7 @@
 
   addEventListener("submit", async (e) => {
     const form = e.target, button = e.submitter;
-    const local = form.id === "composer" || form.closest(".blocks, .modal, .scroll");
+    const local = form.id === "composer" || form.closest(".blocks, .modal, .scroll, .top");
     if (!local || !body.dataset.live) return;
     e.preventDefault();
     if (form.id === "composer") {
@@ -127,6 +127,12 @@
       const b = group && group.querySelector("button.set");
       if (b) el.form.requestSubmit(b);
     }
+  });
+
+  // Enter in the field of a menu that the app fills asks for its options, whatever else its form could send.
+  addEventListener("keydown", (e) => {
+    const ask = e.key === "Enter" && e.target.type === "search" && e.target.parentElement.querySelector("button.suggest");
+    if (ask) { e.preventDefault(); e.target.form.requestSubmit(ask); }
   });
 
   addEventListener("click", (e) => {
