@@ -1,0 +1,91 @@
+package markdown
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/yuin/goldmark/ast"
+	east "github.com/yuin/goldmark/extension/ast"
+	"github.com/yuin/goldmark/text"
+	"github.com/yuin/goldmark/util"
+)
+
+// Text is src without its marks, in one paragraph of at most most characters: what a notification and a screen reader
+// say in place of the blocks. It has whole words; "…" stands for what it leaves out.
+func Text(src string, most int) string {
+	source := []byte(src)
+	w := words{source: source}
+	_ = ast.Walk(parser.Parse(text.NewReader(source)), w.visit) // visit never fails
+	said := strings.Join(strings.Fields(w.said.String()), " ")
+
+	if utf8.RuneCountInString(said) <= most {
+		return said
+	}
+	part, _ := cutLine(said, most-1)
+	return part + "…"
+}
+
+// words collects what a text says.
+type words struct {
+	source []byte
+	said   bytes.Buffer
+}
+
+func (w *words) visit(n ast.Node, entering bool) (ast.WalkStatus, error) {
+	if !entering {
+		if n.Type() == ast.TypeBlock {
+			w.end(n)
+		}
+		return ast.WalkContinue, nil
+	}
+
+	switch n := n.(type) {
+	case *ast.Text:
+		said := n.Value(w.source)
+		if !n.IsRaw() {
+			said = util.ResolveEntityNames(util.ResolveNumericReferences(util.UnescapePunctuations(said)))
+		}
+		w.said.Write(said)
+		if n.SoftLineBreak() || n.HardLineBreak() {
+			w.said.WriteByte(' ')
+		}
+	case *ast.String:
+		w.said.Write(n.Value)
+	case *ast.AutoLink:
+		w.said.Write(n.Label(w.source))
+	case *ast.FencedCodeBlock, *ast.CodeBlock:
+		for i := range n.Lines().Len() {
+			line := n.Lines().At(i)
+			w.said.Write(line.Value(w.source))
+		}
+	case *ast.RawHTML, *ast.HTMLBlock:
+		return ast.WalkSkipChildren, nil
+	case *east.TaskCheckBox:
+		if n.IsChecked {
+			w.said.WriteString("done: ")
+		} else {
+			w.said.WriteString("to do: ")
+		}
+	}
+	return ast.WalkContinue, nil
+}
+
+// end parts a block from what follows, with a full stop where the block has none: it is read aloud in one breath
+// otherwise.
+func (w *words) end(n ast.Node) {
+	said := bytes.TrimRight(w.said.Bytes(), " \n")
+	if len(said) == 0 {
+		return
+	}
+
+	mark := ". "
+	if n.Kind() == east.KindTableCell {
+		mark = ", "
+	}
+	if last, _ := utf8.DecodeLastRune(said); strings.ContainsRune(".,:;!?…。！？", last) {
+		mark = " "
+	}
+	w.said.Truncate(len(said))
+	w.said.WriteString(mark)
+}
