@@ -76,6 +76,7 @@ var mayImport = map[string][]string{
 
 	"bot/internal/transport": {"install/connection", "install/slackapi"},
 	"bot/internal/lenient":   {},
+	"bot/internal/markdown":  {},
 	"bot/internal/patterns":  {},
 
 	"storage/seal": {"install/connection"},

@@ -91,8 +91,8 @@ func cutBlock(block string, most int) []string {
 	case strings.HasPrefix(strings.TrimSpace(lines[0]), ">"):
 		mark = "> "
 	}
-	if utf8.RuneCountInString(head+foot) > most/2 {
-		head, foot = "", "" // a heading that fills the page itself
+	if utf8.RuneCountInString(head+foot) > most/2 { // a heading that fills the page itself
+		lines, head, foot = strings.Split(block, "\n"), "", ""
 	}
 	return fill(lines, head, foot, mark, most)
 }

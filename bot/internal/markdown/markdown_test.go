@@ -44,6 +44,10 @@ func TestPages(t *testing.T) {
 			}
 		}
 	}
+	long := "```" + strings.Repeat("x", 400) + "\ncode\n```"
+	if got := strings.Join(Pages(long, 300), ""); got != long {
+		t.Errorf("of a fence that fills a page: %q", got)
+	}
 	if got := Pages(para, Most); len(got) != 1 || got[0] != para {
 		t.Errorf("what fits was cut: %q", got)
 	}
