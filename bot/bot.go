@@ -60,6 +60,9 @@ type Config struct {
 	// most. 0: DefaultWorkers; below 0: none, and other processes work what this one accepts.
 	Workers int
 
+	// Values is where what handlers put into their Store is kept. nil: nowhere, and a Store's methods return ErrNoStore.
+	Values Values
+
 	// Metrics is where the numbers are registered, with names that begin with switchboard_. nil: nowhere.
 	Metrics prometheus.Registerer
 	// Log gets what an operator has to know. nil: nothing is logged. No line has a token in it.
@@ -166,6 +169,7 @@ func (b *Bot) assemble() {
 	b.traffic = &traffic{install: b.install, log: b.log, now: b.now, seen: map[connection.Key]time.Time{}}
 	b.gate = &gate{
 		install: b.install, responses: b.responses, audience: b.audience, metrics: b.metrics, tasks: &b.tasks, log: b.log,
+		values:   b.cfg.Values,
 		insiders: &insiders{install: b.install, now: b.now, known: map[string]time.Time{}},
 	}
 

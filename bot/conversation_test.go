@@ -103,7 +103,8 @@ func playWith(t testing.TB, database string, change func(*bot.Config), handlers 
 		t.Fatal(err)
 	}
 	inbox.Start()
-	cfg := bot.Config{Install: in, Handlers: handlers, Inbox: inbox, SigningSecrets: []connection.Secret{"signing-secret"}}
+	cfg := bot.Config{Install: in, Handlers: handlers, Inbox: inbox, Values: db.Values(),
+		SigningSecrets: []connection.Secret{"signing-secret"}}
 	change(&cfg)
 	b, err := bot.New(cfg)
 	if err != nil {

@@ -27,6 +27,7 @@ type gate struct {
 	metrics   *metrics
 	tasks     *tasks
 	log       *slog.Logger
+	values    Values // nil: there are none
 }
 
 // visit is what passes the gate. Kinds and ways in differ in these fields, not in code.
@@ -146,6 +147,7 @@ func (g *gate) turn(ctx context.Context, key connection.Key, team, ref string, p
 	}
 
 	t.Install = InstallationOf(g.install, key, t.Connection)
+	t.store = Store{values: g.values, of: homeOf(t.Connection, team), now: g.install.Now}
 	if err != nil {
 		t.Log = g.log.With("ref", ref, "key", key.String())
 		return t, err

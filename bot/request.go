@@ -66,6 +66,7 @@ type Request struct {
 	outsider bool // who acts is of another company, or can't be told to be of this one; set where they can be
 
 	openErr error
+	store   Store
 	context string // of the event, for Viewers
 	audit   func(ctx context.Context, eventContext string) ([]Authorization, error)
 	address connection.Secret // the response_url

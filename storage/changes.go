@@ -73,6 +73,9 @@ func (d *DB) Sweep(ctx context.Context, before time.Time) (int64, error) {
 	if _, err := d.sweep(ctx, sweepBudgets, before, math.MaxInt64); err != nil {
 		return 0, db.Fault(ctx, "sweep budgets", err)
 	}
+	if err := d.values.SweepExpired(ctx, d.pool.Clock.Spared(d.Now())); err != nil {
+		return 0, err
+	}
 	swept, err := d.sweep(ctx, sweepConnections, before, connectionsAtOnce)
 	return swept, db.Fault(ctx, "sweep connections", err)
 }

@@ -9,6 +9,7 @@
 //	applied, err := db.Migrate(ctx)
 //	in, err := install.New(install.Config{Store: db, SigningKeys: db.SigningKeys(), …})
 //	waiting, err := db.Inbox(ctx, inbox.Config{}) // events, for bot.Config
+//	kept := db.Values()                           // and what bots remember
 //
 // SQLite belongs to one process on one machine, PostgreSQL to any number of replicas.
 package storage

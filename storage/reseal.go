@@ -32,8 +32,10 @@ type KeyReport struct {
 	UserTokens int      // people's tokens
 	Journal    int      // entries of the journal
 	Events     int      // events in the inbox that are not done
+	Values     int      // what bots remember
 	// What no key of ours opens: a connection by its id, a person's token as "con_…/U…", an entry of the journal by
-	// its name, an event as "inbox/Ev…".
+	// its name, an event as "inbox/Ev…", a value
+	// as "values/T…/KEY".
 	Unreadable []string
 }
 
@@ -61,6 +63,7 @@ const (
 	sealedUserToken
 	sealedEntry
 	sealedEvent
+	sealedValue
 	sealedKinds
 )
 
@@ -90,8 +93,15 @@ func (d *DB) walkSealed(ctx context.Context,
 		return err
 	}
 
-	return d.events.WalkBoxes(ctx, func(name string, box *[]byte, readable bool) error {
+	err = d.events.WalkBoxes(ctx, func(name string, box *[]byte, readable bool) error {
 		return visit(sealedEvent, name, []*[]byte{box}, readable)
+	})
+	if err != nil {
+		return err
+	}
+
+	return d.values.WalkBoxes(ctx, func(name string, box *[]byte, readable bool) error {
+		return visit(sealedValue, name, []*[]byte{box}, readable)
 	})
 }
 
@@ -139,13 +149,14 @@ func (d *DB) CheckKeys(ctx context.Context) (KeyReport, error) {
 	})
 	report.Rows, report.UserTokens, report.Journal, report.Events = counts[sealedConnection], counts[sealedUserToken],
 		counts[sealedEntry], counts[sealedEvent]
+	report.Values = counts[sealedValue]
 	return report, err
 }
 
 // Reseal seals everything anew that is not sealed with the first key, one row or entry of this machine's journal at a
 // time, while others read and write. Stopped half-way it goes on where it was. What no key opens is counted, and left
 // as it is; with erase it is dropped: connections wait for somebody to reconnect, people's tokens, entries of the
-// journal and events are gone. It returns how much it sealed. ErrNoKey.
+// journal, events and what bots remember are gone. It returns how much it sealed. ErrNoKey.
 func (d *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int, err error) {
 	if len(d.sealer.keys.IDs()) == 0 {
 		return 0, 0, seal.ErrNoKey
@@ -183,6 +194,9 @@ func (d *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int, 
 	}
 	if err == nil {
 		err = d.events.Reseal(ctx, erase, count)
+	}
+	if err == nil {
+		err = d.values.Reseal(ctx, erase, count)
 	}
 	return resealed, unreadable, err
 }

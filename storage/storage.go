@@ -13,6 +13,7 @@ import (
 	"github.com/switchboard-go/switchboard/storage/internal/db"
 	"github.com/switchboard-go/switchboard/storage/journal"
 	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/values"
 )
 
 // What DB is put together from, each with the methods that it gives it.
@@ -31,7 +32,8 @@ type DB struct {
 	budgets
 	questions
 	sealer
-	pool *db.Pool
+	pool   *db.Pool
+	values *values.Table
 }
 
 var (
@@ -50,7 +52,7 @@ func Open(ctx context.Context, url string, keys *seal.Keyring) (*DB, error) {
 	}
 	return &DB{upkeep: db.NewUpkeep(pool), handedOut: journal.New(keys), events: inbox.NewTable(pool, keys),
 		attempts: attempts{pool: pool}, budgets: budgets{pool: pool}, questions: questions{pool: pool},
-		sealer: sealer{keys: keys}, pool: pool}, nil
+		sealer: sealer{keys: keys}, pool: pool, values: values.NewTable(pool, keys)}, nil
 }
 
 // Close closes the database and the journal, and gives up what Exclusive took. Call it last: everything else needs it.
@@ -60,6 +62,9 @@ func (d *DB) Close() error {
 	}
 	return nil
 }
+
+// Values is where bots keep what they remember, for bot.Config.
+func (d *DB) Values() *values.Table { return d.values }
 
 // SigningKeys are what install.Config asks for, derived from the keys that seal.
 func (d *DB) SigningKeys() []connection.Secret { return d.sealer.keys.SigningKeys() }

@@ -235,7 +235,7 @@ func (q questions) addRows(ctx context.Context, of []connection.TokenOwner,
 		return nil
 	}
 	var connections []connectionRow
-	err := q.pool.Read.WithContext(ctx).Where("(app_id, enterprise_id, team_id) IN ("+values(bots)+")",
+	err := q.pool.Read.WithContext(ctx).Where("(app_id, enterprise_id, team_id) IN ("+rowList(bots)+")",
 		slices.Concat(bots...)...).Find(&connections).Error
 	if err != nil {
 		return err
@@ -250,7 +250,7 @@ func (q questions) addRows(ctx context.Context, of []connection.TokenOwner,
 		return nil
 	}
 	var tokens []userTokenRow
-	err = q.pool.Read.WithContext(ctx).Where("(app_id, enterprise_id, team_id, user_id) IN ("+values(people)+")",
+	err = q.pool.Read.WithContext(ctx).Where("(app_id, enterprise_id, team_id, user_id) IN ("+rowList(people)+")",
 		slices.Concat(people...)...).Find(&tokens).Error
 	if err != nil {
 		return err
@@ -261,9 +261,9 @@ func (q questions) addRows(ctx context.Context, of []connection.TokenOwner,
 	return nil
 }
 
-// values is a list of rows with their parameters. Both databases understand it; a list without the word SQLite does
+// rowList is a list of rows with their parameters. Both databases understand it; a list without the word SQLite does
 // not.
-func values(rows [][]any) string {
+func rowList(rows [][]any) string {
 	one := "(" + strings.TrimSuffix(strings.Repeat("?, ", len(rows[0])), ", ") + ")"
 	return "VALUES " + strings.TrimSuffix(strings.Repeat(one+", ", len(rows)), ", ")
 }

@@ -81,13 +81,15 @@ var mayImport = map[string][]string{
 
 	"storage/seal": {"install/connection"},
 	// for the types it keeps
-	"storage": {"install/...", "bot", "storage/inbox", "storage/journal", "storage/seal",
+	"storage": {"install/...", "bot", "storage/inbox", "storage/journal", "storage/seal", "storage/values",
 		"storage/internal/..."},
 	"storage/internal/columns": {"install/connection"},
 	"storage/internal/db":      {"install/connection", "internal/loopback", "storage/internal/columns"},
 	"storage/journal": {"install/connection", "storage/seal", "storage/internal/columns",
 		"storage/internal/db"},
 	"storage/inbox": {"install/...", "bot", "storage/seal", "storage/internal/columns",
+		"storage/internal/db"},
+	"storage/values": {"install/connection", "bot", "storage/seal", "storage/internal/columns",
 		"storage/internal/db"},
 	"storage/internal/storetest": {"install/...", "bot", "storage", "storage/seal", "storage/storagetest"},
 	"storage/storagetest":        {},

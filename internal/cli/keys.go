@@ -27,6 +27,7 @@ type keyReport struct {
 	UserTokens int       `json:"user_tokens"`
 	Journal    int       `json:"journal"` // entries on this machine
 	Events     int       `json:"events"`  // in the inbox, not done
+	Values     int       `json:"values"`  // what the bot remembers of workspaces
 	Keys       []keyLine `json:"keys"`
 	Unreadable []string  `json:"unreadable"`
 }
@@ -35,7 +36,7 @@ type keyLine struct {
 	ID    string `json:"id"`
 	First bool   `json:"first"`
 	Known bool   `json:"known"`
-	Rows  int    `json:"rows"` // of all three kinds
+	Rows  int    `json:"rows"` // of all kinds
 }
 
 // errUnreadable makes keys check exit with 1; the report has said why.
@@ -51,7 +52,7 @@ func (c *keysCheckCmd) Run(env *environment) error {
 		}
 		report := keyReport{
 			Rows: found.Rows, UserTokens: found.UserTokens, Journal: found.Journal, Events: found.Events,
-			Keys: []keyLine{}, Unreadable: append([]string{}, found.Unreadable...),
+			Values: found.Values, Keys: []keyLine{}, Unreadable: append([]string{}, found.Unreadable...),
 		}
 		for _, k := range found.Keys {
 			report.Keys = append(report.Keys, keyLine{ID: k.ID, First: k.First, Known: k.Known, Rows: k.Rows})

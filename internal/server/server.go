@@ -223,6 +223,7 @@ func (s *Server) assemble() (err error) {
 	}
 	s.db.LogTo(s.log)
 
+	forBot.Values = s.db.Values()
 	forBot.Install, forBot.AppID, forBot.Metrics, forBot.Log = s.install, forInstall.AppID, s.numbers, s.log
 	if !s.cfg.MemoryInbox {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

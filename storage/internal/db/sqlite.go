@@ -236,11 +236,14 @@ func markEmpty(writer *sql.DB) error {
 // sqliteDialector is GORM's own dialect, except that it understands the errors of the driver we use.
 type sqliteDialector struct{ gorm.Dialector }
 
-// Translate makes a duplicate the error GORM has for it on every database.
+// Translate makes a duplicate, and a row without the one that it hangs on, the errors GORM has for them on every
+// database.
 func (d sqliteDialector) Translate(err error) error {
 	switch sqliteCode(err) {
 	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
 		return gorm.ErrDuplicatedKey
+	case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+		return gorm.ErrForeignKeyViolated
 	}
 	return err
 }
