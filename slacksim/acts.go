@@ -350,6 +350,9 @@ func (s *Sim) OpenHome(_ context.Context, userID, tab string) error {
 	if v := s.views.homes[userID]; v != nil && tab == "home" {
 		inner["view"] = s.views.viewJSONLocked(v, nil)
 	}
+	if tab == "messages" && s.agentLocked() && s.events.wantedLocked(in, "app_context_changed") {
+		inner["context"] = s.world.contextLocked(userID)
+	}
 	s.events.tellLocked(Event{TeamID: u.TeamID, EnterpriseID: in.enterpriseID, Inner: inner}, in)
 	return nil
 }

@@ -29,7 +29,7 @@
 // What tests use most are methods of Sim. The rest is grouped by who does it: Sim.Admins remove the app and move
 // workspaces, Sim.Sockets are its connections in Socket Mode, Sim.Sender delivers what nobody's action here causes,
 // Sim.Forms act like a browser, Sim.People edit, delete and share files, with other bots among them, Sim.Files are what
-// was uploaded, and Sim.Directory looks things up.
+// was uploaded, Sim.Agents are people who talk to the app as an agent, and Sim.Directory looks things up.
 //
 // It is strict where Slack is: tokens die, codes are spent, scopes are checked, blocks are measured, three seconds are
 // three seconds. What Slack would tolerate but a careful app doesn't do is recorded as a Breach. A test asserts that
@@ -68,6 +68,11 @@
 //
 // In Socket Mode an acknowledgement counts only on the connection that the envelope came through. While Socket Mode is
 // off, apps.connections.open still hands out addresses, and what connects there hears link_disabled.
+//
+// chat.startStream wants a recipient in DMs, too, or does not (App.StreamsNeedRecipient). Blanks at the beginning of a
+// chunk stay or are lost (App.StreamsTrimChunks). A stream ends after 306 seconds, as was measured, and its message is
+// errored then. Each call that adds to one is a message_changed event. A status or a title that an agent sets is one of
+// the thread's first message, whose text stays the same. The tiers of the agents' methods leave no room for bursts.
 //
 // Group DMs are not part of it.
 package slacksim

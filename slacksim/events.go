@@ -147,6 +147,9 @@ func (s *events) messageEventsLocked(c *channel, m *Message, authorTeam string) 
 	if name := c.messageEvent(); s.wantedLocked(in, name) {
 		inner := s.world.messageJSONLocked(c, m)
 		inner["channel"], inner["channel_type"], inner["event_ts"] = c.ID, c.kind(), m.TS
+		if c.im && m.User == c.imUser && s.agentLocked() && s.wantedLocked(in, "app_context_changed") {
+			inner["app_context"] = s.world.contextLocked(m.User)
+		}
 		s.tellLocked(s.fromLocked(c, in, authorTeam, Event{Name: name, Inner: inner}), in)
 	}
 	// Sent apart: Slack promises no order between the two.
@@ -203,11 +206,16 @@ func mentions(text, id string) bool {
 }
 
 func (s *events) mentionLocked(c *channel, m *Message, in *installation, authorTeam string) {
-	if !s.wantedLocked(in, "app_mention") {
-		return
-	}
 	inner := s.world.messageJSONLocked(c, m)
 	inner["type"], inner["channel"], inner["event_ts"] = "app_mention", c.ID, cmp.Or(m.editedTS, m.TS)
+	s.tellInstalledLocked(c, in, authorTeam, inner)
+}
+
+// tellInstalledLocked sends an event about a conversation whose outer ids are the installed side's, if it is wanted.
+func (s *events) tellInstalledLocked(c *channel, in *installation, authorTeam string, inner map[string]any) {
+	if !s.wantedLocked(in, blockkit.Text(inner["type"])) {
+		return
+	}
 	e := s.fromLocked(c, in, authorTeam, Event{Inner: inner})
 	e.TeamID, e.EnterpriseID = in.teamID, in.enterpriseID
 	if in.org {

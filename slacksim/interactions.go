@@ -279,14 +279,20 @@ func (s *Forms) actionLocked(at spot, f Form) object {
 		a := object{"type": e["type"], "action_id": f.ActionID, "block_id": b["block_id"],
 			"action_ts": timestamp(s.clock.Now())}
 
-		if e["type"] == "button" {
-			a["text"] = e["text"]
-			for _, k := range []string{"value", "style", "url"} {
+		switch e["type"] {
+		case "button", "icon_button":
+			for _, k := range []string{"text", "value", "style", "url", "icon"} {
 				if e[k] != nil {
 					a[k] = e[k]
 				}
 			}
-		} else {
+		case "feedback_buttons":
+			side := feedback(e, f.Value)
+			if side == nil {
+				return
+			}
+			a["text"], a["value"] = side["text"], side["value"]
+		default:
 			in := Input{Values: f.Value}
 			if len(f.Value) > 0 {
 				in.Value = f.Value[0]
@@ -296,6 +302,16 @@ func (s *Forms) actionLocked(at spot, f Form) object {
 		out = a
 	})
 	return out
+}
+
+// feedback is which one of two feedback buttons has a value.
+func feedback(e object, value []string) object {
+	for _, k := range []string{"positive_button", "negative_button"} {
+		if o, ok := e[k].(object); ok && slices.Contains(value, blockkit.Text(o["value"])) {
+			return o
+		}
+	}
+	return nil
 }
 
 // elementState is what state.values holds for one element with an input.
@@ -353,7 +369,7 @@ func (s *Forms) stateLocked(at spot, given Inputs) map[string]map[string]any {
 	out := map[string]map[string]any{}
 	s.eachLocked(at, func(b, e object, _ bool) {
 		switch e["type"] {
-		case "button", "overflow", "image":
+		case "button", "overflow", "image", "feedback_buttons", "icon_button":
 			return
 		}
 		bid, aid := blockkit.Text(b["block_id"]), blockkit.Text(e["action_id"])

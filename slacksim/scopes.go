@@ -112,4 +112,8 @@ var eventScopes = map[string][]string{
 	"file_shared":           {"files:read"},
 	"pin_added":             {"pins:read"},
 	"emoji_changed":         {"emoji:read"},
+
+	"app_context_changed":         {"assistant:write"},
+	"agent_session_stopped":       {"chat:write"},
+	"agent_session_title_changed": {"chat:write"},
 }

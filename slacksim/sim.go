@@ -45,6 +45,10 @@ type App struct {
 	// never delivered, and each is delivered only where its scope was granted.
 	Events []string
 
+	// Agent makes it an agent: what features.agent_view of the manifest says. It needs the MessagesTab. Start refuses one
+	// that breaks Slack's limits, and one that SetApp makes such is no agent.
+	Agent *AgentView
+
 	// HomeTab and MessagesTab switch the two tabs of the app's conversation on. Without HomeTab views.publish answers
 	// not_enabled.
 	HomeTab, MessagesTab bool
@@ -154,6 +158,8 @@ type Sim struct {
 	People *People
 	// Files are what the app and people uploaded.
 	Files *Files
+	// Agents are people who talk to the app as an agent.
+	Agents *Agents
 
 	*parts
 	handler http.Handler
@@ -164,23 +170,25 @@ type Sim struct {
 // this Slack, be it a person, an admin or the app with a call, has all of them.
 type parts struct {
 	*engine
-	record  *record
-	world   *world
-	views   *views
-	oauth   *oauth
-	sockets *Sockets
-	outbox  *outbox
-	events  *events
-	hooks   *hooks
-	files   *Files
-	streams *streams
+	record   *record
+	world    *world
+	views    *views
+	oauth    *oauth
+	sockets  *Sockets
+	outbox   *outbox
+	events   *events
+	hooks    *hooks
+	files    *Files
+	streams  *streams
+	sessions *sessions
 }
 
 // New makes a Sim with an empty world (see AddSmallWorld). It starts nothing.
 func New(cfg Config) *Sim {
 	e := newEngine(cfg)
 	r := &record{engine: e}
-	w := &world{engine: e, teamByID: map[string]*Workspace{}, userByID: map[string]*User{}, bots: map[string]*bot{}}
+	w := &world{engine: e, teamByID: map[string]*Workspace{}, userByID: map[string]*User{}, bots: map[string]*bot{},
+		contexts: map[string][]Entity{}}
 	v := &views{engine: e, world: w, homes: map[string]*View{}, stacks: map[string][]*View{}}
 	o := &oauth{engine: e, record: r, world: w, views: v, installs: map[string]*installation{},
 		tokens: map[string]*token{}, refreshes: map[string]*refresh{}, codes: map[string]*code{},
@@ -194,11 +202,13 @@ func New(cfg Config) *Sim {
 		triggers: map[string]*trigger{}}
 
 	files := &Files{engine: e, record: r, world: w, oauth: o, events: ev, uploads: map[string]*file{}}
-	st := &streams{engine: e, world: w, events: ev, byTS: map[string]*stream{}}
+	ses := &sessions{engine: e, world: w, events: ev, prompts: map[string]SuggestedPrompts{}}
+	st := &streams{engine: e, world: w, events: ev, sessions: ses, byTS: map[string]*stream{}}
 	p := &parts{engine: e, record: r, world: w, views: v, oauth: o, sockets: sockets, outbox: out, events: ev, hooks: h,
-		files: files, streams: st}
+		files: files, streams: st, sessions: ses}
 	s := &Sim{parts: p, Sockets: sockets, Directory: &Directory{p}, Admins: &Admins{p}, Sender: &Sender{p},
 		People: &People{p}, Files: files}
+	s.Agents = &Agents{parts: p, sim: s}
 	s.Forms = &Forms{parts: p, sim: s, offers: map[offerKey][]Option{}}
 	s.handler = newHandler(s, cfg.Pages)
 	return s
@@ -238,6 +248,11 @@ func (s *Sim) Start(addr string) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return fmt.Errorf("start slacksim: %w", err)
+	}
+	if a := s.App().Agent; a != nil {
+		if err := a.check(); err != nil {
+			return fmt.Errorf("start slacksim: %w", err)
+		}
 	}
 	// Whoever reaches it can act as anyone in this Slack, so it stays on this machine.
 	if !isLoopback(host) {
@@ -341,6 +356,11 @@ func (s *Sim) App() App {
 	a := s.app
 	a.Commands, a.Events = slices.Clone(a.Commands), slices.Clone(a.Events)
 	a.Shortcuts = slices.Clone(a.Shortcuts)
+	if a.Agent != nil {
+		v := *a.Agent
+		v.Prompts, v.Actions = slices.Clone(v.Prompts), slices.Clone(v.Actions)
+		a.Agent = &v
+	}
 	a.RedirectURLs, a.OptionalScopes = slices.Clone(a.RedirectURLs), slices.Clone(a.OptionalScopes)
 	return a
 }

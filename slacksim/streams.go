@@ -5,6 +5,7 @@ package slacksim
 // docs.slack.dev/reference/methods/chat.startStream, chat.appendStream and chat.stopStream
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -30,9 +31,10 @@ const (
 // streams are the messages that are being written.
 type streams struct {
 	*engine
-	world  *world
-	events *events
-	byTS   map[string]*stream
+	world    *world
+	events   *events
+	sessions *sessions
+	byTS     map[string]*stream
 }
 
 // stream is one such message. It outlives its end: what is appended afterwards is refused with the reason.
@@ -79,7 +81,12 @@ func (s *streams) startLocked(st *stream, chunks []*streamChunk) (warnings []str
 	s.byTS[m.TS] = st
 	warnings = s.addLocked(st, chunks)
 	s.events.messageEventsLocked(c, m, "")
-	s.dueLocked(streamLife, func() { s.endLocked(st, streamBroken) })
+	s.sessions.streamedLocked(st, processing)
+	s.dueLocked(streamLife, func() {
+		if s.endLocked(st, streamBroken) {
+			s.sessions.streamedLocked(st, active)
+		}
+	})
 	return warnings
 }
 
@@ -91,11 +98,26 @@ func (s *streams) changeLocked(st *stream, change func()) {
 	s.events.editEventLocked(st.channel, st.message, "message_changed", before, st.channel.TeamID)
 }
 
-// endLocked ends a stream that hasn't ended yet.
-func (s *streams) endLocked(st *stream, state string) {
-	if st.message.Streaming == streaming && !st.message.Deleted {
-		s.changeLocked(st, func() { st.message.Streaming = state })
+// endLocked ends a stream, if it hasn't ended yet.
+func (s *streams) endLocked(st *stream, state string) (ended bool) {
+	if st.message.Streaming != streaming || st.message.Deleted {
+		return false
 	}
+	s.changeLocked(st, func() { st.message.Streaming = state })
+	return true
+}
+
+// stopLocked ends the streams of an agent in a thread because a person wants that.
+func (s *streams) stopLocked(in *installation, c *channel, threadTS string) []string {
+	ended := []string{}
+	for _, m := range c.messages {
+		st := s.byTS[m.TS]
+		if st != nil && st.inst == in && m.ThreadTS == threadTS && s.endLocked(st, streamed) {
+			st.stopped = true
+			ended = append(ended, m.TS)
+		}
+	}
+	return ended
 }
 
 // addLocked takes in chunks, which have been checked, and works out what the message shows then.
@@ -341,6 +363,10 @@ func (s streamMethods) stop(r *apiRequest) (map[string]any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
+	status := cmp.Or(r.arg("session_status"), active)
+	if !slices.Contains(agentStatuses, status) {
+		return nil, fail("invalid_status")
+	}
 
 	var warnings []string
 	m := st.message
@@ -349,6 +375,7 @@ func (s streamMethods) stop(r *apiRequest) (map[string]any, *apiError) {
 		st.show(last)
 		m.Streaming, m.Metadata = streamed, meta
 	})
+	s.sessions.streamedLocked(st, status)
 	return warned(map[string]any{"channel": st.channel.ID, "ts": m.TS,
 		"message": s.world.messageJSONLocked(st.channel, m)}, warnings)
 }

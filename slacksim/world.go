@@ -93,7 +93,8 @@ type channel struct {
 	imUser   string
 	read     string // a DM: ts of the newest message when its person last looked
 	messages []*Message
-	pending  map[string]string // bot user id → ts of a mention that waits for an invitation
+	pending  map[string]string   // bot user id → ts of a mention that waits for an invitation
+	sessions map[string]*session // of agents, by thread
 }
 
 type bot struct {
@@ -108,8 +109,9 @@ type world struct {
 	teamByID map[string]*Workspace // there may be very many
 	userByID map[string]*User
 	channels []*channel
-	bots     map[string]*bot // by team or enterprise id; outlives the installation, as the bot user does in Slack
-	lastTS   int64           // microseconds of the newest message: timestamps are unique ids
+	bots     map[string]*bot     // by team or enterprise id; outlives the installation, as the bot user does in Slack
+	contexts map[string][]Entity // what people have before them, by user id
+	lastTS   int64               // microseconds of the newest message: timestamps are unique ids
 }
 
 // runsOrgLocked reports whether a person is an admin of this organisation.
@@ -355,6 +357,9 @@ func (s *world) messageJSONLocked(c *channel, m *Message) map[string]any {
 	if root := c.find(m.ThreadTS); root != nil && root != m {
 		out["parent_user_id"] = root.User
 	}
+	if x := c.sessions[m.TS]; x != nil {
+		out["agent_session"] = x.json()
+	}
 	if m.Blocks != nil {
 		out["blocks"] = m.Blocks
 	}
@@ -387,6 +392,15 @@ func (s *world) messageJSONLocked(c *channel, m *Message) map[string]any {
 
 	if m.Edited {
 		out["edited"] = map[string]any{"user": m.User, "ts": cmp.Or(m.editedTS, m.TS)}
+	}
+	return out
+}
+
+// contextLocked is what a person has before them, as events tell it.
+func (s *world) contextLocked(userID string) map[string]any {
+	out := map[string]any{}
+	if list := s.contexts[userID]; len(list) > 0 {
+		out["entities"] = list
 	}
 	return out
 }
