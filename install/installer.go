@@ -27,6 +27,14 @@ type (
 	Health = watch.Health
 	// Messages writes to people about their connection, in the app's own words.
 	Messages = watch.Messages
+	// Installation is what another program's records say of one install of the app.
+	Installation = oauth.Installation
+	// Tokens are one token of an Installation, and what the next one is bought with.
+	Tokens = oauth.Tokens
+	// ImportRequest is what to take over from another program.
+	ImportRequest = oauth.ImportRequest
+	// ImportResult is what became of one installation.
+	ImportResult = oauth.ImportResult
 	// MissingScopes is what somebody asked for where permissions for it are missing.
 	MissingScopes = watch.MissingScopes
 )
@@ -113,6 +121,14 @@ func (in *Installer) sweepAttempts(ctx context.Context) (int64, error) { return 
 // Handler serves the landing page, the start, the callback and the undo. Every answer is a whole page (or JSON, for
 // those who ask for it), is never cached, and comes within some seconds.
 func (in *Installer) Handler() http.Handler { return in.flow.Handler() }
+
+// Import takes over what another program kept of this app's installations. What Slack does not take is left out, and so
+// is what is older than what is here. It can be called any number of times, and while Run runs. What is renewed is due
+// right away, because the other program must not renew it any longer. It returns what became of each. An error says that
+// ctx ended before all of them had been looked at. It blocks for one or two calls to Slack for each.
+func (in *Installer) Import(ctx context.Context, r ImportRequest) ([]ImportResult, error) {
+	return in.flow.Import(ctx, r)
+}
 
 // Open returns a connection whose token can be used now, by the look-up rules of Store.Lookup: in a request or outside
 // of one. Where the access of a workspace is gone and k names its organisation, the organisation's takes its place. It

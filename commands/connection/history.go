@@ -98,6 +98,7 @@ var happened = map[[2]string]string{
 	{connection.DidTellMissing, connection.OutcomeWorking}: "All is allowed that somebody had asked for",
 	{connection.DidUserGrant, connection.OutcomeDone}:      "Allowed to act for a person",
 	{connection.DidUserRevoke, connection.OutcomeDone}:     "No longer allowed to act for a person",
+	{connection.DidImport, connection.OutcomeDone}:         "Taken over from the program that ran the app before",
 	{connection.DidErase, connection.OutcomeDone}:          "Unreadable access erased",
 	{connection.DidMove, connection.OutcomeBegun}:          "The workspace is being moved into an organisation",
 	{connection.DidMove, connection.OutcomeDone}:           "The workspace joined an organisation, and the connection moved with it",
@@ -129,6 +130,7 @@ var happenedTo = map[[2]string]string{
 	{connection.DidTellMissing, connection.OutcomeWorking}: "%s was told that all of it is allowed now",
 	{connection.DidUserGrant, connection.OutcomeDone}:      "Allowed to act for %s",
 	{connection.DidUserRevoke, connection.OutcomeDone}:     "No longer allowed to act for %s",
+	{connection.DidImport, connection.OutcomeDone}:         "Access to act for %s taken over from the program before",
 }
 
 var userID = regexp.MustCompile(`^[UW][A-Z0-9]{1,40}$`)

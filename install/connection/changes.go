@@ -51,6 +51,7 @@ const (
 	DidMove        = "move" // the workspace joined an organisation, whose id is the reason
 	// an organisation's app was added to workspaces or taken from them; their ids are the reason
 	DidWorkspaces = "workspaces"
+	DidImport     = "import" // another program's access was taken over; of a person's, who is the reason
 	DidErase      = "erase"  // unreadable secrets were dropped
 	DidChange     = "change" // something that told nobody what it did; there should be no such line
 )

@@ -134,7 +134,8 @@ func (c *Connection) Note(line Change) { c.Changes = append(c.Changes, line) }
 // First is c as the first consent for its key makes it.
 func (c Connection) First(id string) Connection {
 	c.ID, c.CreatedAt, c.Installs, c.Generation = id, c.InstalledAt, 1, max(c.Generation, 1)
-	c.Changes = []Change{{At: c.AuthorizedAt, By: Person(c.AuthorizedBy), What: DidInstall, Outcome: OutcomeDone}}
+	line := Change{At: c.AuthorizedAt, By: Person(c.AuthorizedBy), What: DidInstall, Outcome: OutcomeDone}
+	c.Changes = append([]Change{line}, c.Changes...)
 	return c
 }
 
@@ -206,7 +207,7 @@ func (c Connection) Replaced(next Connection) Connection {
 	next.ID, next.CreatedAt, next.Installs, next.LastEventAt = c.ID, c.CreatedAt, c.Installs+1, c.LastEventAt
 	next.Generation = max(next.Generation, c.Generation+1)
 	next.EventsHeldSince, next.EventsHeldAt = c.EventsHeldSince, c.EventsHeldAt
-	next.Notice, next.Changes = c.Notice, []Change{c.consentLine(next)}
+	next.Notice, next.Changes = c.Notice, append([]Change{c.consentLine(next)}, next.Changes...)
 
 	if next.AwaitsScopes() {
 		next.CheckAt = next.AuthorizedAt // perhaps this allowed it

@@ -112,6 +112,25 @@ func Imported(token, refresh Secret, expiresAt, at time.Time) TokenPair {
 	return c
 }
 
+// TakenOver is Imported for the tokens of a program that gives its work to this one: it must not renew them any longer,
+// so they are due right away.
+func TakenOver(token, refresh Secret, expiresAt, at time.Time) TokenPair {
+	c := Imported(token, refresh, expiresAt, at)
+	if refresh != "" {
+		c.RenewAt = at
+	}
+	return c
+}
+
+// ObtainedAt is when Slack handed out c, as far as that can be told: a usual life before its end, or else with the
+// consent of a time.
+func (c TokenPair) ObtainedAt(consent time.Time) time.Time {
+	if c.RefreshToken == "" || c.ExpiresAt.IsZero() {
+		return consent
+	}
+	return c.ExpiresAt.Add(-usualLife)
+}
+
 // renewalTime is two thirds into a token's life, give or take a twenty-fourth of it (half an hour of Slack's twelve),
 // so that connections which began together do not stay together.
 func renewalTime(at time.Time, life time.Duration) time.Time {
@@ -138,7 +157,7 @@ func (c *TokenPair) Failed(code string, now time.Time) string {
 
 	exchange := c.RefreshToken == ""
 	switch {
-	case !exchange && rejects(code):
+	case !exchange && Rejects(code):
 		if c.Rejections++; c.Dead() {
 			c.RenewAt = time.Time{}
 			return DeadPair
@@ -162,10 +181,10 @@ func (c *TokenPair) Failed(code string, now time.Time) string {
 	return FailingPair
 }
 
-// rejects reports whether an error code of oauth.v2.access says that a refresh token buys nothing any longer. The
+// Rejects reports whether an error code of oauth.v2.access says that a refresh token buys nothing any longer. The
 // first is the documented one, the second RFC 6749's. The others are what Slack says of a token whose app or
 // workspace is gone.
-func rejects(code string) bool {
+func Rejects(code string) bool {
 	switch code {
 	case "invalid_refresh_token", "invalid_grant", "invalid_token", ReasonTokenRevoked, ReasonTokenExpired,
 		ReasonAccountInactive, "authorization_not_found":

@@ -106,6 +106,7 @@ type commandLine struct {
 	Manifest    manifestCmd    `cmd:"" help:"Print the app manifest to paste into Slack."`
 	Connections connectionsCmd `cmd:"" help:"Look at the workspaces that are connected."`
 	Inbox       inboxCmd       `cmd:"" help:"Look at what Slack sent that is not done, and at what failed for good."`
+	Import      importCmd      `cmd:"" help:"Take over the workspaces of an app that another program ran."`
 	Keys        keysCmd        `cmd:"" help:"Look after the keys that seal the stored access."`
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database's tables up to date."`
 	Backup      backupCmd      `cmd:"" help:"Write one file that holds what SQLite holds, while serve runs."`

@@ -455,7 +455,8 @@ func TestUsage(t *testing.T) {
 		says []string
 	}{
 		{nil, 0, []string{"Usage: switchboard <command>", "demo", "serve", "manifest", "connections list",
-			"connections history", "connections disconnect", "connections exchange", "keys check", "migrate up", "version",
+			"connections history", "connections disconnect", "connections exchange", "import bolt", "keys check", "migrate up",
+			"version",
 			"NAME_FILE"}},
 		{[]string{"help"}, 0, []string{"Usage: switchboard <command>", "demo"}},
 		{[]string{"--help"}, 0, []string{"Usage: switchboard <command>"}},
@@ -476,6 +477,10 @@ func TestUsage(t *testing.T) {
 			[]string{"Usage: switchboard connections disconnect", "--yes", "--erase-anyway", "SLACK_CLIENT_SECRET"}},
 		{[]string{"help", "connections", "exchange"}, 0,
 			[]string{"Usage: switchboard connections exchange", "--all", "SLACK_CLIENT_SECRET"}},
+		{[]string{"help", "import", "bolt"}, 0,
+			[]string{"Usage: switchboard import bolt", "--from", "--dry-run", "--json", "SLACK_CLIENT_SECRET"}},
+		{[]string{"import"}, 2, []string{"bolt", "Try: switchboard help"}},
+		{[]string{"import", "bolt"}, 2, []string{"--from", "Try: switchboard help"}},
 		{[]string{"help", "keys", "rotate"}, 0, []string{"Usage: switchboard keys rotate", "--erase-unreadable"}},
 		{[]string{"connections"}, 2, []string{"list", "show", "history", "disconnect", "Try: switchboard help"}},
 		{[]string{"connections", "show"}, 2, []string{"<name>", "Try: switchboard help"}},

@@ -12,6 +12,7 @@ import (
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/internal/server"
 	"github.com/switchboard-go/switchboard/storage"
 )
 
@@ -28,7 +29,8 @@ func (slackFlags) Help() string {
 		"while serve runs."
 }
 
-func (f slackFlags) withSlack(env *environment, do func(*storage.DB, *install.Installer) error) error {
+// app collects them, and says everything that is wrong with them at once.
+func (f slackFlags) app(env *environment) (server.Database, install.Config, error) {
 	s := env.source()
 	d := f.read(s, true)
 	cfg := install.Config{
@@ -37,7 +39,12 @@ func (f slackFlags) withSlack(env *environment, do func(*storage.DB, *install.In
 		Log: newLogger(env.stderr, slog.LevelWarn, ""),
 	}
 	credentials(s, cfg.ClientID, cfg.ClientSecret)
-	if err := s.err(); err != nil {
+	return d, cfg, s.err()
+}
+
+func (f slackFlags) withSlack(env *environment, do func(*storage.DB, *install.Installer) error) error {
+	d, cfg, err := f.app(env)
+	if err != nil {
 		return err
 	}
 	return use(env, d, cfg, func(db *storage.DB, in *install.Installer) error {

@@ -83,6 +83,8 @@ var mayImport = map[string][]string{
 	// for the types it keeps
 	"storage": {"install/...", "bot", "storage/inbox", "storage/journal", "storage/seal", "storage/values",
 		"storage/internal/..."},
+	// what another program keeps, in the shape in which package install takes it over
+	"storage/bolt":             {"install", "install/connection", "storage/internal/db"},
 	"storage/internal/columns": {"install/connection"},
 	"storage/internal/db":      {"install/connection", "internal/loopback", "storage/internal/columns"},
 	"storage/journal": {"install/connection", "storage/seal", "storage/internal/columns",

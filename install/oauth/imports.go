@@ -1,0 +1,167 @@
+package oauth
+
+// Another program ran the app before, and kept what Slack handed out. Its records say where to look. This file chooses
+// what of them is worth asking Slack about.
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/switchboard-go/switchboard/install/connection"
+)
+
+// Installation is what another program's records say of one install of the app.
+type Installation struct {
+	From           string // where it stands, for the operator
+	ClientID       string // this and the app's id are "" where the records don't say
+	AppID          string
+	EnterpriseID   string
+	EnterpriseName string
+	TeamID         string // "" for an organisation's
+	TeamName       string
+	UserID         string // who installed
+	Bot, User      Tokens // without a Token: there is none
+	Webhook        connection.Webhook
+	SavedAt        time.Time // of two records of the same workspace the later one counts
+}
+
+// Tokens are one token, and what the next one is bought with.
+type Tokens struct {
+	Token, RefreshToken connection.Secret
+	ExpiresAt           time.Time // zero: never, or not known
+	Scopes              []string
+}
+
+// ImportRequest is what to take over.
+type ImportRequest struct {
+	Installations []Installation
+	ClientID      string // the app's: what is of another one is left out
+	DryRun        bool   // Slack is asked, and nothing is stored
+}
+
+// ImportResult is what became of one installation, or of one person's access in it.
+type ImportResult struct {
+	From         string
+	Key          connection.Key // as Slack says, once it was asked
+	TeamName     string
+	UserID       string // whom the access acts for; "" is the bot
+	ConnectionID string
+	Renews       bool // it is renewed, which is due right away
+	Outcome      ImportOutcome
+	Reason       string // a sentence, "" when it was simply taken over
+}
+
+// ImportOutcome is how it ended.
+type ImportOutcome string
+
+// The outcomes of an import.
+const (
+	ImportDone      ImportOutcome = "imported"
+	ImportUnchanged ImportOutcome = "unchanged" // what is here is the same, or newer
+	ImportSkipped   ImportOutcome = "skipped"   // it is of no use
+	ImportFailed    ImportOutcome = "failed"    // Slack or the database had trouble: worth another try
+)
+
+// Import takes over what another program kept, the bots first. It returns what became of each, in order. An error says
+// that ctx ended before all of them had been looked at. It blocks for one or two calls to Slack for each.
+func (f *Flow) Import(ctx context.Context, r ImportRequest) ([]ImportResult, error) {
+	im := &imports{consents: f.consents, dry: r.DryRun, apps: map[string]connection.Key{}}
+	chosen, results := choose(r, f.cfg.AppID)
+	for _, c := range chosen {
+		if ctx.Err() != nil {
+			return results, ctx.Err()
+		}
+		results = append(results, im.take(ctx, c))
+	}
+	return results, nil
+}
+
+// candidate is a token that is worth asking Slack about.
+type candidate struct {
+	Installation
+	Tokens
+	person string // whom it acts for; "" is the bot
+}
+
+// owner is whom the records say that it belongs to.
+func (c candidate) owner() connection.TokenOwner {
+	k := connection.Key{AppID: c.AppID, EnterpriseID: c.EnterpriseID, TeamID: c.TeamID}
+	return connection.TokenOwner{Key: k, UserID: c.person}
+}
+
+// isNewer reports whether c is of a later state than another candidate of the same owner, which stood before it.
+func (c candidate) isNewer(than candidate) bool {
+	if d := c.SavedAt.Compare(than.SavedAt); d != 0 {
+		return d > 0
+	}
+	return !c.ExpiresAt.Before(than.ExpiresAt)
+}
+
+func (c candidate) result(o ImportOutcome, reason string, args ...any) ImportResult {
+	return ImportResult{From: c.From, Key: c.owner().Key, TeamName: cmp.Or(c.TeamName, c.EnterpriseName), UserID: c.person,
+		Renews: c.RefreshToken != "", Outcome: o, Reason: fmt.Sprintf(reason, args...)}
+}
+
+// choose returns the newest of what there is of each owner, bots first, and why the rest is left out: each token once,
+// however many copies there are.
+func choose(r ImportRequest, appID string) (chosen []candidate, left []ImportResult) {
+	told := map[connection.Secret]bool{}
+	leave := func(c candidate, why string, args ...any) {
+		if token := cmp.Or(c.Token, c.User.Token); token == "" || !told[token] {
+			left, told[token] = append(left, c.result(ImportSkipped, why, args...)), true
+		}
+	}
+
+	var all []candidate
+	for _, i := range r.Installations {
+		bot := candidate{Installation: i, Tokens: i.Bot}
+		switch {
+		case i.ClientID != "" && i.ClientID != r.ClientID:
+			leave(bot, "It is of another client ID, %s.", i.ClientID)
+		case i.AppID != "" && appID != "" && i.AppID != appID:
+			leave(bot, "It is of another app, %s.", i.AppID)
+		case i.Bot.Token == "" && (i.User.Token == "" || i.UserID == ""):
+			leave(bot, "There is no token in it.")
+		case i.UserID == "":
+			all = append(all, bot)
+		default:
+			all = append(all, bot, candidate{Installation: i, Tokens: i.User, person: i.UserID})
+		}
+	}
+
+	at := map[connection.TokenOwner]int{}
+	for _, bots := range []bool{true, false} {
+		for _, c := range all {
+			if c.Token == "" || (c.person == "") != bots {
+				continue
+			}
+			c.AppID = cmp.Or(c.AppID, appID)
+			i, known := at[c.owner()]
+			if !known {
+				at[c.owner()] = len(chosen)
+				chosen = append(chosen, c)
+				continue
+			}
+
+			older := c
+			if c.isNewer(chosen[i]) {
+				older, chosen[i] = chosen[i], c
+			}
+			chosen[i].complete(older)
+			if older.Token != chosen[i].Token { // else it is a copy
+				leave(older, "It is older than %s.", chosen[i].From)
+			}
+		}
+	}
+	return chosen, left
+}
+
+// complete adds to c what another record of the same consent says: of two tables one alone tells who installed.
+func (c *candidate) complete(other candidate) {
+	if c.Token == other.Token || c.SavedAt.Equal(other.SavedAt) {
+		c.UserID, c.Webhook = cmp.Or(c.UserID, other.UserID), cmp.Or(c.Webhook, other.Webhook)
+		c.TeamName, c.EnterpriseName = cmp.Or(c.TeamName, other.TeamName), cmp.Or(c.EnterpriseName, other.EnterpriseName)
+	}
+}
