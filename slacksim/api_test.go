@@ -346,3 +346,25 @@ func TestFaults(t *testing.T) {
 		t.Error("a delay changed the answer")
 	}
 }
+
+func TestBlocksValidate(t *testing.T) {
+	w := newWorld(t)
+	tok := w.Install(slacksim.AcmeAdmin)
+	good, bad := `[{"type":"divider"}]`, `[{"type":"divider"},{"type":"alert","text":{"type":"mrkdwn","text":""}}]`
+	for _, x := range [][3]string{
+		{"blocks", good}, {"message", `{"text":"t","blocks":` + good + `}`}, {"view", modal("T", good)},
+		{"blocks", bad, "/1/text/text"}, {"message", `{"blocks":` + bad + `}`, "/blocks/1/type"},
+		{"view", modal("T", bad), "/blocks/1/text/text"},
+	} {
+		a := w.Call("blocks.validate", tok, x[0], x[1])
+		if a["ok"] != (x[2] == "") {
+			t.Errorf("%s: %v", x[0], a)
+		}
+		if list, _ := a["errors"].([]any); x[2] != "" && (a.Str("error") != "invalid_"+x[0] || len(list) != 1 ||
+			list[0].(map[string]any)["pointer"] != x[2]) {
+			t.Errorf("%s: %v, want %s", x[0], a, x[2])
+		}
+	}
+	w.WantError("blocks.validate", tok, "invalid_arguments")
+	w.WantError("blocks.validate", tok, "invalid_arguments", "blocks", good, "view", modal("T", good))
+}

@@ -51,6 +51,7 @@ func methodsOf(p *parts) map[string]method {
 		"users.list":                            {scopes: usersRead, formOnly: true, orgTeam: true, run: people.usersList},
 		"bots.info":                             {scopes: usersRead, formOnly: true, orgTeam: true, run: people.botsInfo},
 		"team.info":                             {scopes: []string{"team:read"}, formOnly: true, run: people.teamInfo},
+		"blocks.validate":                       {run: view.blocksValidate},
 		"views.open":                            {run: view.showLocked},
 		"views.push":                            {run: view.showLocked},
 		"views.update":                          {run: view.viewsUpdate},

@@ -250,3 +250,25 @@ func (s viewMethods) viewsPublish(r *apiRequest) (map[string]any, *apiError) {
 	s.views.homes[u.ID] = next
 	return s.shownLocked(next)
 }
+
+// blocksValidate checks blocks, a message or a view, exactly one of them, without showing it anywhere.
+func (s viewMethods) blocksValidate(r *apiRequest) (map[string]any, *apiError) {
+	var given []string
+	for _, k := range []string{"blocks", "message", "view"} {
+		if r.has(k) {
+			given = append(given, k)
+		}
+	}
+	if len(given) != 1 {
+		return nil, failWith("invalid_arguments", "[ERROR] must provide exactly one of: blocks, message, view")
+	}
+
+	wrong := []any{}
+	for _, c := range blockkit.Validate(given[0], json.RawMessage(r.arg(given[0]))) {
+		wrong = append(wrong, map[string]any{"pointer": c.Pointer, "code": "failed_constraint", "message": c.Text})
+	}
+	if len(wrong) > 0 {
+		return nil, &apiError{code: "invalid_" + given[0], extra: map[string]any{"errors": wrong}}
+	}
+	return nil, nil
+}

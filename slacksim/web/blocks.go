@@ -114,6 +114,9 @@ func (f surface) block(x object) string {
 	case "rich_text":
 		return whole("div", "block-rich-text", x, all(x["elements"], f.rich))
 	default:
+		if html, ok := f.composed(typ, x); ok {
+			return html
+		}
 		return whole("div", "block-unknown", x, `This block is not shown here: <code>`+esc(typ)+`</code>`)
 	}
 }
@@ -234,6 +237,14 @@ func (f surface) element(block string, e object) string {
 		return f.button(block, e)
 	case "overflow":
 		return f.overflow(block, e)
+	case "feedback_buttons":
+		return f.answer(block, e, "positive_button") + f.answer(block, e, "negative_button")
+	case "icon_button":
+		return f.iconButton(block, e)
+	case "workflow_button":
+		w, _ := e["workflow"].(object)
+		t, _ := w["trigger"].(object)
+		return f.linkButton(textOf(t["url"]), field(block, textOf(e["action_id"])), ` class="button"`, f.text(e["text"]))
 	default:
 		action := textOf(e["action_id"])
 		return `<span class="menu-control" data-action-id="` + esc(action) + `">` +

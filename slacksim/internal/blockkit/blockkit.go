@@ -56,12 +56,16 @@ func Objects(list any) (out []Object) {
 	return out
 }
 
-// EachElement calls f for every interactive element of blocks. For those of input blocks input is true.
+// EachElement calls f for every interactive element of blocks, of those inside others, too. For those of input blocks
+// input is true.
 func EachElement(blocks json.RawMessage, f func(block, element Object, input bool)) {
 	var list []Object
-	if Decode(blocks, &list) != nil {
-		return
+	if Decode(blocks, &list) == nil {
+		eachElement(list, f)
 	}
+}
+
+func eachElement(list []Object, f func(block, element Object, input bool)) {
 	for _, b := range list {
 		if o, ok := b["accessory"].(Object); ok {
 			f(b, o, false)
@@ -69,12 +73,50 @@ func EachElement(blocks json.RawMessage, f func(block, element Object, input boo
 		if o, ok := b["element"].(Object); ok {
 			f(b, o, true)
 		}
-		for _, o := range Objects(b["elements"]) {
+		for _, o := range append(Objects(b["elements"]), Objects(b["actions"])...) {
 			if o["action_id"] != nil {
 				f(b, o, false)
 			}
 		}
+		for _, row := range Rows(b) {
+			for _, cell := range row {
+				if o, ok := cell["element"].(Object); ok {
+					f(b, o, false)
+				}
+			}
+		}
+		eachElement(Inside(b), f)
 	}
+}
+
+// Inside are the blocks that a block holds: a container's, a carousel's cards, a layout's items.
+func Inside(b Object) (out []Object) {
+	switch b["type"] {
+	case "container":
+		return Objects(b["child_blocks"])
+	case "carousel":
+		return Objects(b["elements"])
+	case "layout":
+		for _, row := range Objects(b["rows"]) {
+			for _, item := range Objects(row["items"]) {
+				if o, ok := item["block"].(Object); ok {
+					out = append(out, o)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// Rows are the cells of a table, row by row.
+func Rows(b Object) (out [][]Object) {
+	rows, _ := b["rows"].([]any)
+	for _, r := range rows {
+		if cells := Objects(r); cells != nil {
+			out = append(out, cells)
+		}
+	}
+	return out
 }
 
 // Options are those of a menu, the ones in groups included.

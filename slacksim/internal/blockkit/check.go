@@ -1,111 +1,196 @@
 package blockkit
 
 // Block Kit's limits, checked as Slack checks them: a block that is one character too long is refused here, not
-// discovered in production. docs.slack.dev/reference/block-kit/blocks and /reference/views
+// discovered in production. What each block holds is in shapes.go. docs.slack.dev/reference/block-kit/blocks and
+// /reference/views
 
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
-	"unicode/utf8"
+	"strings"
 )
+
+// Surface is where blocks stand.
+type Surface byte
+
+// The surfaces of 2026. A stream's blocks come in chunks and at its end.
+const (
+	Message Surface = 'M'
+	Modal   Surface = 'V'
+	Home    Surface = 'H'
+	Stream  Surface = 'S'
+	anyOf   Surface = '*' // blocks alone: whatever stands somewhere
+)
+
+// Complaint is one thing that Slack would refuse.
+type Complaint struct {
+	Pointer string // a JSON pointer
+	Text    string
+}
+
+// String is the complaint as response_metadata.messages has it.
+func (c Complaint) String() string { return "[ERROR] " + c.Text + " [json-pointer:" + c.Pointer + "]" }
 
 // CheckMessage validates the blocks of a message and returns them with missing block and action ids filled in, as
 // Slack does. fill makes an id with a prefix. Complaints come with JSON pointers, in Slack's wording. With any of them
 // the blocks are of no use.
 func CheckMessage(raw json.RawMessage, fill func(prefix string) string) (blocks json.RawMessage, complaints []string) {
-	c := &checker{most: 50, fill: fill}
-	blocks = c.blocks("/blocks", raw)
-	return blocks, c.complaints
+	return CheckBlocks(Message, raw, fill)
+}
+
+// CheckBlocks is CheckMessage for the blocks of any surface.
+func CheckBlocks(on Surface, raw json.RawMessage, fill func(prefix string) string) (json.RawMessage, []string) {
+	c := newChecker(on, fill)
+	blocks := c.blocks("/blocks", raw)
+	return blocks, c.messages()
 }
 
 // CheckView does the same with a view, which must be of the type wanted: "modal" or "home". The blocks come back in
 // the view.
 func CheckView(raw json.RawMessage, wanted string, fill func(prefix string) string) (view Object, complaints []string) {
-	c := &checker{most: 100, fill: fill}
-	view = c.view(raw)
+	c := newChecker(Modal, fill)
+	view = c.view("/view", raw)
 	if len(c.complaints) == 0 && Text(view["type"]) != wanted {
 		c.bad("/view/type", "must be %s here", wanted)
 	}
-	return view, c.complaints
+	return view, c.messages()
+}
+
+// Validate checks a list of blocks, a message or a view as blocks.validate does: pointers begin inside it.
+func Validate(kind string, raw json.RawMessage) []Complaint {
+	c := newChecker(Message, func(prefix string) string { return prefix })
+	c.anyID = true
+	switch kind {
+	case "blocks":
+		c.on = anyOf
+		c.blocks("", raw)
+	case "view":
+		c.view("", raw)
+	case "message":
+		var m map[string]json.RawMessage
+		if Decode(raw, &m) != nil || m == nil {
+			c.bad("", "must be a valid JSON object")
+		} else if blocks, ok := m["blocks"]; ok {
+			c.blocks("/blocks", blocks)
+		}
+	}
+	return c.complaints
 }
 
 type checker struct {
-	complaints []string
-	most       int // blocks
-	ids        map[string]bool
+	*kit
+	complaints []Complaint
+	on         Surface
+	inside     string          // the block that others stand in: a container or a layout; "" for the surface
+	count      int             // blocks, those in layouts included
+	sums       map[string]int  // what is limited for all blocks together
+	ids        map[string]bool // block ids
+	actions    map[string]bool // action ids of the block that is being checked
 	fill       func(prefix string) string
+	anyID      bool // filled-in ids repeat
+}
+
+func newChecker(on Surface, fill func(prefix string) string) *checker {
+	return &checker{kit: shapes, on: on, fill: fill, sums: map[string]int{}, ids: map[string]bool{}}
 }
 
 func (c *checker) bad(path, format string, args ...any) {
-	c.complaints = append(c.complaints, "[ERROR] "+fmt.Sprintf(format, args...)+" [json-pointer:"+path+"]")
+	c.complaints = append(c.complaints, Complaint{Pointer: path, Text: fmt.Sprintf(format, args...)})
 }
 
-var knownBlocks = []string{
-	"actions", "alert", "call", "card", "carousel", "container", "context", "context_actions", "data_table",
-	"data_visualization", "divider", "file", "header", "image", "input", "layout", "markdown", "plan", "rich_text",
-	"section", "table", "task_card", "video",
+func (c *checker) messages() (out []string) {
+	for _, x := range c.complaints {
+		out = append(out, x.String())
+	}
+	return out
+}
+
+// sum adds to what is limited for all blocks together, and complains once.
+func (c *checker) sum(p, what string, n, max int, format string) {
+	before := c.sums[what]
+	c.sums[what] += n
+	if before <= max && c.sums[what] > max {
+		c.bad(p, format, max)
+	}
 }
 
 func (c *checker) blocks(path string, raw json.RawMessage) json.RawMessage {
-	var list []Object
+	var list []any
 	if err := Decode(raw, &list); err != nil {
 		c.bad(path, "must be a valid JSON array of blocks")
 		return nil
 	}
-	if len(list) > c.most {
-		c.bad(path, "no more than %d items allowed", c.most)
+	most := 100
+	if c.on == Message || c.on == Stream {
+		most = 50
 	}
 
-	c.ids = map[string]bool{}
 	for i, b := range list {
-		p := fmt.Sprintf("%s/%d", path, i)
-		if b == nil {
-			c.bad(p, "must be an object")
-			continue
-		}
-		c.block(p, b)
+		c.block(fmt.Sprintf("%s/%d", path, i), b)
+	}
+	if c.count > most {
+		c.bad(path, "no more than %d items allowed", most)
 	}
 	out, _ := json.Marshal(list)
 	return out
 }
 
-func (c *checker) block(p string, b Object) {
+// block checks a block where it stands.
+func (c *checker) block(p string, v any) {
+	b, ok := c.object(p, v)
+	if !ok {
+		return
+	}
+	c.count++
 	typ, _ := b["type"].(string)
-	if !slices.Contains(knownBlocks, typ) {
+	s, known := c.kit.blocks[typ]
+	if !known || !s.stands(c.on) {
 		c.bad(p+"/type", "unsupported type: %s", typ)
 		return
 	}
 
+	outer := c.actions
+	c.actions = map[string]bool{}
 	c.id(p, b, "block_id", c.ids, "block_id already exists: %s")
+	c.shape(p, b, s, "block_id")
+	c.actions = outer
+}
 
-	switch typ {
-	case "header":
-		c.text(p+"/text", b["text"], 150, true, true)
-	case "section":
-		c.section(p, b)
-	case "actions":
-		c.actions(p, b)
-	case "context":
-		c.context(p, b)
-	case "image":
-		c.image(p, b)
-		c.note(p+"/title", b["title"], 2000)
-	case "input":
-		c.input(p, b)
-	case "markdown":
-		c.str(p+"/text", b["text"], 12000, true)
+// element checks an element in a block that takes elements of this place.
+func (c *checker) element(p string, v any, place string) {
+	o, ok := c.object(p, v)
+	if !ok {
+		return
 	}
+	typ, _ := o["type"].(string)
+	s, known := c.kit.elements[typ]
+	if !known || !s.stands(c.on) || !slices.Contains(strings.Fields(s.in), place) {
+		c.bad(p+"/type", "unsupported type: %s", typ)
+		return
+	}
+	if typ == "image" {
+		c.shape(p, o, s, "")
+		return
+	}
+	c.id(p, o, "action_id", c.actions, "action_id %q already exists")
+	c.shape(p, o, s, "action_id")
 }
 
 // id checks a block's or an element's id, which must not be among those seen, and fills in a missing one. Its prefix is
 // the first letter of its name. again is the complaint about one that was there before.
 func (c *checker) id(p string, o Object, name string, seen map[string]bool, again string) {
-	c.str(p+"/"+name, o[name], 255, false)
+	if o[name] != nil {
+		str(0, 255)(c, p+"/"+name, o[name])
+	}
 	id, _ := o[name].(string)
 	if id == "" {
 		id = c.fill(name[:1])
 		o[name] = id
+		if c.anyID {
+			return
+		}
 	}
 	if seen[id] {
 		c.bad(p+"/"+name, again, id)
@@ -113,211 +198,37 @@ func (c *checker) id(p string, o Object, name string, seen map[string]bool, agai
 	seen[id] = true
 }
 
-func (c *checker) section(p string, b Object) {
-	fields, hasFields := b["fields"].([]any)
-	if b["text"] == nil && !hasFields {
-		c.bad(p, "missing required field: text or fields")
-	}
-	if b["text"] != nil {
-		c.text(p+"/text", b["text"], 3000, false, true)
-	}
-
-	if b["fields"] != nil {
-		c.count(p+"/fields", len(fields), 10)
-	}
-	for i, f := range fields {
-		c.text(fmt.Sprintf("%s/fields/%d", p, i), f, 2000, false, true)
-	}
-
-	if b["accessory"] != nil {
-		c.element(p+"/accessory", b["accessory"], map[string]bool{})
-	}
-}
-
-func (c *checker) actions(p string, b Object) {
-	seen := map[string]bool{}
-	for i, e := range c.elements(p, b, 25) {
-		q := fmt.Sprintf("%s/elements/%d", p, i)
-		if o, _ := e.(Object); o != nil && slices.Contains([]string{"plain_text_input", "image"}, Text(o["type"])) {
-			c.bad(q+"/type", "unsupported type: %s", Text(o["type"]))
-			continue
+// shape checks what an object holds, its type and its id apart.
+func (c *checker) shape(p string, o Object, s shape, id string) {
+	for _, k := range slices.Sorted(maps.Keys(o)) {
+		_, must := s.must[k]
+		_, may := s.may[k]
+		if !must && !may && k != "type" && k != id {
+			c.bad(p, "invalid additional property: %s", k)
 		}
-		c.element(q, e, seen)
 	}
-}
-
-func (c *checker) context(p string, b Object) {
-	for i, e := range c.elements(p, b, 10) {
-		q := fmt.Sprintf("%s/elements/%d", p, i)
-		if o, _ := e.(Object); o != nil && o["type"] == "image" {
-			c.image(q, o)
+	for _, k := range slices.Sorted(maps.Keys(s.must)) {
+		if o[k] == nil {
+			c.bad(p, "missing required field: %s", k)
 		} else {
-			c.text(q, e, 3000, false, true)
+			s.must[k](c, p+"/"+k, o[k])
 		}
 	}
-}
-
-func (c *checker) input(p string, b Object) {
-	c.text(p+"/label", b["label"], 2000, true, true)
-	c.note(p+"/hint", b["hint"], 2000)
-	if o, _ := b["element"].(Object); o == nil {
-		c.bad(p, "missing required field: element")
-	} else if slices.Contains([]string{"button", "overflow", "image"}, Text(o["type"])) {
-		c.bad(p+"/element/type", "unsupported type: %s", Text(o["type"]))
-	} else {
-		c.element(p+"/element", o, map[string]bool{})
-	}
-}
-
-// note checks a title, hint or placeholder, which may be left out.
-func (c *checker) note(p string, v any, max int) {
-	if v != nil {
-		c.text(p, v, max, true, false)
-	}
-}
-
-func (c *checker) elements(p string, b Object, max int) []any {
-	l, ok := b["elements"].([]any)
-	if !ok {
-		c.bad(p+"/elements", "missing required field: elements")
-		return nil
-	}
-	c.count(p+"/elements", len(l), max)
-	return l
-}
-
-// count checks how many there are of something.
-func (c *checker) count(p string, n, max int) {
-	if n == 0 {
-		c.bad(p, "must have at least 1 item")
-	}
-	if n > max {
-		c.bad(p, "no more than %d items allowed", max)
-	}
-}
-
-// str checks a string's length in characters.
-func (c *checker) str(p string, v any, max int, required bool) {
-	if v == nil {
-		if required {
-			c.bad(p, "missing required field")
-		}
-		return
-	}
-	t, ok := v.(string)
-	switch n := utf8.RuneCountInString(t); {
-	case !ok:
-		c.bad(p, "must be a string")
-	case required && n == 0:
-		c.bad(p, "must be more than 0 characters")
-	case n > max:
-		c.bad(p, "must be less than %d characters", max+1)
-	}
-}
-
-func (c *checker) text(p string, v any, max int, plain, required bool) {
-	o, ok := v.(Object)
-	if !ok {
-		c.bad(p, "missing required field: text")
-		return
-	}
-	typ := Text(o["type"])
-	if typ != "plain_text" && (plain || typ != "mrkdwn") {
-		c.bad(p+"/type", "unsupported type: %s", typ)
-	}
-	c.str(p+"/text", o["text"], max, required)
-}
-
-func (c *checker) image(p string, o Object) {
-	if o["slack_file"] == nil {
-		c.str(p+"/image_url", o["image_url"], 3000, true)
-	}
-	c.str(p+"/alt_text", o["alt_text"], 2000, true)
-}
-
-var knownElements = []string{
-	"button", "channels_select", "checkboxes", "conversations_select", "datepicker", "datetimepicker",
-	"email_text_input", "external_select", "feedback_buttons", "file_input", "icon_button", "image",
-	"multi_channels_select", "multi_conversations_select", "multi_external_select", "multi_static_select",
-	"multi_users_select", "number_input", "overflow", "plain_text_input", "radio_buttons", "rich_text_input",
-	"static_select", "timepicker", "url_text_input", "users_select", "workflow_button",
-}
-
-func (c *checker) element(p string, v any, seen map[string]bool) {
-	o, ok := c.object(p, v)
-	if !ok {
-		return
-	}
-	typ := Text(o["type"])
-	if !slices.Contains(knownElements, typ) {
-		c.bad(p+"/type", "unsupported type: %s", typ)
-		return
-	}
-	if typ == "image" {
-		c.image(p, o)
-		return
-	}
-
-	c.id(p, o, "action_id", seen, "action_id %q already exists")
-	c.note(p+"/placeholder", o["placeholder"], 150)
-	if o["confirm"] != nil {
-		c.confirm(p+"/confirm", o["confirm"])
-	}
-
-	switch typ {
-	case "button":
-		c.button(p, o)
-	case "overflow":
-		c.options(p, o, 5)
-	case "static_select", "multi_static_select":
-		c.menu(p, o)
-	case "checkboxes", "radio_buttons":
-		c.options(p, o, 10)
-	}
-}
-
-func (c *checker) button(p string, o Object) {
-	c.text(p+"/text", o["text"], 75, true, true)
-	c.str(p+"/value", o["value"], 2000, false)
-	c.str(p+"/url", o["url"], 3000, false)
-	c.str(p+"/accessibility_label", o["accessibility_label"], 75, false)
-	if st := Text(o["style"]); o["style"] != nil && st != "primary" && st != "danger" {
-		c.bad(p+"/style", "must be a valid enum value: primary, danger")
-	}
-}
-
-func (c *checker) menu(p string, o Object) {
-	groups, ok := o["option_groups"].([]any)
-	if !ok {
-		c.options(p, o, 100)
-		return
-	}
-	for i, g := range groups {
-		if m, _ := g.(Object); m != nil {
-			c.options(fmt.Sprintf("%s/option_groups/%d", p, i), m, 100)
+	for _, k := range slices.Sorted(maps.Keys(s.may)) {
+		if o[k] != nil {
+			s.may[k](c, p+"/"+k, o[k])
 		}
 	}
-}
 
-func (c *checker) options(p string, o Object, max int) {
-	l, _ := o["options"].([]any)
-	c.count(p+"/options", len(l), max)
-	for i, v := range l {
-		q := fmt.Sprintf("%s/options/%d", p, i)
-		if m, ok := c.object(q, v); ok {
-			c.text(q+"/text", m["text"], 75, false, true)
-			c.str(q+"/value", m["value"], 150, true)
-			c.str(q+"/url", m["url"], 3000, false)
-		}
+	has := func(k string) bool { return o[k] != nil }
+	if s.either != nil && !slices.ContainsFunc(s.either, has) {
+		c.bad(p, "missing required field: %s", strings.Join(s.either, " or "))
 	}
-}
-
-func (c *checker) confirm(p string, v any) {
-	if o, ok := c.object(p, v); ok {
-		c.text(p+"/title", o["title"], 100, true, true)
-		c.text(p+"/text", o["text"], 300, false, true)
-		c.text(p+"/confirm", o["confirm"], 30, true, true)
-		c.text(p+"/deny", o["deny"], 30, true, true)
+	if len(s.apart) == 2 && has(s.apart[0]) && has(s.apart[1]) {
+		c.bad(p, "must provide only one of: %s, %s", s.apart[0], s.apart[1])
+	}
+	if s.also != nil {
+		s.also(c, p, o)
 	}
 }
 
@@ -328,44 +239,31 @@ func (c *checker) object(p string, v any) (o Object, ok bool) {
 	return o, ok
 }
 
-func (c *checker) view(raw json.RawMessage) Object {
+// view checks a view, whose type says which surface it is.
+func (c *checker) view(p string, raw json.RawMessage) Object {
 	var v Object
 	if err := Decode(raw, &v); err != nil || v == nil {
-		c.bad("/view", "must be a valid JSON object")
+		c.bad(p, "must be a valid JSON object")
 		return nil
 	}
 	typ := Text(v["type"])
-	if typ != "modal" && typ != "home" {
-		c.bad("/view/type", "must be a valid enum value: modal, home")
+	s, known := c.kit.views[typ]
+	if !known {
+		c.bad(p+"/type", "must be a valid enum value: modal, home")
 		return nil
 	}
-
-	var list []Object
-	if b, err := json.Marshal(v["blocks"]); v["blocks"] == nil || err != nil {
-		c.bad("/view", "missing required field: blocks")
-	} else {
-		filled := c.blocks("/view/blocks", b)
-		_ = Decode(filled, &list)
-		var back []any
-		_ = Decode(filled, &back)
-		v["blocks"] = back
+	if c.on = Modal; typ == "home" {
+		c.on = Home
 	}
 
-	c.str("/view/private_metadata", v["private_metadata"], 3000, false)
-	c.str("/view/callback_id", v["callback_id"], 255, false)
-	c.str("/view/external_id", v["external_id"], 255, false)
-	if typ == "home" {
-		return v
+	c.shape(p, v, s, "")
+	list, _ := v["blocks"].([]any)
+	if c.count > 100 {
+		c.bad(p+"/blocks", "no more than 100 items allowed")
 	}
-
-	c.text("/view/title", v["title"], 24, true, true)
-	for _, k := range []string{"submit", "close"} {
-		if v[k] != nil {
-			c.text("/view/"+k, v[k], 24, true, true)
-		}
-	}
-	if v["submit"] == nil && slices.ContainsFunc(list, func(b Object) bool { return b["type"] == "input" }) {
-		c.bad("/view", "missing required field: submit (the view has input blocks)")
+	input := slices.ContainsFunc(Objects(list), func(b Object) bool { return b["type"] == "input" })
+	if typ == "modal" && v["submit"] == nil && input {
+		c.bad(p, "missing required field: submit (the view has input blocks)")
 	}
 	return v
 }
