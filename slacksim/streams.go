@@ -385,7 +385,7 @@ func (s streamMethods) lastLocked(r *apiRequest) ([]any, *apiError) {
 	if !r.has("blocks") {
 		return nil, nil
 	}
-	out, msgs := s.world.messageBlocksLocked(r.arg("blocks"))
+	out, msgs := s.world.blocksLocked(blockkit.Stream, r.arg("blocks"))
 	if len(msgs) > 0 {
 		return nil, failWith("invalid_blocks", msgs...)
 	}
@@ -500,7 +500,7 @@ func (s streamMethods) checkBlocksLocked(x *streamChunk, bad func(field, why str
 		return bad("/blocks", "must have at least 1 item")
 	}
 	kept, _ := json.Marshal(list[:min(len(list), streamBlocks)])
-	checked, msgs := s.world.messageBlocksLocked(string(kept))
+	checked, msgs := s.world.blocksLocked(blockkit.Stream, string(kept))
 	if len(msgs) > 0 {
 		return bad("/blocks", strings.Join(msgs, "; "))
 	}

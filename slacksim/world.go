@@ -325,7 +325,11 @@ func (s *world) botNameLocked() string {
 
 // messageBlocksLocked checks blocks for a message. An empty array means none.
 func (s *world) messageBlocksLocked(raw string) (json.RawMessage, []string) {
-	out, msgs := blockkit.CheckMessage(json.RawMessage(raw), s.idLocked)
+	return s.blocksLocked(blockkit.Message, raw)
+}
+
+func (s *world) blocksLocked(on blockkit.Surface, raw string) (json.RawMessage, []string) {
+	out, msgs := blockkit.CheckBlocks(on, json.RawMessage(raw), s.idLocked)
 	if len(msgs) > 0 || string(out) == "[]" || string(out) == "null" {
 		return nil, msgs
 	}

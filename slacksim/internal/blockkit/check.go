@@ -33,17 +33,13 @@ type Complaint struct {
 // String is the complaint as response_metadata.messages has it.
 func (c Complaint) String() string { return "[ERROR] " + c.Text + " [json-pointer:" + c.Pointer + "]" }
 
-// CheckMessage validates the blocks of a message and returns them with missing block and action ids filled in, as
-// Slack does. fill makes an id with a prefix. Complaints come with JSON pointers, in Slack's wording. With any of them
-// the blocks are of no use.
-func CheckMessage(raw json.RawMessage, fill func(prefix string) string) (blocks json.RawMessage, complaints []string) {
-	return CheckBlocks(Message, raw, fill)
-}
-
-// CheckBlocks is CheckMessage for the blocks of any surface.
-func CheckBlocks(on Surface, raw json.RawMessage, fill func(prefix string) string) (json.RawMessage, []string) {
+// CheckBlocks validates blocks for a surface and returns them with missing block and action ids filled in, as Slack
+// does. fill makes an id with a prefix. Complaints come with JSON pointers, in Slack's wording. With any of them the
+// blocks are of no use.
+func CheckBlocks(on Surface, raw json.RawMessage, fill func(prefix string) string) (blocks json.RawMessage,
+	complaints []string) {
 	c := newChecker(on, fill)
-	blocks := c.blocks("/blocks", raw)
+	blocks = c.blocks("/blocks", raw)
 	return blocks, c.messages()
 }
 

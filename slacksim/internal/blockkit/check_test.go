@@ -130,7 +130,7 @@ func TestBlocksBySurface(t *testing.T) {
 			t.Errorf("no test has a %s", name)
 		}
 	}
-	if _, got := CheckMessage(json.RawMessage(`[{"type":"file","external_id":"x","source":"remote"}]`), filler()); got == nil {
+	if _, got := CheckBlocks(Message, json.RawMessage(`[{"type":"file","external_id":"x","source":"remote"}]`), filler()); got == nil {
 		t.Error("apps can't send file blocks")
 	}
 }
@@ -245,7 +245,7 @@ func TestBlockLimits(t *testing.T) {
 }
 
 func TestIdsAreFilledIn(t *testing.T) {
-	out, wrong := CheckMessage(json.RawMessage(`[`+actions(btn)+`,{"type":"container","title":`+pt+
+	out, wrong := CheckBlocks(Message, json.RawMessage(`[`+actions(btn)+`,{"type":"container","title":`+pt+
 		`,"child_blocks":[`+accessory(btn)+`]}]`), filler())
 	if wrong != nil || strings.Count(string(out), `"block_id"`) != 3 || strings.Count(string(out), `"action_id"`) != 2 {
 		t.Errorf("%s %v", out, wrong)

@@ -32,14 +32,14 @@ func TestMarkdown(t *testing.T) {
 		if err := Decode(raw, &read); err != nil {
 			t.Fatal(err)
 		}
-		if got := shape(read["elements"]); got != x.shape {
+		if got := short(read["elements"]); got != x.shape {
 			t.Errorf("%q becomes %q, want %q", x.md, got, x.shape)
 		}
 	}
 }
 
-// shape writes rich_text in short.
-func shape(elements any) string {
+// short writes rich_text in short.
+func short(elements any) string {
 	var out []string
 	for _, o := range Objects(elements) {
 		word := Text(o["text"]) + Text(o["user_id"])
@@ -52,7 +52,7 @@ func shape(elements any) string {
 			word += "|" + typ
 		case "text":
 		default:
-			word = strings.TrimPrefix(typ, "rich_text_") + "(" + shape(o["elements"]) + ")"
+			word = strings.TrimPrefix(typ, "rich_text_") + "(" + short(o["elements"]) + ")"
 		}
 		out = append(out, word)
 	}
