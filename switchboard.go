@@ -36,6 +36,11 @@ type App struct {
 
 	// Handlers answer what Slack sends. The manifest, the permissions and the pages follow from them.
 	Handlers []bot.Handler
+	// Use is middleware around every handler; the first is outermost.
+	Use []bot.Middleware
+	// OnError sees what handlers return as an error, and returns what is to be done with it, nil for nothing. nil: errors
+	// stay as they are.
+	OnError func(ctx context.Context, r *bot.Request, err error) error
 	// Scopes and UserScopes are better words for permissions than the built-in ones: why it asks, what it can't do
 	// without. Each has to be declared by a handler.
 	Scopes, UserScopes []connection.Scope
@@ -67,8 +72,8 @@ func (a App) plain(all *Workspaces) cli.App {
 	app := cli.App{
 		Name: a.Name, Summary: a.Summary, About: a.About, Color: a.Color,
 		Does: a.Does, DataKept: a.DataKept, Commands: a.Commands,
-		Handlers: a.Handlers, Scopes: a.Scopes, UserScopes: a.UserScopes, Messages: a.Messages,
-		Guide: a.Guide, DemoHandlers: a.DemoHandlers, Version: a.Version,
+		Handlers: a.Handlers, Use: a.Use, OnError: a.OnError, Scopes: a.Scopes, UserScopes: a.UserScopes,
+		Messages: a.Messages, Guide: a.Guide, DemoHandlers: a.DemoHandlers, Version: a.Version,
 		Workspaces: &all.running,
 	}
 	if a.Routes != nil {

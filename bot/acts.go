@@ -48,7 +48,7 @@ func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (transport.Ans
 	h, ok := b.routes.find(KindCommand, name)
 	if !ok {
 		b.metrics.drop(transport.KindCommands, droppedUnhandled)
-		b.log.InfoContext(ctx, "unknown command", "command", transport.Clip(name))
+		b.suggestions.suggest(ctx, b.log, KindCommand, name)
 		return answerOf(Reply{Text: "This app doesn't know that command."}), nil
 	}
 	return b.acted(ctx, h, b.typed(form)), nil
@@ -68,7 +68,7 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (transport.
 	if !found {
 		// A button that is a link also arrives here, and needs no more than the ack.
 		b.metrics.drop(transport.KindInteractive, droppedUnhandled)
-		b.log.DebugContext(ctx, "interaction without a handler", "type", transport.Clip(i.Type))
+		b.suggestions.unheard(ctx, b.log, *i)
 		return transport.Answer{}, nil
 	}
 
@@ -83,13 +83,15 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (transport.
 func (b *Bot) typed(form url.Values) act {
 	key, team := commandKey(form, b.cfg.AppID)
 	c := commandOf(form)
+	raw := form.Encode()
 	fill := func(t *Request) {
+		t.Raw = []byte(raw)
 		t.TeamID, t.UserID, t.UserTeam = c.TeamID, c.UserID, c.TeamID
 		t.ChannelID, t.Text, t.TriggerID = c.ChannelID, c.Text, c.TriggerID
 		t.address = connection.Secret(c.ResponseURL)
 	}
 	return act{
-		kind: transport.KindCommands, key: key, team: team, fill: fill, payload: &c, kept: slowWork{Form: form.Encode()},
+		kind: transport.KindCommands, key: key, team: team, fill: fill, payload: &c, kept: slowWork{Form: raw},
 		trigger: c.TriggerID, address: connection.Secret(c.ResponseURL),
 	}
 }
@@ -102,6 +104,11 @@ func (b *Bot) pressedIn(i *interaction, payload []byte) (act, error) {
 	}
 	a := b.pressedBy(i)
 	a.payload, a.kept = callback, slowWork{Payload: payload}
+	fill := a.fill
+	a.fill = func(t *Request) {
+		fill(t)
+		t.Raw = payload
+	}
 	return a, err
 }
 
@@ -118,10 +125,13 @@ func (b *Bot) pressedBy(i *interaction) act {
 // whatever happens.
 func (b *Bot) acted(ctx context.Context, h Handler, a act) transport.Answer {
 	to := reach{act: a, handler: h.id()}
-	if h.slow {
+	if h.async {
 		r, closing := b.postpone(ctx, h, a)
-		if h.Kind != KindCommand {
+		switch h.Kind {
+		case KindAction:
 			return transport.Answer{After: b.refused(r, closing, to)}
+		case KindViewSubmission:
+			return answerOfView(r)
 		}
 		ack := answerOf(r)
 		ack.After = closing

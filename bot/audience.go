@@ -14,7 +14,7 @@ import (
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
-// Viewer is one installation of the app that can see an event.
+// Authorization is one installation of the app that can see an event.
 // https://docs.slack.dev/reference/methods/apps.event.authorizations.list
 type Authorization struct {
 	EnterpriseID string `json:"enterprise_id"` // "" outside Enterprise Grid
@@ -34,16 +34,16 @@ const (
 	viewersLimit  = "100"
 )
 
-// Viewers returns all installations of the app that can see the event: t.Connection, and in a shared channel the other
-// companies'. Their tokens are out of reach for t, and what it learns of them is not for the people in the channel. It
-// blocks for some calls to Slack, at most 15 s. The error is ErrNoAppToken without Config.AppToken, which needs
-// authorizations:read for that. What is not an event has no viewers: that is an error, too.
+// Authorizations returns all installations of the app that can see the event: t.Connection, and in a shared channel the
+// other companies'. Their tokens are out of reach for t, and what it learns of them is not for the people in the
+// channel. It blocks for some calls to Slack, at most 15 s. The error is ErrNoAppToken without Config.AppToken, which
+// needs authorizations:read for that. What is not an event has no viewers: that is an error, too.
 // https://docs.slack.dev/reference/methods/apps.event.authorizations.list
 func (t *Request) Authorizations(ctx context.Context) ([]Authorization, error) {
-	if t.context == "" || t.audit == nil {
-		return nil, errors.New("list viewers: Slack named no event_context")
+	if t.context == "" || t.gate == nil {
+		return nil, errors.New("list authorizations: Slack named no event_context")
 	}
-	return t.audit(ctx, t.context)
+	return t.gate.audience.viewers(ctx, t.context)
 }
 
 // audience asks who can see an event.
@@ -65,17 +65,18 @@ func (a *audience) viewers(ctx context.Context, eventContext string) ([]Authoriz
 	for range viewersPages {
 		page, next, err := a.page(ctx, eventContext, cursor)
 		if err != nil {
-			return nil, fmt.Errorf("list viewers: %w", err)
+			return nil, fmt.Errorf("list authorizations: %w", err)
 		}
 		all = append(all, page...)
 		if cursor = next; cursor == "" {
 			return all, nil
 		}
 	}
-	return nil, errors.New("list viewers: there is no end of pages")
+	return nil, errors.New("list authorizations: there is no end of pages")
 }
 
-func (a *audience) page(ctx context.Context, eventContext, cursor string) (page []Authorization, next string, err error) {
+func (a *audience) page(ctx context.Context, eventContext,
+	cursor string) (page []Authorization, next string, err error) {
 	form := url.Values{"event_context": {eventContext}, "limit": {viewersLimit}}
 	if cursor != "" {
 		form.Set("cursor", cursor)

@@ -39,6 +39,12 @@ type Config struct {
 	// Handlers are what the app does, at most one for each Kind and Name.
 	Handlers []Handler
 
+	// Use is middleware around every handler; the first is outermost.
+	Use []Middleware
+	// OnError sees the errors of handlers, and what is left of them after the middleware: it returns what is to be done
+	// with them, nil for nothing. r.Handler says whose it is. A panic is an error, too. nil: they stay as they are.
+	OnError func(ctx context.Context, r *Request, err error) error
+
 	// SigningSecrets are the app's, from its Basic Information page: what one of them has signed is Slack's. Several while
 	// the secret is being changed. Required for Handler; with AppToken none is needed.
 	SigningSecrets []connection.Secret
@@ -107,7 +113,9 @@ type Bot struct {
 	door      *transport.Door
 	sockets   *transport.Sockets
 	metrics   *metrics
-	tasks     tasks // handlers of events, and work after an acknowledgement
+
+	suggestions suggestions
+	tasks       tasks // handlers of events, and work after an acknowledgement
 }
 
 // withDefaults fills in what was left to us.
@@ -138,7 +146,7 @@ func New(cfg Config) (*Bot, error) {
 	b := &Bot{cfg: cfg, install: cfg.Install, log: cfg.Log, now: cfg.Now}
 
 	var problems []error
-	b.routes, problems = newRoutes(cfg.Handlers)
+	b.routes, problems = newRoutes(cfg.Handlers, cfg.Use)
 	if err := CheckCatalogue(b.install.Scopes(), b.install.UserScopes(), cfg.Handlers); err != nil {
 		problems = append(problems, err)
 	}
@@ -168,8 +176,8 @@ func (b *Bot) assemble() {
 	b.audience = &audience{slack: slack, token: b.cfg.AppToken}
 	b.traffic = &traffic{install: b.install, log: b.log, now: b.now, seen: map[connection.Key]time.Time{}}
 	b.gate = &gate{
-		install: b.install, responses: b.responses, audience: b.audience, metrics: b.metrics, tasks: &b.tasks, log: b.log,
-		values:   b.cfg.Values,
+		install: b.install, responses: b.responses, audience: b.audience, metrics: b.metrics, tasks: &b.tasks,
+		onError: b.cfg.OnError, values: b.cfg.Values, log: b.log,
 		insiders: &insiders{install: b.install, now: b.now, known: map[string]time.Time{}},
 	}
 

@@ -35,6 +35,7 @@ func (b *Bot) handle(ctx context.Context, e *Delivery, env *envelope) error {
 
 	if !b.routes.hears(e.Type, env.Inner) {
 		e.dropped(b.metrics, droppedUnhandled)
+		b.suggestions.unhandled(ctx, b.log, env.Inner)
 		b.traffic.saw(e.Key, from.at)
 		return nil
 	}
@@ -61,7 +62,11 @@ func (b *Bot) visit(e *Delivery, env *envelope, from origin) visit {
 		t.UserID, t.ChannelID, t.ThreadTS = in.where()
 		t.UserTeam = cmp.Or(in.UserTeam, in.SourceTeam, text(in.Team))
 		t.Text, t.Shared, t.EventTime = in.Text, env.Shared, from.at
-		t.context, t.channelType, t.BotID = env.Context, in.ChannelType, in.BotID
+		t.context, t.channelType, t.BotID, t.Raw = env.Context, in.ChannelType, in.BotID, e.Body
+		if m, ok := in.writingOf(); ok && (e.Type == "message" || e.Type == "app_mention") {
+			t.written, t.Text = m, m.Text
+			t.UserID, t.BotID = cmp.Or(m.User, t.UserID), cmp.Or(m.BotID, t.BotID)
+		}
 		b.attempt(t, e)
 	}
 
@@ -85,7 +90,6 @@ func (b *Bot) visit(e *Delivery, env *envelope, from origin) visit {
 		}
 		return b.gate.within(ctx, h, t, event)
 	}
-	v.say = b.gate.say
 	return v
 }
 
@@ -108,7 +112,7 @@ func (b *Bot) handled(ctx context.Context, e *Delivery, o outcome) error {
 		t.Log.InfoContext(ctx, "event dropped: the organisation's app was not added to this workspace", "type", e.Type)
 	case o.ran == ranNotConnected:
 		t.Log.InfoContext(ctx, "event dropped: not connected", "type", e.Type)
-	case len(o.missing) > 0 && (o.begun || o.by.Kind == KindMessage || e.Type == "app_mention"):
+	case len(o.missing) > 0 && (o.begun || o.by.ofMessages()):
 		b.gate.whisperNotAllowed(ctx, t, o.missing)
 	case len(o.missing) > 0: // only what was said to the app has somebody who waits for an answer
 		t.Log.InfoContext(ctx, "event dropped: not allowed", "type", e.Type, "missing_scopes", o.missing)
@@ -144,17 +148,10 @@ func own(kind string, in inner, appID, botUser, botID string) bool {
 			return true
 		}
 	}
-	user := cmp.Or(text(in.User), text(in.UserID))
-	return botUser != "" && user == botUser || botID != "" && in.BotID == botID
-}
 
-// written reports whether a message is new and somebody wrote it: a person, another bot or a workflow.
-func (in inner) written() bool {
-	return writtenSubtypes[in.Subtype] && !in.Hidden && (text(in.User) != "" || in.BotID != "")
-}
-
-// writtenSubtypes are the message subtypes of what somebody wrote; edits, deletions and joins are not among them.
-// https://docs.slack.dev/reference/events/message
-var writtenSubtypes = map[string]bool{
-	"": true, "bot_message": true, "file_share": true, "me_message": true, "thread_broadcast": true,
+	user, bot := cmp.Or(text(in.User), text(in.UserID)), in.BotID
+	if m, ok := in.writingOf(); ok && kind == "message" {
+		user, bot = m.User, m.BotID
+	}
+	return botUser != "" && user == botUser || botID != "" && bot == botID
 }

@@ -1,18 +1,20 @@
 // Package bot takes what Slack sends, checks it, and brings it to handlers that hold the right workspace's token and no
 // other. It knows package install for the connections of workspaces, and stores nothing itself.
 //
-// A bot is a list of handlers: plain values, made by OnEvent, OnMessage, OnCommand, OnAction, OnView and OnViewClosed.
-// Each says which permissions it needs. The app's manifest and what it asks people for follow from that.
+// A bot is a list of handlers: plain values, made by OnEvent, OnMessage, OnMention, OnCommand, OnAction,
+// OnViewSubmission and OnViewClosed. Each gets a kind of its own, which embeds the Request and has the answers that
+// Slack takes there, and says in options which permissions it needs. The app's manifest and what it asks people for
+// follow from that.
 //
 //	handlers := []bot.Handler{
-//		bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Request, e *slackevents.AppMentionEvent) error {
-//			_, err := t.Say(ctx, bot.Reply{Text: "Hey <@" + e.User + ">!"})
+//		bot.OnMention("hello", func(ctx context.Context, m *bot.Message) error {
+//			_, err := m.Say(ctx, bot.Text("Hey <@"+m.UserID+">!"))
 //			return err
-//		}, "app_mentions:read", "chat:write"),
+//		}),
 //
-//		bot.OnCommand("/coin", func(ctx context.Context, t *bot.Request, c *slack.SlashCommand) (bot.Reply, error) {
-//			return bot.Reply{Text: []string{"Heads", "Tails"}[rand.N(2)], InChannel: true}, nil
-//		}).Describe("Toss a coin", ""),
+//		bot.OnCommand("/coin", func(ctx context.Context, c *bot.Command) error {
+//			return c.Respond(ctx, bot.Reply{Text: []string{"Heads", "Tails"}[rand.N(2)], InChannel: true})
+//		}, bot.Describe("Toss a coin", "")),
 //	}
 //
 // Package switchboard, at the module's root, makes a whole program of that. What it does with them is open to others,
@@ -28,17 +30,18 @@
 //
 // # What a handler can rely on
 //
-// A Request has the client of the workspace that the delivery is for, or none. Before a handler runs it is known that the
-// connection is good, that its permissions are there, and, where people of other companies can press or submit
+// A Request has the client of the workspace that the delivery is for, or none. Before a handler runs it is known that
+// the connection is good, that its permissions are there, and, where people of other companies can press or submit
 // something, that they are not among them. Where one of these fails, who acted reads a sentence and a next step, and
 // the handler doesn't run.
 //
-// Events, and commands and actions that are Slow, are in the Inbox before they are acknowledged. They run at least
-// once, also when a process dies, and are tried again until they are dead letters. Request.Attempt and Request.EventID are
-// for handlers that have to know, and Request.Say posts once for each of its calls, as far as Slack lets that be known.
+// Events, and the work of OnCommandAsync, OnActionAsync and OnViewSubmissionAsync, are in the Inbox before they are
+// acknowledged. They run at least once, also when a process dies, and are tried again until they are dead letters.
+// Request.Attempt and Request.EventID are for handlers that have to know, and Say posts once for each of its calls, as
+// far as Slack lets that be known.
 //
 // Everything else that people do runs right away and is acknowledged within Slack's 3 s, whether its handler has
-// returned or not. What it returns later reaches the person anyway. Such work ends with the process.
+// returned or not. What it answers later reaches the person anyway. Such work ends with the process.
 //
 // People read no internal error: a UserError's text, or "something went wrong" with a reference that is in the log. A
 // panic costs one run.

@@ -59,6 +59,7 @@ type inner struct {
 	Channel     any    `json:"channel"` // a string, but an object in channel_created
 	ChannelType string `json:"channel_type"`
 	ThreadTS    string `json:"thread_ts"`
+	TS          string `json:"ts"`
 	UserTeam    string `json:"user_team"`
 	SourceTeam  string `json:"source_team"`
 	Team        any    `json:"team"`
@@ -71,6 +72,7 @@ type inner struct {
 	BotProfile json.RawMessage `json:"bot_profile"`
 	Item       json.RawMessage `json:"item"` // reaction_added, pin_added, star_added
 	Container  json.RawMessage `json:"container"`
+	Edited     json.RawMessage `json:"edited"`  // a mention that was changed
 	Message    json.RawMessage `json:"message"` // message_changed
 	Previous   json.RawMessage `json:"previous_message"`
 	Assistant  json.RawMessage `json:"assistant_thread"`
@@ -116,7 +118,7 @@ func (in inner) writtenBy() string { return cmp.Or(text(in.AppID), text(spotOf(i
 const composer = "COMPOSER"
 
 // spare are fields of an event without which it is still known what it is, whose, and by whom it can't be.
-var spare = []string{"event.channel_type", "event.thread_ts", "event.user_team", "event.source_team"}
+var spare = []string{"event.channel_type", "event.thread_ts", "event.ts", "event.user_team", "event.source_team"}
 
 // spares reports whether e can do without a field that can't be read. That the app left is known by its kind alone.
 func (e *envelope) spares(path string) bool {
@@ -276,6 +278,7 @@ type interaction struct {
 	ResponseURL string `json:"response_url"`
 	Actions     []struct {
 		ActionID string `json:"action_id"`
+		BlockID  string `json:"block_id"`
 	} `json:"actions"`
 }
 

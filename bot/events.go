@@ -4,6 +4,7 @@ package bot
 // that was meant; one that is new to this release is let through with a word in the log.
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -80,9 +81,9 @@ var eventScopes = func() map[string]string {
 const (
 	onlySockets = "Slack has it in the old RTM API alone, and sends it to no app of today"
 	onlyOuter   = "it isn't an event, and no handler gets it: the Bot sees to it"
-	asMessage   = "it comes as a message of that subtype. OnMessage hears what somebody wrote; edits, deletions and " +
-		"joins come to no handler"
-	asPress = "it isn't an event. Use OnAction, OnView or OnViewClosed"
+	asMessage   = "it comes as a message of that subtype. OnMessage hears what somebody wrote, and with Edits and " +
+		"Deletions what became of that; for everything else put \"message.\" before the subtype"
+	asPress = "it isn't an event. Use OnAction, OnViewSubmission or OnViewClosed"
 )
 
 // neverEvents are names under which nothing comes to a handler of an event, and why.
@@ -106,37 +107,80 @@ var neverEvents = map[string]string{
 	"block_actions": asPress, "block_suggestion": asPress, "interactive": asPress, "interactive_message": asPress,
 	"message_action": asPress, "shortcut": asPress, "view_closed": asPress, "view_submission": asPress,
 	"slash_command": "it isn't an event. Use OnCommand", "slash_commands": "it isn't an event. Use OnCommand",
-	"message": "use OnMessage, which leaves edits and what the app itself wrote alone",
+	"message":     "use OnMessage, which leaves what the app itself wrote alone",
+	"app_mention": "use OnMention",
 }
 
 // eventType is the form of a type of events. Those of subscriptions, in a manifest, can have a dot.
 var eventType = regexp.MustCompile(`^[a-z][a-z0-9_]{1,99}$`)
 
+// messageSubtype is the subtype of messages that a name of events stands for; "" when it stands for another event.
+func messageSubtype(name string) string {
+	subtype, _ := strings.CutPrefix(name, "message.")
+	if subtype == name {
+		return ""
+	}
+	return subtype
+}
+
 // checkEvent finds out why a handler of an event would never run.
-func (h Handler) checkEvent() error {
+func (h *Handler) checkEvent() error {
 	if why := neverEvents[h.Name]; why != "" {
-		return fmt.Errorf("event %s: %s", h.Name, why)
+		return errors.New(why)
 	}
 	for _, m := range messageScopes {
 		if m.event == h.Name {
-			return fmt.Errorf("event %s: that is the name of a subscription. Use OnMessage with the scope %s", h.Name, m.scope)
+			return fmt.Errorf("that is the name of a subscription. Use OnMessage with the scope %s", m.scope)
 		}
+	}
+
+	if h.pattern != nil || messageSubtype(h.Name) != "" {
+		if len(h.subscriptions()) == 0 {
+			return errors.New("Slack sends none of these with the scopes that it has")
+		}
+		return nil
 	}
 
 	need, known := eventScopes[h.Name]
 	if !known {
 		if meant := nearestEvent(h.Name); meant != "" {
-			return fmt.Errorf("event %q: Slack sends none of that name. Did you mean %s?", h.Name, meant)
+			return fmt.Errorf("Slack sends no event of that name. Did you mean %s?", meant)
 		}
 		if !eventType.MatchString(h.Name) {
-			return fmt.Errorf("event %q: the type of an event is lower-case letters, digits and _", h.Name)
+			return errors.New("the type of an event is lower-case letters, digits and _")
 		}
 	}
 
 	if !anyOf(need, h.Scopes) {
-		return fmt.Errorf("event %q: Slack sends it only with the scope %s", h.Name, strings.ReplaceAll(need, " ", " or "))
+		return fmt.Errorf("Slack sends it only with the scope %s", strings.ReplaceAll(need, " ", " or "))
 	}
 	return nil
+}
+
+// subscriptions are the types of events that a handler of events asks Slack for, as a manifest names them.
+func (h Handler) subscriptions() (events []string) {
+	switch {
+	case h.Kind == KindMention:
+		return []string{"app_mention"}
+	case h.Kind == KindMessage, h.Kind == KindEvent && messageSubtype(h.Name) != "":
+		return messageEvents(h.Scopes)
+	case h.Kind != KindEvent:
+		return nil
+	case !severalNames(h.Name):
+		return []string{h.Name}
+	}
+
+	several, err := regexp.Compile(namePattern(h.Name))
+	if err != nil {
+		return nil
+	}
+	for name, need := range eventScopes {
+		if several.MatchString(name) && neverEvents[name] == "" && anyOf(need, h.Scopes) {
+			events = append(events, name)
+		}
+	}
+	slices.Sort(events)
+	return events
 }
 
 // anyOf reports whether one of the needed scopes, separated by spaces, is there. None needed: it is.

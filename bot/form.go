@@ -25,23 +25,23 @@ const maxViewBlocks = 100 // https://docs.slack.dev/reference/views/modal-views
 func (t *Request) showInForm(ctx context.Context, payload []byte, r Reply) error {
 	view := page(Reply{Text: "Done. You can close this window."})
 	switch {
-	case len(r.Errors) > 0:
-		r.Text = faults(r.Errors)
+	case len(r.errors) > 0:
+		r.Text = faults(r.errors)
 		view = page(r)
-		if form, err := formAgain(payload, r.Errors); err == nil {
+		if form, err := formAgain(payload, r.errors); err == nil {
 			view = form
 		} else {
 			t.Log.InfoContext(ctx, "make a form anew", "cause", err)
 		}
-	case r.View != nil:
-		view = r.View
+	case r.view != nil:
+		view = r.view
 	case !r.empty():
 		view = page(r)
 	}
 
 	err := t.update(ctx, *view)
 	code := slackapi.SlackError(err)
-	if len(r.Errors) > 0 && code != "" && code != "not_found" { // something in it is not taken back
+	if len(r.errors) > 0 && code != "" && code != "not_found" { // something in it is not taken back
 		err = t.update(ctx, *page(r))
 	}
 

@@ -26,6 +26,7 @@ type gate struct {
 	audience  *audience
 	metrics   *metrics
 	tasks     *tasks
+	onError   func(ctx context.Context, r *Request, err error) error // nil: errors stay as they are
 	log       *slog.Logger
 	values    Values // nil: there are none
 }
@@ -43,8 +44,6 @@ type visit struct {
 	// find returns the handler, or why there is none: see dropped….
 	find func(t *Request) (h Handler, dropped string)
 	run  func(ctx context.Context, h Handler, t *Request) (Reply, error)
-	// say brings the reply to people as a part of the run, which fails if that does. nil: the caller does it afterwards.
-	say func(ctx context.Context, t *Request, r Reply) error
 }
 
 // runner runs a handler, recovered.
@@ -83,7 +82,7 @@ func (g *gate) pass(before, run context.Context, v visit) outcome {
 		return o
 	}
 
-	o.by = h
+	o.by, t.handler = h, h
 	if o.told = g.insiders.admit(before, h, t, v.pressed); o.told != nil {
 		o.ran = ranNotTheirs
 		return o
@@ -100,13 +99,9 @@ func (g *gate) pass(before, run context.Context, v visit) outcome {
 
 	o.begun = true
 	o.reply, o.err = v.run(run, h, t)
-	if o.err == nil {
-		o.reply = g.sound(h, t, o.reply, false)
-		if v.say != nil {
-			o.err = v.say(run, t, o.reply)
-		}
+	if h.Kind == KindViewSubmission && o.reply.InChannel {
+		g.metrics.idle(t.Log, h.id(), []string{"InChannel"})
 	}
-
 	if o.ran = resultOf(run, h, t, o.err); o.err == nil {
 		return o
 	}
@@ -134,8 +129,11 @@ func (g *gate) words(ctx context.Context, o outcome) Reply {
 
 // turn opens the connection for key, within patience, for work in a workspace. Without a usable one the Request has no
 // client, and err says why.
-func (g *gate) turn(ctx context.Context, key connection.Key, team, ref string, patience time.Duration) (*Request, error) {
-	t := &Request{Key: key, TeamID: team, Ref: ref, hooks: g.responses.post, audit: g.audience.viewers, idle: g.metrics.idle}
+func (g *gate) turn(ctx context.Context, key connection.Key, team, ref string,
+	patience time.Duration) (*Request, error) {
+	t := &Request{
+		Key: key, TeamID: team, EnterpriseID: key.EnterpriseID, Ref: ref, gate: g, answer: &recorded{},
+	}
 	var err error
 	if patience > 0 {
 		ctx, cancel := context.WithTimeout(ctx, patience)
@@ -166,29 +164,38 @@ func (g *gate) timed(ctx context.Context, h Handler, t *Request, payload any) (R
 			g.metrics.took.WithLabelValues(string(h.Kind)).Observe(time.Since(began).Seconds())
 		}
 	}()
-	return call(ctx, h, t, payload)
-}
-
-// within runs h for as long as it may take.
-func (g *gate) within(ctx context.Context, h Handler, t *Request, payload any) (Reply, error) {
-	limit := h.limit
-	if limit == 0 {
-		limit = eventBudget
+	if h.limit > 0 {
+		bounded, cancel := context.WithTimeoutCause(ctx, h.limit, errTooLong)
+		defer cancel()
+		ctx = bounded
 	}
 
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, errTooLong)
-	defer cancel()
-	r, err := g.timed(ctx, h, t, payload)
+	r, err := call(ctx, h, t, payload)
 	if err != nil && errors.Is(context.Cause(ctx), errTooLong) {
 		err = fmt.Errorf("%w: %w", errTooLong, err)
 	}
+	if err != nil && g.onError != nil && !h.first {
+		was := err
+		if broken := guard(func() error { err = g.onError(ctx, t, was); return nil }); broken != nil {
+			err = errors.Join(was, broken)
+		}
+	}
 	return r, err
 }
 
-// call runs h and turns a panic into an error.
-func call(ctx context.Context, h Handler, t *Request, payload any) (r Reply, err error) {
-	err = guard(func() (err error) { r, err = h.run(ctx, t, payload); return err })
-	return r, err
+// within runs h for as long as events and durable work may take, unless it says otherwise.
+func (g *gate) within(ctx context.Context, h Handler, t *Request, payload any) (Reply, error) {
+	h.limit = cmp.Or(h.limit, eventBudget)
+	return g.timed(ctx, h, t, payload)
+}
+
+// call runs h, turns a panic into an error, and returns the answer that h recorded.
+func call(ctx context.Context, h Handler, t *Request, payload any) (Reply, error) {
+	run := around(func(ctx context.Context, t *Request) error { return h.run(ctx, t, payload) }, h.use)
+	if err := guard(func() error { return run(ctx, t) }); err != nil {
+		return Reply{}, err
+	}
+	return t.recordedReply(), nil
 }
 
 // unopened names why a handler was not begun, for the numbers.

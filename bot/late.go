@@ -147,7 +147,7 @@ func (s *answers) follow(r result, to reach) {
 	if to.address != "" {
 		<-settled
 	}
-	replace := r.reply.Replace || late && to.acked
+	replace := r.reply.replace || late && to.acked
 	if late || !to.acked {
 		s.send(r, to, replace && !(public && r.reply.private), late)
 	}
@@ -182,7 +182,7 @@ func (s *answers) await(r result) result {
 
 // send brings a reply to the person. One that can't be delivered is logged, and counted when it was promised.
 func (s *answers) send(r result, to reach, replace, late bool) {
-	says := !r.reply.empty() || to.form != nil && (late || r.reply.View != nil || len(r.reply.Errors) > 0)
+	says := !r.reply.empty() || to.form != nil && (late || r.reply.view != nil || len(r.reply.errors) > 0)
 	if !says {
 		return
 	}
@@ -229,8 +229,8 @@ func (s *answers) deliver(ctx context.Context, r result, to reach, replace bool)
 	return t.showOnTop(ctx, view && to.pressed.View.Type == "modal", r.reply)
 }
 
-// requestAgain is the Request of what was acted, with a token that is good now: the handler may have run for long. While our
-// records are away, the one it had must do.
+// requestAgain is the Request of what was acted, with a token that is good now: the handler may have run for long.
+// While our records are away, the one it had must do.
 func (s *answers) requestAgain(ctx context.Context, r result, to reach) *Request {
 	t, err := s.gate.turn(ctx, to.key, to.team, r.ref, eventOpenBudget)
 	to.fill(t)

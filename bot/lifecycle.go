@@ -48,47 +48,48 @@ type channelIDs struct {
 var ofTheBot = func() map[string]Handler {
 	all := map[string]Handler{}
 	for _, h := range []Handler{
-		OnEvent("app_uninstalled", func(ctx context.Context, t *Request, _ *struct{}) error {
+		OnEvent("app_uninstalled", func(ctx context.Context, t *Event[struct{}]) error {
 			said := connection.Removal{Reason: connection.ReasonUninstalled, At: t.EventTime}
 			return t.Install.in.Lifecycle().HandleRemoval(ctx, t.Key, said)
 		}),
 		OnEvent("tokens_revoked", tokensRevoked),
-		OnEvent("team_access_granted", func(ctx context.Context, t *Request, e *teams) error {
-			return t.Install.in.Lifecycle().HandleTeamAccess(ctx, t.Key, true, e.IDs, t.EventTime)
+		OnEvent("team_access_granted", func(ctx context.Context, t *Event[teams]) error {
+			return t.Install.in.Lifecycle().HandleTeamAccess(ctx, t.Key, true, t.Payload.IDs, t.EventTime)
 		}),
 		// An organisation's connection never goes because one of its workspaces does.
-		OnEvent("team_access_revoked", func(ctx context.Context, t *Request, e *teams) error {
-			return t.Install.in.Lifecycle().HandleTeamAccess(ctx, t.Key, false, e.IDs, t.EventTime)
+		OnEvent("team_access_revoked", func(ctx context.Context, t *Event[teams]) error {
+			return t.Install.in.Lifecycle().HandleTeamAccess(ctx, t.Key, false, t.Payload.IDs, t.EventTime)
 		}),
 		// While a workspace is moved Slack may refuse calls. They are tried again as after other trouble. The history
 		// says why.
-		OnEvent("grid_migration_started", func(ctx context.Context, t *Request, _ *struct{}) error {
+		OnEvent("grid_migration_started", func(ctx context.Context, t *Event[struct{}]) error {
 			return t.Install.in.Lifecycle().HandleMigrationStarted(ctx, t.Key)
 		}),
 		// Afterwards the token tells where it belongs now.
-		OnEvent("grid_migration_finished", func(ctx context.Context, t *Request, _ *struct{}) error {
+		OnEvent("grid_migration_finished", func(ctx context.Context, t *Event[struct{}]) error {
 			return t.Install.in.Lifecycle().HandleMigrationFinished(ctx, t.Key)
 		}),
-		OnEvent("channel_id_changed", func(ctx context.Context, t *Request, e *channelIDs) error {
-			return t.Install.in.Lifecycle().HandleChannelChanged(ctx, t.Key, e.From, e.To)
+		OnEvent("channel_id_changed", func(ctx context.Context, t *Event[channelIDs]) error {
+			return t.Install.in.Lifecycle().HandleChannelChanged(ctx, t.Key, t.Payload.From, t.Payload.To)
 		}),
 	} {
-		all[h.Name] = h.Always()
+		h.always = true
+		all[h.Name] = h
 	}
 	return all
 }()
 
 // tokensRevoked handles both lists whatever becomes of the other. Either may be missing: a person who takes back what
 // they allowed leaves the bot's access alone.
-func tokensRevoked(ctx context.Context, t *Request, e *revoked) error {
+func tokensRevoked(ctx context.Context, t *Event[revoked]) error {
 	var bots, people error
-	if len(e.Tokens.Bot) > 0 {
+	if len(t.Payload.Tokens.Bot) > 0 {
 		said := connection.Removal{Reason: connection.ReasonTokenRevoked, At: t.EventTime}
 		bots = t.Install.in.Lifecycle().HandleRemoval(ctx, t.Key, said)
 	}
 
-	if len(e.Tokens.People) > 0 {
-		people = t.Install.in.Lifecycle().HandleUsersRevoked(ctx, t.Key, e.Tokens.People, t.EventTime)
+	if len(t.Payload.Tokens.People) > 0 {
+		people = t.Install.in.Lifecycle().HandleUsersRevoked(ctx, t.Key, t.Payload.Tokens.People, t.EventTime)
 	}
 	return errors.Join(bots, people)
 }
@@ -114,7 +115,7 @@ func (b *Bot) seeTo(ctx context.Context, e *Delivery, v *visit) (done bool, err 
 		return false, nil
 	}
 
-	_, shared := b.routes.byName[h.id()]
+	_, shared := b.routes.find(KindEvent, e.Type)
 	h.first = shared
 	if len(e.Said) == 0 || e.Said[0] != seenTo {
 		own := *v

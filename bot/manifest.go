@@ -90,7 +90,8 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 	for _, h := range handlers {
 		switch h.Kind {
 		case KindEvent:
-			m.Features.AppHome.HomeTab = m.Features.AppHome.HomeTab || h.Name == "app_home_opened"
+			m.Features.AppHome.HomeTab = m.Features.AppHome.HomeTab ||
+				slices.Contains(h.subscriptions(), "app_home_opened")
 		case KindCommand:
 			m.Features.SlashCommands = append(m.Features.SlashCommands, slack.ManifestSlashCommand{
 				Command: h.Name, Url: requests, Description: h.About, UsageHint: h.Usage, ShouldEscape: true,
@@ -111,12 +112,7 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 func subscriptions(handlers []Handler) []string {
 	events := lifecycleSubscriptions(ScopesOf(handlers))
 	for _, h := range handlers {
-		switch h.Kind {
-		case KindEvent:
-			events = append(events, h.Name)
-		case KindMessage:
-			events = append(events, h.messageEvents()...)
-		}
+		events = append(events, h.subscriptions()...)
 	}
 	slices.Sort(events)
 	return slices.Compact(events)

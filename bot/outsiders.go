@@ -93,7 +93,7 @@ func forPeopleAt(c connection.Connection, i *interaction) string {
 	return "Only people at " + cmp.Or(c.TeamName, "the company that added this app") + " can use this " + what + "."
 }
 
-// Outsider reports whether who acts is of another company than the connection's, or can't be told to be of this one
+// External reports whether who acts is of another company than the connection's, or can't be told to be of this one
 // without asking Slack: in a shared channel they see the app's messages and can press its buttons, and what they are
 // over there counts for nothing here. It asks nobody. On Grid a person of another workspace of the organisation is
 // none. Whether they belong to the connection's workspace, users.info says. https://docs.slack.dev/apis/slack-connect

@@ -4,20 +4,16 @@ package bot
 // message in the conversation.
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 
 	"github.com/slack-go/slack"
 
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
-	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
 )
 
-// Reply is an answer. The zero Reply says nothing. A field that does nothing where it stands is logged and counted.
+// Reply is an answer. The zero Reply says nothing. Text makes one of a sentence.
 type Reply struct {
 	// Text is a whole sentence that stands for the blocks, in Slack's mrkdwn: screen readers and notifications read it
 	// instead of them. Without Blocks it is what people see. What comes from outside has to be escaped in it.
@@ -25,28 +21,37 @@ type Reply struct {
 	// Blocks are what people see. https://docs.slack.dev/reference/block-kit/blocks
 	Blocks []slack.Block
 	// InChannel shows the answer of a command or an action to everybody in the channel. Otherwise only the person who
-	// acted sees it. What a handler of messages answers everybody sees anyway.
+	// acted sees it. What is said in a conversation everybody sees anyway.
 	InChannel bool
-	// Replace puts an action's answer in the place of the message that held the button.
-	Replace bool
-
-	// View takes the place of the modal that was submitted (OnView alone). To open one from elsewhere: Request.OpenModal.
-	View *slack.ModalViewRequest
-	// Errors keep a submitted modal open (OnView alone): by the block_id of an input, what is wrong with it.
-	Errors map[string]string
+	// Unfurl shows what links in the text lead to. Otherwise they stay links.
+	// https://docs.slack.dev/messaging/unfurling-links-in-messages
+	Unfurl bool
 
 	// Then runs after the answer is out, for at most 30 s, and its Reply takes the place of this one. It can have a Then
 	// of its own. That it fails is in the log; a UserError of it is told. It isn't run again.
 	Then func(ctx context.Context) (Reply, error)
 
+	replace bool // it takes the place of the message that held the button
 	private bool // for the person who acted alone, wherever it is said
+
+	// Of a modal that was submitted.
+	view   *slack.ModalViewRequest
+	push   bool // view goes on top, else in its place
+	clear  bool
+	errors map[string]string
 }
+
+// Text is a Reply of a sentence in Slack's mrkdwn. What comes from outside has to be escaped in it.
+func Text(mrkdwn string) Reply { return Reply{Text: mrkdwn} }
 
 func (r Reply) empty() bool { return r.Text == "" && len(r.Blocks) == 0 }
 
 // posted is r as a message that is posted, in a thread; "": in none.
 func (r Reply) posted(thread string) []slack.MsgOption {
-	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false), slack.MsgOptionDisableLinkUnfurl()}
+	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false)}
+	if !r.Unfurl {
+		options = append(options, slack.MsgOptionDisableLinkUnfurl())
+	}
 	if len(r.Blocks) > 0 {
 		options = append(options, slack.MsgOptionBlocks(r.Blocks...))
 	}
@@ -54,51 +59,6 @@ func (r Reply) posted(thread string) []slack.MsgOption {
 		options = append(options, slack.MsgOptionTS(thread))
 	}
 	return options
-}
-
-// idle names the fields of r that do nothing in an answer of h. second: it takes the place of an earlier one, and
-// replaces it anyway.
-func (h Handler) idle(r Reply, second bool) (fields []string) {
-	add := func(name string, set bool) {
-		if set {
-			fields = append(fields, name)
-		}
-	}
-
-	if h.Kind == KindViewSubmission {
-		add("InChannel", r.InChannel)
-		add("Replace", r.Replace)
-		add("View beside Errors", r.View != nil && len(r.Errors) > 0)
-		return fields
-	}
-
-	add("View", r.View != nil)
-	add("Errors", len(r.Errors) > 0)
-	first := !second && !h.slow && h.Kind != KindAction // there is nothing yet that it could take the place of
-	add("Replace", r.Replace && first)
-	return fields
-}
-
-// sound is an answer of h as far as it can be given. What can't is noted; where that leaves nothing to read, the person
-// reads the errors as text, or that something went wrong. second: see Handler.idle.
-func (g *gate) sound(h Handler, t *Request, r Reply, second bool) Reply {
-	if fields := h.idle(r, second); len(fields) > 0 {
-		g.metrics.idle(t.Log, h.id(), fields)
-	}
-	if unsaid := r.View != nil || len(r.Errors) > 0; unsaid && h.Kind != KindViewSubmission && r.empty() {
-		r.Text = cmp.Or(faults(r.Errors), wentWrong(t.Ref))
-	}
-
-	if next := r.Then; next != nil {
-		r.Then = func(ctx context.Context) (Reply, error) {
-			later, err := next(ctx)
-			if err != nil {
-				return later, err
-			}
-			return g.sound(h, t, later, true), nil
-		}
-	}
-	return r
 }
 
 // message is a Reply as Slack reads it in a command's response and at a response_url.
@@ -159,10 +119,14 @@ type viewAnswer struct {
 // answerOfView is the acknowledgement of a submitted modal that carries r: an empty one closes it.
 func answerOfView(r Reply) transport.Answer {
 	switch {
-	case len(r.Errors) > 0:
-		return answerWith(viewAnswer{Action: "errors", Errors: r.Errors})
-	case r.View != nil:
-		return answerWith(viewAnswer{Action: "update", View: r.View})
+	case len(r.errors) > 0:
+		return answerWith(viewAnswer{Action: "errors", Errors: r.errors})
+	case r.clear:
+		return answerWith(viewAnswer{Action: "clear"})
+	case r.push:
+		return answerWith(viewAnswer{Action: "push", View: r.view})
+	case r.view != nil:
+		return answerWith(viewAnswer{Action: "update", View: r.view})
 	case !r.empty():
 		return answerWith(viewAnswer{Action: "update", View: page(r)})
 	}
@@ -191,67 +155,4 @@ func page(r Reply) *slack.ModalViewRequest {
 		Close:  mrkdwn.Plain("Close", mrkdwn.MaxTitle),
 		Blocks: slack.Blocks{BlockSet: blocks},
 	}
-}
-
-// OpenView opens a modal for the person who typed the command or pressed the button, and returns it as Slack has it. It
-// has to be called before any slow work: the trigger lives for 3 s and opens one modal. It needs no permission, and a
-// usable connection. It blocks for a call to Slack. https://docs.slack.dev/reference/methods/views.open
-func (t *Request) OpenModal(ctx context.Context, view slack.ModalViewRequest) (*slack.View, error) {
-	switch {
-	case t.TriggerID == "":
-		return nil, errors.New("open view: events have no trigger")
-	case t.Client == nil:
-		return nil, fmt.Errorf("open view: %w", connection.ErrNotConnected)
-	}
-
-	opened, err := t.Client.OpenViewContext(ctx, t.TriggerID, view)
-	if err != nil {
-		return nil, fmt.Errorf("open view: %w", err)
-	}
-	return &opened.View, nil
-}
-
-// say posts r and, when it has a Then, changes the message to what Then returns.
-func (g *gate) say(ctx context.Context, t *Request, r Reply) error {
-	if r.empty() {
-		return nil
-	}
-	first := r
-	first.Then = nil
-	ts, err := t.Say(ctx, first)
-	if err != nil {
-		return fmt.Errorf("post reply: %w", err)
-	}
-	if r.Then == nil {
-		return nil
-	}
-
-	later, err := then(ctx, r)
-	if _, refused := userWord(err); refused {
-		return err
-	}
-	if err != nil {
-		// The first answer stands; posting it again on a retry would help nobody.
-		g.metrics.lose(lostSecondPart)
-		t.Log.WarnContext(ctx, "second part of a reply", failure(err)...)
-		return nil
-	}
-
-	if later.empty() {
-		return nil
-	}
-
-	err = guard(func() error {
-		if r.private || later.private { // else everybody reads it
-			return t.privately(ctx, later)
-		}
-		_, _, _, err := t.Client.UpdateMessageContext(ctx, t.ChannelID, ts, slack.MsgOptionText(later.Text, false),
-			slack.MsgOptionBlocks(later.Blocks...))
-		return err
-	})
-	if err != nil {
-		g.metrics.lose(lostSecondPart)
-		t.Log.WarnContext(ctx, "update reply", failure(err, "ref", t.Ref)...)
-	}
-	return nil
 }

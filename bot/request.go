@@ -5,7 +5,9 @@ package bot
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -14,15 +16,15 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// Request is what a handler works with: what happened, and the workspace's own client. It reaches nothing of any other
-// workspace. It is valid until the handler returns, and in Reply.Then. Its methods may be called from any number of
-// goroutines; only a handler that speaks from several of them at the same time can't count on Say's and Respond's
-// promise for when it runs again.
+// Request is what a handler of any kind works with: what happened, and the workspace's own client. It reaches nothing
+// of any other workspace. It is valid until the handler returns, and in Reply.Then. Its methods may be called from any
+// number of goroutines; only a handler that speaks from several of them at the same time can't count on Say's and
+// Respond's promise for when it runs again.
 type Request struct {
-	// Slack calls Slack with this workspace's bot token. It waits for Slack's rate limits by itself, within the context
-	// that a call gets. It is nil when there is no usable connection, which only a handler with Always meets.
+	// Client calls Slack with this workspace's bot token. It waits for Slack's rate limits by itself, within the context
+	// that a call gets. It is nil when there is no usable connection, which only a handler WithoutConnection meets.
 	Client *slack.Client
-	// Connection is the connection that Slack calls with: its scopes, who installed it, since when. Zero when there is
+	// Connection is the connection that Client calls with: its scopes, who installed it, since when. Zero when there is
 	// none.
 	Connection connection.Connection
 	// Key says whose connection the delivery is for, connected or not.
@@ -32,48 +34,97 @@ type Request struct {
 	// Log has Ref and the connection on each line.
 	Log *slog.Logger
 
-	TeamID    string // the workspace it happened in (T…)
-	UserID    string // who acted (U…); "" when Slack didn't say
-	UserTeam  string // that person's workspace when Slack said it: another one in Slack Connect
-	BotID     string // of a message: the bot or workflow that wrote it (B…), "" for a person. UserID can be "" then
-	ChannelID string // the conversation (C…, D… or G…); "" in the App Home and in modals
-	ThreadTS  string // the thread to answer in, "" for none
-	Text      string // of the message, or what stands behind a command
-	ViewID    string // the modal that was submitted or pressed in; slow work: the one that Opens opened, to be updated
+	TeamID       string // the workspace it happened in (T…)
+	EnterpriseID string // the organisation that the workspace is in (E…), "" for none
+	UserID       string // who acted (U…); "" when Slack didn't say
+	UserTeam     string // that person's workspace when Slack said it: another one in Slack Connect
+	BotID        string // of a message: the bot or workflow that wrote it (B…), "" for a person. UserID can be "" then
+	ChannelID    string // the conversation (C…, D… or G…); "" in the App Home and in modals
+	ThreadTS     string // the thread to answer in, "" for none
+	Text         string // of the message, or what stands behind a command
+	ViewID       string // the modal that was submitted or pressed in; durable work: the one of OpensModal, to be updated
 
-	// Match has the whole match of an OnMessage pattern and then its captures.
+	// Matches has the whole match of the handler's pattern and then its captures; nil where it has none.
 	Matches []string
-	// Shared reports that the channel is shared with another company: see Outsider.
+	// Shared reports that the channel is shared with another company: see External.
 	Shared bool
 
 	// Ref is a reference for people to quote ("7F3K2QX"). It is in the log.
 	Ref string
-	// EventID is the same in every attempt at an event or slow work, for what a handler must do once. "" for what runs
+	// EventID is the same in every attempt at an event or durable work, for what a handler must do once. "" for what runs
 	// right away, which has one attempt.
 	EventID string
-	// Attempt is how often an event or slow work was begun, this time included. 0 for what runs right away.
+	// Attempt is how often an event or durable work was begun, this time included. 0 for what runs right away.
 	Attempt int
-	// At is when an event happened, by Slack's clock, in whole seconds. Zero for what people do to the app.
+	// EventTime is when an event happened, by Slack's clock, in whole seconds. Zero for what people do to the app.
 	EventTime time.Time
 	// AckBy is until when the acknowledgement of a command, a press or a form waits for the handler, whose context lives
-	// on behind that. Zero for events and slow work, for which nothing waits.
+	// on behind that. Zero for events and durable work, for which nothing waits.
 	AckBy time.Time
-	// Trigger opens one modal, within 3 s of the command or the press: see OpenView. "" for events.
+	// TriggerID opens one modal, within 3 s of the command or the press: see OpenModal. "" for events.
 	TriggerID string
+	// Raw is what Slack sent: the JSON of an event or an interaction, a command's form. It must not be changed.
+	Raw []byte
 
 	channelType string // of a message: im, channel, group or mpim; "" when Slack didn't say
+	written     writing
 
 	outsider bool // who acts is of another company, or can't be told to be of this one; set where they can be
 
 	openErr error
 	store   Store
-	context string // of the event, for Viewers
-	audit   func(ctx context.Context, eventContext string) ([]Authorization, error)
+	context string            // of the event, for Authorizations
 	address connection.Secret // the response_url
-	hooks   func(ctx context.Context, address connection.Secret, m message) error
-	idle    func(log *slog.Logger, what string, fields []string)
+	gate    *gate             // nil for a Request that a test made
+	handler Handler
+	answer  *recorded
 	unread  func(parts []string) // notes what of the event could not be read
 	said    *said                // what was posted in earlier attempts; nil: there were none and will be none
+}
+
+// Kind is what the handler listens to.
+func (t *Request) Kind() Kind { return t.handler.Kind }
+
+// Handler names the handler as numbers and the log do, as in "command /weather".
+func (t *Request) Handler() string { return t.handler.id() }
+
+func (t *Request) now() time.Time { return t.Install.in.Now() }
+
+// ErrAnswered says that a handler has given its answer already: there is one.
+var ErrAnswered = errors.New("the handler has answered already")
+
+// recorded is the answer that a handler gave. It reaches the person when the handler returns.
+type recorded struct {
+	mu    sync.Mutex
+	given bool
+	reply Reply
+}
+
+// record keeps a handler's answer. One that says and does nothing is none.
+func (t *Request) record(r Reply) error {
+	if r.empty() && r.Then == nil && r.view == nil && len(r.errors) == 0 && !r.clear {
+		return nil
+	}
+	if t.answer == nil {
+		t.answer = &recorded{}
+	}
+	t.answer.mu.Lock()
+	defer t.answer.mu.Unlock()
+	if t.answer.given {
+		return fmt.Errorf("%s: %w", t.handler.id(), ErrAnswered)
+	}
+	t.answer.given, t.answer.reply = true, r
+	return nil
+}
+
+// recordedReply is the answer that was kept, the zero Reply if there was none.
+func (t *Request) recordedReply() Reply {
+	if t.answer == nil {
+		return Reply{}
+	}
+	t.answer.mu.Lock()
+	defer t.answer.mu.Unlock()
+	return t.answer.reply
 }
 
 // Health says how the connection is in this workspace, in words for people, from what was found when the handler began.
@@ -96,7 +147,7 @@ func (t *Request) Check(ctx context.Context) install.Health {
 // by itself.
 func (t *Request) Renewing() bool { return errors.Is(t.openErr, connection.ErrRenewing) }
 
-// AsUser returns a client that acts for the person who acted, as far as they allowed it (Handler.ActsFor). If they
+// UserClient returns a client that acts for the person who acted, as far as they allowed it (UserScopes). If they
 // allowed nothing, the error is connection.ErrNotConnected and at the same time a UserError that says where to allow
 // it: a handler returns it as it is. It is connection.ErrRenewing when their token couldn't be renewed just now. It
 // blocks for the database, and until ctx ends for a token that has to be renewed.
@@ -119,7 +170,7 @@ func (t *Request) UserClient(ctx context.Context) (*slack.Client, error) {
 	return nil, err
 }
 
-// notActingError is AsUser's word that a person has not let the app act for them. Its own text has no link: what an
+// notActingError is UserClient's word that a person has not let the app act for them. Its own text has no link: what an
 // Error returns also ends in logs, and in what a handler says to everybody.
 type notActingError struct{ told *UserError }
 

@@ -4,58 +4,102 @@ package bot
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
 
 // routes are the handlers by what they listen to. They don't change after newRoutes.
 type routes struct {
-	byName   map[string]Handler // kind and name
+	byName   map[string]Handler // by id
+	several  map[Kind][]Handler // those whose name stands for several, in order
 	messages []Handler          // in order; the first that matches runs
+	mentions []Handler          // as messages
 	ordered  map[string]bool    // types of events that a handler wants in their order
 }
 
-// newRoutes takes the handlers in. The errors are everything that is wrong with them.
-func newRoutes(handlers []Handler) (r routes, problems []error) {
-	r = routes{byName: map[string]Handler{}, ordered: map[string]bool{}}
+// newRoutes takes the handlers in, with middleware around each. The errors are everything that is wrong with them.
+func newRoutes(handlers []Handler, middleware []Middleware) (r routes, problems []error) {
+	r = routes{byName: map[string]Handler{}, several: map[Kind][]Handler{}, ordered: map[string]bool{}}
 	for _, h := range handlers {
 		if err := h.check(); err != nil {
 			problems = append(problems, err)
 			continue
 		}
-		if _, double := r.byName[h.id()]; double {
-			problems = append(problems, fmt.Errorf("two handlers for %s %q", h.Kind, h.Name))
-		}
-		r.byName[h.id()] = h
-		if h.Kind == KindMessage {
-			r.messages = append(r.messages, h)
+		if other, double := r.byName[h.id()]; double {
+			problems = append(problems, fmt.Errorf("two handlers for %s%s: the other one is%s", h.id(), h.at(), other.at()))
 		}
 
-		switch {
-		case h.inOrder && h.Kind == KindMessage:
-			r.ordered["message"] = true
-		case h.inOrder && h.Kind == KindEvent: // a command or an action has its ordering key by itself, see postpone
-			r.ordered[h.Name] = true
+		h.use = slices.Concat(middleware, h.use)
+		r.byName[h.id()] = h
+		r.add(h)
+	}
+
+	problems = slices.Concat(problems, shadowed(r.messages), shadowed(r.mentions))
+	for _, kind := range slices.Sorted(maps.Keys(r.several)) {
+		problems = append(problems, shadowedNames(r.several[kind])...)
+	}
+	return r, problems
+}
+
+// add files h under what it listens to.
+func (r *routes) add(h Handler) {
+	ordered := h.Name
+	switch {
+	case h.Kind == KindMessage:
+		r.messages, ordered = append(r.messages, h), "message"
+	case h.Kind == KindMention:
+		r.mentions, ordered = append(r.mentions, h), "app_mention"
+	case h.pattern != nil:
+		r.several[h.Kind] = append(r.several[h.Kind], h)
+	}
+
+	if !h.ordered || !h.ofEvents() { // a command or an action has its ordering key by itself, see postpone
+		return
+	}
+	r.ordered[ordered] = true
+	for _, name := range h.subscriptions() { // of a pattern
+		r.ordered[name] = true
+	}
+}
+
+// find returns the handler of a kind for a name: the one for exactly this, else the first that matches.
+func (r routes) find(kind Kind, name string) (Handler, bool) {
+	if h, found := r.byName[string(kind)+" "+name]; found && h.pattern == nil {
+		return h, true
+	}
+	for _, h := range r.several[kind] {
+		if _, ok := h.matches(name); ok && h.block == "" {
+			return h, true
 		}
 	}
-	return r, append(problems, shadowed(r.messages)...)
+	return Handler{}, false
 }
 
-// find returns the handler of a kind for exactly this name.
-func (r routes) find(kind Kind, name string) (Handler, bool) {
-	h, found := r.byName[string(kind)+" "+name]
-	return h, found
-}
-
-// mentions reports whether a text mentions the user, as <@U1> or <@U1|name>.
-func mentions(text, user string) bool {
-	return user != "" && (strings.Contains(text, "<@"+user+">") || strings.Contains(text, "<@"+user+"|"))
+// findAction returns the handler of an action: those of its block go first.
+func (r routes) findAction(action, block string) (Handler, bool) {
+	if h, found := r.byName[Handler{Kind: KindAction, Name: action, block: block}.id()]; found && h.pattern == nil {
+		return h, true
+	}
+	for _, h := range r.several[KindAction] {
+		if _, ok := h.matches(action); ok && h.block != "" && h.block == block {
+			return h, true
+		}
+	}
+	return r.find(KindAction, action)
 }
 
 // hears reports whether any handler could want an event, before anything is looked up for it.
 func (r routes) hears(kind string, in inner) bool {
-	if kind == "message" {
-		return len(r.messages) > 0 && in.written()
+	switch kind {
+	case "message":
+		if _, ok := in.writingOf(); ok && len(r.messages) > 0 {
+			return true
+		}
+		_, found := r.find(KindEvent, "message."+in.Subtype)
+		return found
+	case "app_mention":
+		return len(r.mentions) > 0
 	}
 	_, ours := ofTheBot[kind]
 	_, theirs := r.find(KindEvent, kind)
@@ -63,43 +107,53 @@ func (r routes) hears(kind string, in inner) bool {
 }
 
 // route picks the handler for an event. One message that arrives both as message and as app_mention goes to one of
-// them: to the mention's handler in a channel, to the message's in a direct message. That depends on nothing but the
-// event, so replicas that see one each agree.
+// them: to the mention's handler in a channel, if one matches it, to the message's in a direct message. That depends on
+// nothing but the event, so replicas that see one each agree.
 func (r routes) route(kind string, in inner, botUser string) (h Handler, match []string, ok bool) {
-	mention, mentionable := r.find(KindEvent, "app_mention")
+	if kind != "message" && kind != "app_mention" {
+		h, ok = r.find(KindEvent, kind)
+		match, _ = h.matches(kind)
+		return h, match, ok
+	}
+
 	direct := in.ChannelType == "im" || in.ChannelType == "" && strings.HasPrefix(text(in.Channel), "D")
+	where := in.ChannelType
+	if direct {
+		where = "im"
+	}
 
-	switch kind {
-	case "message":
-		if !in.written() {
-			return Handler{}, nil, false
-		}
-		if !direct && mentionable && mentions(in.Text, botUser) {
-			return Handler{}, nil, false
-		}
-
-		where := in.ChannelType
-		if direct {
-			where = "im"
-		}
-		for _, h := range r.messages {
-			if !h.listens(where) {
-				continue
-			}
-			if match := h.pattern.FindStringSubmatch(in.Text); match != nil {
-				return h, match, true
-			}
-		}
-		return Handler{}, nil, false
-
-	case "app_mention":
+	m, ok := in.writingOf()
+	switch {
+	case ok && kind == "app_mention":
 		if direct && slices.ContainsFunc(r.messages, func(h Handler) bool { return h.listens("im") }) {
 			return Handler{}, nil, false
 		}
-		return mention, nil, mentionable
+		return first(r.mentions, m, where, besideMention(m.Text, botUser))
+	case ok:
+		if !direct && mentions(m.Text, botUser) {
+			if _, _, theirs := first(r.mentions, m, where, besideMention(m.Text, botUser)); theirs {
+				return Handler{}, nil, false
+			}
+		}
+		if h, match, ok := first(r.messages, m, where, m.Text); ok {
+			return h, match, true
+		}
 	}
-	h, ok = r.find(KindEvent, kind)
-	return h, nil, ok
+	h, ok = r.find(KindEvent, "message."+in.Subtype)
+	return h, nil, ok && kind == "message"
+}
+
+// first returns the first handler that is for a message and matches its text.
+func first(handlers []Handler, m writing, where, text string) (h Handler, match []string, ok bool) {
+	for _, h := range handlers {
+		if !h.listens(where) || !h.hears(m) {
+			continue
+		}
+		if match := h.pattern.FindStringSubmatch(text); match != nil {
+			return h, match, true
+		}
+	}
+	return Handler{}, nil, false
 }
 
 // pressed finds the handler of an interaction.
@@ -107,7 +161,7 @@ func (r routes) pressed(i interaction) (h Handler, found bool) {
 	switch i.Type {
 	case "block_actions":
 		for _, a := range i.Actions {
-			if h, found = r.find(KindAction, a.ActionID); found {
+			if h, found = r.findAction(a.ActionID, a.BlockID); found {
 				return h, true
 			}
 		}

@@ -23,6 +23,9 @@ import (
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
+// errSilent: there is no way left to answer.
+var errSilent = errors.New("the response_url is over")
+
 const (
 	// Slack takes this many posts to a response_url, for this long.
 	// https://docs.slack.dev/interactivity/handling-user-interaction
@@ -95,25 +98,11 @@ func (s *said) keep(ctx context.Context, t *Request, i int, what string) {
 	}
 }
 
-// Say posts r in the conversation that t came from, for everybody there, and returns the message's ts. In a thread it
-// stays in the thread. What only the person who acted is to read (NotAllowed) it shows to nobody else, and returns "".
-// It takes chat:write. It blocks for a call to Slack, and before that for Slack's limits. Without a connection the
-// error is connection.ErrNotConnected.
-//
-// When a handler runs again (Request.Attempt), its first Say returns the message that its first Say posted before, its
-// second the second, and so on: a handler that speaks in another order, or says something else this time, must look at
-// Request.Attempt. Two moments are left in which a message can be posted twice: the process is killed between Slack's
-// answer and our record of it, or Slack posted it and its answer was lost. There the newest 15 messages of the
-// conversation or the thread are searched for it, which needs the history permission for that kind of conversation.
-// Without it, where more was written meanwhile, or when Slack does not answer within 2 s, the message is posted again.
-// An app that is distributed commercially and not in Slack's Marketplace may look once a minute in each workspace, so
-// for it a second message within a minute after a failure can be a repetition. Slack itself offers no way to say
-// "once". https://docs.slack.dev/apis/web-api/rate-limits
-func (t *Request) Say(ctx context.Context, r Reply) (ts string, err error) {
+// say posts r once, as Say promises, without what follows it.
+func (t *Request) say(ctx context.Context, r Reply) (ts string, err error) {
 	if t.Client == nil {
 		return "", connection.ErrNotConnected
 	}
-	t.checkFields("Request.Say", KindMessage, r)
 	if r.private {
 		return "", t.privately(ctx, r)
 	}
@@ -140,17 +129,6 @@ func (t *Request) Say(ctx context.Context, r Reply) (ts string, err error) {
 		t.said.keep(ctx, t, i, ts)
 	}
 	return ts, err
-}
-
-// checkFields notes what of r does nothing in what a handler says by itself, as the answer of a kind would.
-func (t *Request) checkFields(call string, as Kind, r Reply) {
-	fields := Handler{Kind: as}.idle(r, false)
-	if r.Then != nil {
-		fields = append(fields, "Then")
-	}
-	if len(fields) > 0 && t.idle != nil {
-		t.idle(t.Log, call, fields)
-	}
 }
 
 // privately says r to who acted and to nobody else: in their direct message with the app where that is where they are,
@@ -239,26 +217,16 @@ func (t *Request) find(ctx context.Context, key string) (ts string) {
 	return ""
 }
 
-// errSilent: there is no way left to answer.
-var errSilent = errors.New("the response_url is over")
-
-// Respond answers a command or a press of a button through its response_url, in the thread of what was pressed: only
-// the person who acted sees it, unless r.InChannel. Slack takes 5 answers within 30 minutes; after that a slow
-// handler's answer comes as a message that only that person sees, if the app may post there. Where there is no
-// response_url, in the Home tab and in modals, it comes as a direct message. Like Say it answers once when a handler
-// runs again. In a handler that is not slow it must not be used before the acknowledgement is out: return the answer,
-// or use Reply.Then. It blocks for a call to Slack.
-// https://docs.slack.dev/interactivity/handling-user-interaction
-func (t *Request) Respond(ctx context.Context, r Reply) error {
-	t.checkFields("Request.Respond", KindAction, r)
+// respond answers durable work once, as Respond promises, without what follows it.
+func (t *Request) respond(ctx context.Context, r Reply) error {
 	i, was := t.said.turn()
 	if was != "" {
 		return nil
 	}
 
 	err := errSilent
-	if t.address != "" && t.hooks != nil && t.said.mayRespond() {
-		err = t.hooks(ctx, t.address, r.message(r.Replace && !r.private, t.ThreadTS))
+	if t.address != "" && t.gate != nil && t.said.mayRespond() {
+		err = t.gate.responses.post(ctx, t.address, r.message(r.replace && !r.private, t.ThreadTS))
 	}
 
 	if errors.Is(err, errSilent) || over(err) {

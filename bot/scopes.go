@@ -12,16 +12,13 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// Scopes returns the names of the bot's permissions that handlers declare together (their Scopes and Extras, and
-// commands where there is one), sorted.
+// Scopes returns the names of the bot's permissions that handlers declare together (their Scopes and
+// OptionalScopes), sorted.
 func ScopesOf(handlers []Handler) []string {
 	var names []string
 	for _, h := range handlers {
 		names = append(names, h.Scopes...)
 		names = append(names, h.OptionalScopes...)
-		if h.Kind == KindCommand {
-			names = append(names, "commands")
-		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

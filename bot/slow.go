@@ -56,7 +56,7 @@ func (b *Bot) postpone(ctx context.Context, h Handler, a act) (r Reply, closing 
 		Kind: a.kind, Type: h.id(), Key: a.key, Received: b.now(), Body: body,
 	}
 
-	if h.inOrder {
+	if h.ordered {
 		e.OrderingKey = orderingKey(a.key, at.TeamID, at.ChannelID)
 	}
 	if _, err := b.workers.keep(ctx, e, nil); err == nil {
@@ -125,15 +125,15 @@ func (b *Bot) openFirst(ctx context.Context, h Handler, a act, ref string) opene
 // permissions even if h itself can do without.
 func (b *Bot) open(ctx context.Context, h Handler, a act, ref string) opened {
 	name := ""
-	h.always = false
-	h.run = func(ctx context.Context, t *Request, _ any) (Reply, error) {
+	h.always, h.use = false, nil
+	h.run = func(ctx context.Context, t *Request, _ any) error {
 		t.ViewID = ""
 		view, err := h.opens(ctx, t)
 		if err == nil {
 			err = ctx.Err() // with the time over, the person has read that there will be none
 		}
 		if err != nil {
-			return Reply{}, err
+			return err
 		}
 
 		view.ExternalID = cmp.Or(view.ExternalID, "opened-"+strings.ToLower(ref+install.NewRef()))
@@ -144,7 +144,7 @@ func (b *Bot) open(ctx context.Context, h Handler, a act, ref string) opened {
 		case slackapi.SlackError(err) == "":
 			name = view.ExternalID
 		}
-		return Reply{}, err
+		return err
 	}
 
 	o := b.gate.pass(ctx, ctx, a.visit(h, ref, askBudget, call))
@@ -197,13 +197,17 @@ func (b *Bot) handleSlow(ctx context.Context, e *Delivery) error {
 	refused := o.told != nil || len(o.missing) > 0 || o.ran == ranNotConnected
 	switch {
 	case o.ran == ranDone:
-		return b.deliverSlow(ctx, h, t, e, o.reply)
+		return nil
 	case !refused && !o.begun && !e.last():
 		return o.err // our records are silent, or its access is being renewed: tried again
+	case !refused && o.begun && errors.Is(o.err, errSilent): // the work is done, and doing it again would not help
+		b.metrics.lose(lostUndelivered)
+		t.Log.WarnContext(ctx, "there is no way to deliver the answer", "handler", h.id())
+		return nil
 	case !refused && o.begun:
 		logFailure(ctx, t, h, o.err)
 		if e.last() || classOf(o.err) == final { // the person is told, and the operator finds it
-			_ = b.tellPerson(context.WithoutCancel(ctx), t, notBetter(t))
+			_ = b.tellPerson(context.WithoutCancel(ctx), t, givenUp(t, o.err))
 		}
 		return o.err
 	}
@@ -251,44 +255,17 @@ func (b *Bot) slowAct(e *Delivery) (a act, err error) {
 	return a, nil
 }
 
+// givenUp is what a person reads whose durable work ended with err for the last time.
+func givenUp(t *Request, err error) Reply {
+	if errors.As(err, new(*undelivered)) {
+		return Reply{Text: "The work is done, and its answer could not be delivered. Reference: " + t.Ref + "."}
+	}
+	return notBetter(t)
+}
+
 // notBetter is what a person reads whose slow work is given up.
 func notBetter(t *Request) Reply {
 	return Reply{Text: "Something went wrong on our side, and it did not get better. Reference: " + t.Ref + "."}
-}
-
-// deliverSlow sends the answer of slow work, and what follows it.
-func (b *Bot) deliverSlow(ctx context.Context, h Handler, t *Request, e *Delivery, r Reply) error {
-	for !r.empty() || r.Then != nil {
-		if !r.empty() {
-			first := r
-			first.Then = nil
-			err := guard(func() error { return t.Respond(ctx, first) })
-			if errors.Is(err, errSilent) { // the work is done, and doing it again would not help
-				b.metrics.lose(lostUndelivered)
-				t.Log.WarnContext(ctx, "there is no way to deliver the answer", "handler", h.id())
-				return nil
-			}
-			if err != nil {
-				if e.last() || classOf(err) == final {
-					_ = b.tellPerson(context.WithoutCancel(ctx), t, Reply{Text: "The work is done, and its answer could not " +
-						"be delivered. Reference: " + t.Ref + "."})
-				}
-				return err
-			}
-		}
-		if r.Then == nil {
-			break
-		}
-
-		replace := !r.empty() || r.Replace
-		next, ok := b.gate.next(ctx, t.Log, r)
-		if !ok {
-			break
-		}
-		r = next
-		r.Replace = r.Replace || replace
-	}
-	return nil
 }
 
 // tellPerson says what the app itself has to say about slow work. It takes none of the places of what the handler says:
@@ -304,7 +281,7 @@ func (b *Bot) tellPerson(ctx context.Context, t *Request, r Reply) error {
 		own.said.fresh()
 	}
 
-	err := own.Respond(ctx, r)
+	err := own.respond(ctx, r)
 	if errors.Is(err, errSilent) {
 		return nil
 	}

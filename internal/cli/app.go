@@ -28,6 +28,8 @@ type App struct {
 	DataKept     string
 	Commands     install.Commands
 	Handlers     []bot.Handler
+	Use          []bot.Middleware
+	OnError      func(ctx context.Context, r *bot.Request, err error) error
 	Scopes       []connection.Scope
 	UserScopes   []connection.Scope
 	Messages     func(cfg install.Config) install.Messages
@@ -46,6 +48,7 @@ const dataKept = "The workspace's name and id, who installed the app and when, t
 // Fill adds the app to the settings in cfg.
 func (a App) Fill(cfg *server.Config) {
 	cfg.Bot.Handlers = slices.Concat(a.Handlers, cfg.Bot.Handlers)
+	cfg.Bot.Use, cfg.Bot.OnError = a.Use, a.OnError
 	cfg.Routes, cfg.Background, cfg.Workspaces = a.Routes, a.Background, a.Workspaces
 
 	in := &cfg.Install

@@ -1,0 +1,131 @@
+package bot
+
+// What runs around handlers of all kinds alike.
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
+)
+
+// Next runs a handler, or the next middleware around it.
+type Next func(ctx context.Context, r *Request) error
+
+// Middleware goes around handlers of every kind (Config.Use, Use): what it does before and after next it does before
+// and after the handler. It sees a Request that is let in: its connection is open and its permissions are there, unless
+// the handler runs WithoutConnection. One that doesn't call next keeps the handler from running; its error is handled
+// as the handler's own, so a UserError is told to who acted. It is called once for each handler, when the Bot is made,
+// and what it returns runs in any number of goroutines.
+type Middleware func(next Next) Next
+
+// around puts middleware around run; the first is outermost.
+func around(run Next, middleware []Middleware) Next {
+	for _, m := range slices.Backward(middleware) {
+		run = m(run)
+	}
+	return run
+}
+
+// AdminsOnly lets the workspace's admins and owners alone run a handler. Everybody else is told so. Slack is asked each
+// time (users.info, which takes users:read); what it doesn't say counts as no.
+func AdminsOnly() Middleware {
+	return func(next Next) Next {
+		return func(ctx context.Context, r *Request) error {
+			admin, err := r.isAdmin(ctx)
+			switch {
+			case admin:
+				return next(ctx, r)
+			case err != nil:
+				r.Log.WarnContext(ctx, "ask whether a person is an admin", failure(err)...)
+				return &UserError{Text: "We couldn't ask Slack whether you're an admin. Try again in a minute. " +
+					"Reference: " + r.Ref + "."}
+			}
+			return &UserError{Text: "Only workspace admins can do that."}
+		}
+	}
+}
+
+// isAdmin asks Slack whether who acted is an admin of the workspace it happened in.
+func (t *Request) isAdmin(ctx context.Context) (bool, error) {
+	if t.Client == nil || t.UserID == "" || t.External() {
+		return false, nil
+	}
+	if err := t.Need("users:read"); err != nil {
+		return false, err
+	}
+	u, err := t.Client.GetUserInfoContext(ctx, t.UserID)
+	if err != nil {
+		return false, err
+	}
+
+	here := u.TeamID == "" || u.TeamID == t.TeamID || t.TeamID == ""
+	return here && (u.IsAdmin || u.IsOwner) && !u.Deleted && !u.IsStranger, nil
+}
+
+// OnlyIn lets a handler run in these workspaces (T…) and organisations (E…) alone. Who acts elsewhere is told that it
+// isn't available there.
+func OnlyIn(ids ...string) Middleware {
+	return func(next Next) Next {
+		return func(ctx context.Context, r *Request) error {
+			if slices.Contains(ids, r.TeamID) || r.EnterpriseID != "" && slices.Contains(ids, r.EnterpriseID) {
+				return next(ctx, r)
+			}
+			return &UserError{Text: mrkdwn.Escape(r.Install.App().Name) + " doesn't offer that in this workspace."}
+		}
+	}
+}
+
+// RateLimit lets each person run a handler n times within a time; beyond that they are told when they can again.
+// Replicas count for themselves, and another attempt at the same event is no second run. It remembers 100,000 people.
+func RateLimit(n int, per time.Duration) Middleware {
+	const most = 100_000
+	var mu sync.Mutex
+	runs := map[string][]time.Time{} // by person: when they ran it, the oldest first
+
+	// taken notes a run; wait is how long the person has to wait when there are too many.
+	taken := func(who string, now time.Time) (wait time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(runs) > most {
+			clear(runs)
+		}
+
+		recent := slices.DeleteFunc(runs[who], func(at time.Time) bool { return now.Sub(at) >= per })
+		if len(recent) >= n {
+			runs[who] = recent
+			return per - now.Sub(recent[0])
+		}
+		runs[who] = append(recent, now)
+		return 0
+	}
+
+	return func(next Next) Next {
+		return func(ctx context.Context, r *Request) error {
+			if r.Attempt > 1 || r.UserID == "" {
+				return next(ctx, r)
+			}
+			wait := taken(r.handler.id()+" "+r.Key.String()+" "+r.TeamID+" "+r.UserID, r.now())
+			if wait <= 0 {
+				return next(ctx, r)
+			}
+			return &UserError{Text: fmt.Sprintf("That's too often. You can do it again in %s.", inWords(wait))}
+		}
+	}
+}
+
+// inWords is a pause as people say it: "40 seconds", "3 minutes".
+func inWords(d time.Duration) string {
+	n, unit := int((d+time.Second-1)/time.Second), "second"
+	if n > 90 {
+		n, unit = (n+59)/60, "minute"
+	}
+	if n != 1 {
+		unit += "s"
+	}
+	return strconv.Itoa(n) + " " + unit
+}
