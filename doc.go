@@ -2,9 +2,9 @@
 //
 //	func main() {
 //		switchboard.App{Name: "Hello", Handlers: []bot.Handler{
-//			bot.OnCommand("/hello", func(ctx context.Context, t *bot.Request, c *slack.SlashCommand) (bot.Reply, error) {
-//				return bot.Reply{Text: "Hey <@" + c.UserID + ">!"}, nil
-//			}).Describe("Says hello to you", ""),
+//			bot.OnCommand("/hello", func(ctx context.Context, c *bot.Command) error {
+//				return c.Respond(ctx, bot.Text("Hey <@"+c.UserID+">!"))
+//			}, bot.Describe("Says hello to you", "")),
 //		}}.Main()
 //	}
 //

@@ -18,9 +18,9 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-var hello = bot.OnCommand("/hello", func(_ context.Context, _ *bot.Request, c *slack.SlashCommand) (bot.Reply, error) {
-	return bot.Reply{Text: "Hey <@" + c.UserID + ">!"}, nil
-}).Describe("Says hello to you", "")
+var hello = bot.OnCommand("/hello", func(ctx context.Context, c *bot.Command) error {
+	return c.Respond(ctx, bot.Text("Hey <@"+c.UserID+">!"))
+}, bot.Describe("Says hello to you", ""))
 
 // A program with a server of its own, and an app in it.
 func ExampleNew() {

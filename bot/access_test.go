@@ -12,25 +12,23 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
-	"github.com/slack-go/slack/slackevents"
 
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-func TestActsFor(t *testing.T) {
+func TestUserScopes(t *testing.T) {
 	t.Parallel()
-	status := OnCommand("/away", nil, "chat:write").Describe("sets your status", "").ActsFor("users.profile:write")
-	handlers := []Handler{status, OnAction("a", nil, "chat:write").ActsFor("search:read", "users.profile:write")}
+	status := OnCommand("/away", nil, Scopes("chat:write"), Describe("sets your status", ""),
+		UserScopes("users.profile:write"))
+	handlers := []Handler{status,
+		OnAction("a", nil, Scopes("chat:write"), UserScopes("search:read", "users.profile:write"))}
 	if got := UserScopesOf(handlers); fmt.Sprint(got) != "[search:read users.profile:write]" {
 		t.Errorf("user scopes: %s", got)
 	}
 	if got := ScopesOf(handlers); fmt.Sprint(got) != "[chat:write commands]" {
 		t.Errorf("a person's permissions are not the bot's: %s", got)
-	}
-	if got := status.ActsFor("chat:write").UserScopes; len(got) != 2 || len(status.UserScopes) != 1 {
-		t.Errorf("ActsFor changes what it was called on: %s %s", got, status.UserScopes)
 	}
 	m, err := NewManifest(Profile{Name: "App", Description: "An app."}, handlers, "https://bot.example.com")
 	if err != nil {
@@ -80,19 +78,18 @@ func botOn(t *testing.T, store install.Store, handlers ...Handler) *Bot {
 func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 	t.Parallel()
 	var ran, knew bool
-	needs := OnCommand("/needs", func(context.Context, *Request, *slack.SlashCommand) (Reply, error) {
-		ran = true
-		return Reply{}, nil
-	}).Describe("needs access", "")
-	always := OnCommand("/always", func(_ context.Context, t *Request, _ *slack.SlashCommand) (Reply, error) {
-		knew = t.Renewing() && t.Client == nil && t.Health().Found && t.Health().Reason != connection.ReasonRecordsSilent
-		return Reply{Text: "Here I am."}, nil
-	}).Describe("works without", "").Always()
-	hears := OnEvent("app_mention", func(context.Context, *Request,
-		*slackevents.AppMentionEvent) error {
+	needs := OnCommand("/needs", func(context.Context, *Command) error {
 		ran = true
 		return nil
-	}, "app_mentions:read")
+	}, Describe("needs access", ""))
+	always := OnCommand("/always", func(ctx context.Context, t *Command) error {
+		knew = t.Renewing() && t.Client == nil && t.Health().Found && t.Health().Reason != connection.ReasonRecordsSilent
+		return t.Respond(ctx, Reply{Text: "Here I am."})
+	}, Describe("works without", ""), WithoutConnection())
+	hears := OnMention("", func(context.Context, *Message) error {
+		ran = true
+		return nil
+	})
 	b := botOn(t, endedStore{}, needs, always, hears)
 	ctx, cancel := context.WithTimeout(context.Background(), transport.AckBudget)
 	defer cancel()

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/slack-go/slack"
-	"github.com/slack-go/slack/slackevents"
 
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/slacksim"
@@ -25,11 +24,11 @@ func TestViewers(t *testing.T) {
 		err     error
 	}
 	got := make(chan result, 1)
-	b := w.bot(OnMessage(`.*`, func(ctx context.Context, t *Request, _ *slackevents.MessageEvent) (Reply, error) {
+	b := w.bot(OnMessage(`.*`, func(ctx context.Context, t *Message) error {
 		viewers, err := t.Authorizations(ctx)
 		got <- result{viewers, err}
-		return Reply{}, nil
-	}, "channels:history").Always())
+		return nil
+	}, Scopes("channels:history"), WithoutConnection()))
 	b.workers.pool.open = true
 	w.connect(b, nil)
 	w.connected(2)

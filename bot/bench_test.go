@@ -53,7 +53,7 @@ func BenchmarkVerifyDecodeRoute(b *testing.B) {
 	h := header("X-Slack-Signature", sign(docSecret, docStamp, string(body)), "X-Slack-Request-Timestamp", docStamp)
 	at := time.Unix(1531420618, 0)
 	secrets := []connection.Secret{docSecret}
-	made := benchBot(b, OnMessage(`(?s).*`, nil, "im:history"))
+	made := benchBot(b, OnMessage(`(?s).*`, nil, Scopes("im:history")))
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -82,7 +82,7 @@ func request(kind string, body []byte) *http.Request {
 
 // One event through the whole door, up to its acknowledgement. Making and signing the request is part of it.
 func BenchmarkEventToAck(b *testing.B) {
-	made := benchBot(b, OnMessage(`(?s).*`, nil, "im:history"))
+	made := benchBot(b, OnMessage(`(?s).*`, nil, Scopes("im:history")))
 	door := made.Handler()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -103,10 +103,10 @@ func BenchmarkEventToAck(b *testing.B) {
 
 // One slash command: request, handler, answer. The look-up of the connection is storage's to measure.
 func BenchmarkCommandRoundTrip(b *testing.B) {
-	answer := OnCommand("/connection", func(context.Context, *Request, *slack.SlashCommand) (Reply, error) {
-		return Reply{Text: "It works.", Blocks: []slack.Block{slack.NewSectionBlock(slack.NewTextBlockObject("mrkdwn",
-			"It works.", false, false), nil, nil)}}, nil
-	}).Always().Describe("says so", "")
+	answer := OnCommand("/connection", func(ctx context.Context, t *Command) error {
+		text := slack.NewTextBlockObject("mrkdwn", "It works.", false, false)
+		return t.Respond(ctx, Reply{Text: "It works.", Blocks: []slack.Block{slack.NewSectionBlock(text, nil, nil)}})
+	}, WithoutConnection(), Describe("says so", ""))
 	door := benchBot(b, answer).Handler()
 	body := []byte(
 		"command=%2Fconnection&text=status&team_id=T1&user_id=U1&channel_id=C1&api_app_id=A1&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2Fx")

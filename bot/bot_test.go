@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
-	"github.com/slack-go/slack/slackevents"
 
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
@@ -25,22 +24,22 @@ import (
 
 func TestHandlersAreChecked(t *testing.T) {
 	t.Parallel()
-	command := func(name string) Handler { return OnCommand(name, nil).Describe("does it", "") }
-	event := func(name string, scopes ...string) Handler { return OnEvent[struct{}](name, nil, scopes...) }
+	command := func(name string) Handler { return OnCommand(name, nil, Describe("does it", "")) }
+	event := func(name string, scopes ...string) Handler { return OnEvent[struct{}](name, nil, Scopes(scopes...)) }
 	for _, test := range []struct {
 		name     string
 		handlers []Handler
 		want     string
 	}{
-		{"two commands of one name", []Handler{command("/a"), command("/a")}, `two handlers for command "/a"`},
+		{"two commands of one name", []Handler{command("/a"), command("/a")}, "two handlers for command /a"},
 		{"two events of one name", []Handler{event("team_join", "users:read"), event("team_join", "users:read")},
 			"two handlers"},
 		{"a command without a slash", []Handler{command("a")}, "a slash"},
 		{"a command without words", []Handler{OnCommand("/a", nil)}, "no description"},
-		{"an event without its scope", []Handler{event("app_mention")}, "app_mentions:read"},
+		{"an event without its scope", []Handler{event("reaction_added")}, "reactions:read"},
 		{"message as an event", []Handler{event("message")}, "use OnMessage"},
-		{"a message handler that listens nowhere", []Handler{OnMessage(".", nil, "chat:write")}, "no scope that says where"},
-		{"a user scope with a space", []Handler{OnAction("a", nil).ActsFor("chat:write ")}, `scope "chat:write "`},
+		{"a message handler that listens nowhere", []Handler{OnMessage(".", nil)}, "no scope that says where"},
+		{"a user scope with a space", []Handler{OnAction("a", nil, UserScopes("chat:write "))}, `scope "chat:write "`},
 		{"an action without an id", []Handler{OnAction("", nil)}, "1 to 255"},
 	} {
 		in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", Store: struct{ install.Store }{}})
@@ -57,7 +56,8 @@ func TestHandlersAreChecked(t *testing.T) {
 func TestManifestRules(t *testing.T) {
 	t.Parallel()
 	profile := Profile{Name: "App", Description: "An app."}
-	ok := []Handler{OnCommand("/a", nil, "chat:write").Describe("does it", "[x]"), OnMessage(".", nil, "im:history")}
+	ok := []Handler{OnCommand("/a", nil, Scopes("chat:write"), Describe("does it", "[x]")),
+		OnMessage(".", nil, Scopes("im:history"))}
 	m, err := NewManifest(profile, ok, "https://bot.example.com/")
 	if err != nil {
 		t.Fatal(err)
@@ -91,9 +91,9 @@ func TestManifestRules(t *testing.T) {
 		{"a colour's name", Profile{Name: "a", Color: "green"}, ok, "https://a.example", "background_color"},
 		{"plain http", profile, ok, "http://a.example", "https address"},
 		{"no scopes", profile, nil, "https://a.example", "0 bot scopes"},
-		{"a scope that is none", profile, []Handler{OnAction("a", nil, "Chat Write")}, "https://a.example",
+		{"a scope that is none", profile, []Handler{OnAction("a", nil, Scopes("Chat Write"))}, "https://a.example",
 			"not a scope's name"},
-		{"a user scope that is none", profile, []Handler{OnAction("a", nil, "chat:write").ActsFor("Search Read")},
+		{"a user scope that is none", profile, []Handler{OnAction("a", nil, Scopes("chat:write"), UserScopes("Search Read"))},
 			"https://a.example", "not a scope's name"},
 	} {
 		if _, err := NewManifest(test.profile, test.handlers, test.url); err == nil ||
@@ -185,17 +185,16 @@ func TestMemoryInboxCountsTheOldest(t *testing.T) {
 	}
 }
 
-// InOrder counts for the handler that has it, and not for an event that has its name.
-func TestInOrderIsOfOneKind(t *testing.T) {
-	press := OnAction("app_uninstalled", func(context.Context, *Request, *slack.InteractionCallback) (Reply,
-		error) {
-		return Reply{}, nil
-	}).Slow().InOrder()
-	gone := onGone(func() error { return nil })
+// Ordered counts for the handler that has it, and not for an event that has its name.
+func TestOrderedIsOfOneKind(t *testing.T) {
+	press := OnActionAsync("app_uninstalled", func(context.Context, *AsyncAction) error {
+		return nil
+	}, Ordered())
+	gone := func(options ...Option) Handler { return onGone(func() error { return nil }, options...) }
 	for what, test := range map[string]struct {
 		event Handler
 		laned bool
-	}{"an action": {gone, false}, "the event": {gone.InOrder(), true}} {
+	}{"an action": {gone(), false}, "the event": {gone(Ordered()), true}} {
 		b, _ := loggedBot(t, nil, press, test.event)
 		if _, err := b.accept(t.Context(), transport.Delivery{Kind: transport.KindEvents,
 			Body: goneBody("Ev1")}); err != nil {
@@ -210,7 +209,7 @@ func TestInOrderIsOfOneKind(t *testing.T) {
 
 func TestCallSurvivesAPanic(t *testing.T) {
 	t.Parallel()
-	h := OnCommand("/a", func(context.Context, *Request, *slack.SlashCommand) (Reply, error) { panic("out of luck") })
+	h := OnCommand("/a", func(context.Context, *Command) error { panic("out of luck") })
 	_, err := call(context.Background(), h, &Request{}, &slack.SlashCommand{})
 	var p *panicError
 	if !errors.As(err, &p) || !strings.Contains(err.Error(), "out of luck") || len(p.stack) == 0 {
@@ -221,10 +220,10 @@ func TestCallSurvivesAPanic(t *testing.T) {
 func TestEventsAreDecodedForTheHandler(t *testing.T) {
 	t.Parallel()
 	var got string
-	h := OnEvent("app_mention", func(_ context.Context, _ *Request, e *slackevents.AppMentionEvent) error {
-		got = e.Text
+	h := OnMention("", func(_ context.Context, t *Message) error {
+		got = t.Payload.Text
 		return nil
-	}, "app_mentions:read")
+	})
 	if _, err := call(context.Background(), h, &Request{},
 		json.RawMessage(`{"type":"app_mention","text":"hi"}`)); err != nil || got != "hi" {
 		t.Errorf("got %q, %v", got, err)
@@ -301,7 +300,7 @@ func TestStopIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		started, release := make(chan struct{}), make(chan struct{})
-		stuck := OnEvent("app_uninstalled", func(context.Context, *Request, *struct{}) error {
+		stuck := OnEvent("app_uninstalled", func(context.Context, *Event[struct{}]) error {
 			close(started)
 			<-release // whatever its context says
 			return nil

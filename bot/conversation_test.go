@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
-	"github.com/slack-go/slack/slackevents"
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
@@ -195,19 +194,20 @@ func said(sim *slacksim.Sim, channel, text string) int {
 	return n
 }
 
-var echo = bot.OnMessage(`^say (.+)`, func(_ context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply,
-	error) {
-	return bot.Reply{Text: "message: " + t.Matches[1]}, nil
-}, "im:history", "channels:history", "chat:write")
+var echo = bot.OnMessage(`^say (.+)`, func(ctx context.Context, t *bot.Message) error {
+	_, err := t.Say(ctx, bot.Reply{Text: "message: " + t.Matches[1]})
+	return err
+}, bot.Scopes("im:history", "channels:history"))
 
-var anything = bot.OnMessage(`.*`, func(context.Context, *bot.Request, *slackevents.MessageEvent) (bot.Reply, error) {
-	return bot.Reply{Text: "message: whatever"}, nil
-}, "channels:history", "chat:write")
+var anything = bot.OnMessage(`.*`, func(ctx context.Context, t *bot.Message) error {
+	_, err := t.Say(ctx, bot.Reply{Text: "message: whatever"})
+	return err
+}, bot.Scopes("channels:history"))
 
-var mentions = bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Request, _ *slackevents.AppMentionEvent) error {
+var mentions = bot.OnMention("", func(ctx context.Context, t *bot.Message) error {
 	_, err := t.Say(ctx, bot.Reply{Text: "mention: hello"})
 	return err
-}, "app_mentions:read", "chat:write")
+})
 
 // One human message that arrives as message and as app_mention is answered once; of several patterns the first answers.
 func TestOneMessageOneAnswer(t *testing.T) {
@@ -233,22 +233,24 @@ func TestFailuresAreTriedAgain(t *testing.T) {
 	t.Parallel()
 	var failed, panicked, refused atomic.Int32
 	handlers := []bot.Handler{
-		bot.OnMessage(`^fail`, func(_ context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
+		bot.OnMessage(`^fail`, func(ctx context.Context, t *bot.Message) error {
 			if failed.Add(1); t.Attempt == 1 {
-				return bot.Reply{}, errors.New("not yet")
+				return errors.New("not yet")
 			}
-			return bot.Reply{Text: "at last"}, nil
-		}, "im:history", "chat:write"),
-		bot.OnMessage(`^panic`, func(_ context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
+			_, err := t.Say(ctx, bot.Reply{Text: "at last"})
+			return err
+		}, bot.Scopes("im:history")),
+		bot.OnMessage(`^panic`, func(ctx context.Context, t *bot.Message) error {
 			if panicked.Add(1); t.Attempt == 1 {
 				panic("out of luck")
 			}
-			return bot.Reply{Text: "recovered"}, nil
-		}, "im:history", "chat:write"),
-		bot.OnMessage(`.*`, func(context.Context, *bot.Request, *slackevents.MessageEvent) (bot.Reply, error) {
+			_, err := t.Say(ctx, bot.Reply{Text: "recovered"})
+			return err
+		}, bot.Scopes("im:history")),
+		bot.OnMessage(`.*`, func(context.Context, *bot.Message) error {
 			refused.Add(1)
-			return bot.Reply{}, &bot.UserError{Text: "Say fail or panic."}
-		}, "im:history", "chat:write"),
+			return &bot.UserError{Text: "Say fail or panic."}
+		}, bot.Scopes("im:history")),
 	}
 	sim, _ := stage(t, handlers...)
 	dm := sim.DM(slacksim.AcmeAdmin)
@@ -270,20 +272,21 @@ func TestCommandsAnswerInTime(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	handlers := []bot.Handler{
-		bot.OnCommand("/slow", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
+		bot.OnCommand("/slow", func(ctx context.Context, t *bot.Command) error {
 			<-release
-			return bot.Reply{Text: "Here I am."}, nil
-		}).Describe("takes its time", ""),
-		bot.OnCommand("/panic", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply,
-			error) {
+			return t.Respond(ctx, bot.Reply{Text: "Here I am."})
+		}, bot.Describe("takes its time", "")),
+		bot.OnCommand("/panic", func(context.Context, *bot.Command) error {
 			panic("out of luck")
-		}).Describe("panics", ""),
-		bot.OnCommand("/files", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
-			return bot.Reply{Text: "unreachable"}, nil
-		}).Describe("needs more", ""),
-		bot.OnCommand("/boom", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
-			return bot.Reply{Text: "Wait for it.", Then: func(context.Context) (bot.Reply, error) { panic("out of luck") }}, nil
-		}).Describe("panics later", ""),
+		}, bot.Describe("panics", "")),
+		bot.OnCommand("/files", func(ctx context.Context, t *bot.Command) error {
+			return t.Respond(ctx, bot.Reply{Text: "unreachable"})
+		}, bot.Describe("needs more", "")),
+		bot.OnCommand("/boom", func(ctx context.Context, t *bot.Command) error {
+			return t.Respond(ctx, bot.Reply{Text: "Wait for it.", Then: func(context.Context) (bot.Reply, error) {
+				panic("out of luck")
+			}})
+		}, bot.Describe("panics later", "")),
 	}
 	sim, _ := stage(t, handlers...)
 	reply, err := sim.Command(context.Background(), slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/slow")

@@ -14,9 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slack-go/slack"
-	"github.com/slack-go/slack/slackevents"
-
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -45,18 +42,18 @@ func isChild() bool { return os.Getenv(childDatabase) != "" }
 
 // mortal has handlers that end the process by what an event says.
 var mortal = []bot.Handler{
-	bot.OnEvent("app_mention", func(_ context.Context, _ *bot.Request, e *slackevents.AppMentionEvent) error {
-		if e.Text == "panic" {
+	bot.OnMention("", func(_ context.Context, t *bot.Message) error {
+		if t.Payload.Text == "panic" {
 			go panic("in a goroutine of its own")
 			select {}
 		}
 		time.Sleep(3 * time.Millisecond) // its work, beside which others end the process
 		return nil
-	}, "app_mentions:read").Always(),
-	bot.OnCommand("/exit", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
+	}, bot.WithoutConnection()),
+	bot.OnCommandAsync("/exit", func(context.Context, *bot.AsyncCommand) error {
 		os.Exit(7)
-		return bot.Reply{}, nil
-	}).Describe("exits", "").Slow().Always(),
+		return nil
+	}, bot.Describe("exits", ""), bot.WithoutConnection()),
 }
 
 // openInbox opens a database, makes its tables if need be, and the inbox in it.

@@ -35,10 +35,11 @@ func TestOwn(t *testing.T) {
 // One human message arrives as two events; exactly one of them has a handler, whichever comes first and wherever.
 func TestOneMessageOneHandler(t *testing.T) {
 	t.Parallel()
-	b := &Bot{routes: routes{byName: map[string]Handler{}}}
-	mention := Handler{Kind: KindEvent, Name: "app_mention"}
-	messages := OnMessage(`.*`, nil, "im:history", "channels:history")
-	b.routes.byName[mention.id()], b.routes.messages = mention, []Handler{messages}
+	routes, problems := newRoutes([]Handler{OnMention("", nil, Bots()),
+		OnMessage(`.*`, nil, Scopes("im:history", "channels:history"), Bots())}, nil)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
 	for _, test := range []struct {
 		name      string
 		in        inner
@@ -50,17 +51,17 @@ func TestOneMessageOneHandler(t *testing.T) {
 			true},
 		{"no mention", inner{User: "U1", Channel: "C1", ChannelType: "channel", Text: "hi"}, true, true},
 		{"mention in a direct message", inner{User: "U1", Channel: "D1", ChannelType: "im", Text: "<@UBOT> hi"}, true, false},
-		{"an edit", inner{User: "U1", Channel: "C1", ChannelType: "channel", Subtype: "message_changed"}, false, true},
+		{"an edit", inner{User: "U1", Channel: "C1", ChannelType: "channel", Subtype: "message_changed"}, false, false},
 		{"another bot's message", inner{User: "U1", BotID: "B7", Channel: "C1", ChannelType: "channel", Text: "hi"}, true,
 			true},
-		{"nobody's message", inner{Channel: "C1", ChannelType: "channel", Text: "hi"}, false, true},
-		{"a hidden message", inner{User: "U1", Channel: "C1", ChannelType: "channel", Hidden: true}, false, true},
+		{"nobody's message", inner{Channel: "C1", ChannelType: "channel", Text: "hi"}, false, false},
+		{"a hidden message", inner{User: "U1", Channel: "C1", ChannelType: "channel", Hidden: true}, false, false},
 		{"where nobody listens", inner{User: "U1", Channel: "G1", ChannelType: "group", Text: "hi"}, false, true},
 	} {
-		if _, _, ok := b.routes.route("message", test.in, "UBOT"); ok != test.asMessage {
+		if _, _, ok := routes.route("message", test.in, "UBOT"); ok != test.asMessage {
 			t.Errorf("%s: handled as message: %v", test.name, ok)
 		}
-		if _, _, ok := b.routes.route("app_mention", test.in, "UBOT"); ok != test.asMention {
+		if _, _, ok := routes.route("app_mention", test.in, "UBOT"); ok != test.asMention {
 			t.Errorf("%s: handled as mention: %v", test.name, ok)
 		}
 	}

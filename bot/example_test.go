@@ -13,11 +13,11 @@ import (
 )
 
 // A bot that greets whoever mentions it. In the Examples rehearse installs it in a small Slack, in which somebody acts.
-func ExampleOnEvent() {
-	greet := bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Request, e *slackevents.AppMentionEvent) error {
-		_, err := t.Say(ctx, bot.Reply{Text: "Hey <@" + e.User + ">!"})
+func ExampleOnMention() {
+	greet := bot.OnMention("", func(ctx context.Context, m *bot.Message) error {
+		_, err := m.Say(ctx, bot.Text("Hey <@"+m.UserID+">!"))
 		return err
-	}, "app_mentions:read", "chat:write")
+	})
 
 	team := rehearse(greet)
 	defer team.end()
@@ -28,10 +28,10 @@ func ExampleOnEvent() {
 
 // The captures of a pattern are in Request.Matches, behind the whole match.
 func ExampleOnMessage() {
-	double := bot.OnMessage(`^double (\w+)$`,
-		func(_ context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
-			return bot.Reply{Text: t.Matches[1] + t.Matches[1]}, nil
-		}, "channels:history", "im:history", "chat:write")
+	double := bot.OnMessage(`^double (\w+)$`, func(ctx context.Context, m *bot.Message) error {
+		_, err := m.Say(ctx, bot.Text(m.Matches[1]+m.Matches[1]))
+		return err
+	}, bot.Scopes("channels:history", "im:history"))
 
 	team := rehearse(double)
 	defer team.end()
@@ -40,14 +40,14 @@ func ExampleOnMessage() {
 	// Output: bonbon
 }
 
-// What a command's handler returns is the answer. A UserError is told in its own words.
+// What a command's handler responds is the answer. A UserError is told in its own words.
 func ExampleOnCommand() {
-	weather := bot.OnCommand("/weather", func(_ context.Context, _ *bot.Request, c *slack.SlashCommand) (bot.Reply, error) {
+	weather := bot.OnCommand("/weather", func(ctx context.Context, c *bot.Command) error {
 		if c.Text == "" {
-			return bot.Reply{}, &bot.UserError{Text: "Which city? Try `/weather Lisbon`."}
+			return &bot.UserError{Text: "Which city? Try `/weather Lisbon`."}
 		}
-		return bot.Reply{Text: "It's sunny in " + c.Text + ".", InChannel: true}, nil
-	}).Describe("The weather in a city", "[city]")
+		return c.Respond(ctx, bot.Reply{Text: "It's sunny in " + c.Text + ".", InChannel: true})
+	}, bot.Describe("The weather in a city", "[city]"))
 
 	team := rehearse(weather)
 	defer team.end()
@@ -59,31 +59,30 @@ func ExampleOnCommand() {
 }
 
 // A command answers with a button, the button opens a modal, and the modal's submission is checked.
-func ExampleOnView() {
+func ExampleOnViewSubmission() {
 	text := func(s string) *slack.TextBlockObject {
 		return slack.NewTextBlockObject(slack.PlainTextType, s, false, false)
 	}
 
-	plan := bot.OnCommand("/plan", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
+	plan := bot.OnCommand("/plan", func(ctx context.Context, c *bot.Command) error {
 		button := slack.NewButtonBlockElement("plan_open", "", text("Name a day"))
-		return bot.Reply{Text: "Plan something?", Blocks: []slack.Block{slack.NewActionBlock("", button)}}, nil
-	}).Describe("Plan something", "")
+		return c.Respond(ctx, bot.Reply{Text: "Plan something?", Blocks: []slack.Block{slack.NewActionBlock("", button)}})
+	}, bot.Describe("Plan something", ""))
 
-	open := bot.OnAction("plan_open", func(ctx context.Context, t *bot.Request, _ *slack.InteractionCallback) (bot.Reply,
-		error) {
+	open := bot.OnAction("plan_open", func(ctx context.Context, a *bot.Action) error {
 		day := slack.NewInputBlock("day", text("Day"), nil, slack.NewPlainTextInputBlockElement(nil, "name"))
-		_, err := t.OpenModal(ctx, slack.ModalViewRequest{
+		_, err := a.OpenModal(ctx, slack.ModalViewRequest{
 			Type: slack.VTModal, CallbackID: "plan", Title: text("Plan"), Submit: text("Plan it"),
 			Blocks: slack.Blocks{BlockSet: []slack.Block{day}},
 		})
-		return bot.Reply{}, err
+		return err
 	})
 
-	submit := bot.OnView("plan", func(_ context.Context, _ *bot.Request, v *slack.InteractionCallback) (bot.Reply, error) {
-		if day := v.View.State.Values["day"]["name"].Value; !strings.HasSuffix(day, "day") {
-			return bot.Reply{Errors: map[string]string{"day": "“" + day + "” is no day of the week."}}, nil
+	submit := bot.OnViewSubmission("plan", func(_ context.Context, s *bot.Submission) error {
+		if day := s.Payload.View.State.Values["day"]["name"].Value; !strings.HasSuffix(day, "day") {
+			return s.Errors(map[string]string{"day": "“" + day + "” is no day of the week."})
 		}
-		return bot.Reply{}, nil // the modal closes
+		return nil // the modal closes
 	})
 
 	team := rehearse(plan, open, submit)
@@ -96,16 +95,16 @@ func ExampleOnView() {
 	// ""
 }
 
-// A slow handler is acknowledged right away and kept until it succeeds, whatever becomes of the process. This one fails
+// Durable work is acknowledged right away and kept until it succeeds, whatever becomes of the process. This one fails
 // at first, which nobody is told, and runs again.
-func ExampleHandler_Slow() {
-	report := bot.OnCommand("/report", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
-		if t.Attempt == 1 {
-			return bot.Reply{}, errors.New("the warehouse is away")
+func ExampleOnCommandAsync() {
+	report := bot.OnCommandAsync("/report", func(ctx context.Context, c *bot.AsyncCommand) error {
+		if c.Attempt == 1 {
+			return errors.New("the warehouse is away")
 		}
-		_, err := t.Say(ctx, bot.Reply{Text: "Sales are up by 4 %."})
-		return bot.Reply{}, err
-	}, "chat:write").Slow().Describe("How sales are going", "")
+		_, err := c.Say(ctx, bot.Text("Sales are up by 4 %."))
+		return err
+	}, bot.Scopes("chat:write"), bot.Describe("How sales are going", ""))
 
 	team := rehearse(report)
 	defer team.end()
@@ -117,17 +116,17 @@ func ExampleHandler_Slow() {
 }
 
 // The messages of one conversation come one after the other, in their order, however long each takes.
-func ExampleHandler_InOrder() {
+func ExampleOrdered() {
 	sum := 0
-	add := bot.OnMessage(`^add (\d+)$`,
-		func(_ context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
-			var n int
-			if _, err := fmt.Sscan(t.Matches[1], &n); err != nil {
-				return bot.Reply{}, err
-			}
-			sum += n
-			return bot.Reply{Text: fmt.Sprint("That makes ", sum, ".")}, nil
-		}, "channels:history", "chat:write").InOrder()
+	add := bot.OnMessage(`^add (\d+)$`, func(ctx context.Context, m *bot.Message) error {
+		var n int
+		if _, err := fmt.Sscan(m.Matches[1], &n); err != nil {
+			return err
+		}
+		sum += n
+		_, err := m.Say(ctx, bot.Text(fmt.Sprint("That makes ", sum, ".")))
+		return err
+	}, bot.Scopes("channels:history"), bot.Ordered())
 
 	team := rehearse(add)
 	defer team.end()
@@ -143,9 +142,9 @@ func ExampleHandler_InOrder() {
 // The manifest follows from the handlers: what Slack sends, and what the app asks for.
 func ExampleNewManifest() {
 	handlers := []bot.Handler{
-		bot.OnEvent("reaction_added", func(context.Context, *bot.Request, *slackevents.ReactionAddedEvent) error {
+		bot.OnEvent("reaction_added", func(context.Context, *bot.Event[slackevents.ReactionAddedEvent]) error {
 			return nil
-		}, "reactions:read"),
+		}, bot.Scopes("reactions:read")),
 	}
 
 	profile := bot.Profile{Name: "Tally", Description: "Counts reactions.", Scopes: bot.Catalogue(nil, handlers)}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
-	"github.com/slack-go/slack/slackevents"
 	_ "modernc.org/sqlite"
 
 	"github.com/switchboard-go/switchboard/bot"
@@ -54,13 +53,13 @@ func TestReplayOfSlowWorkIsAnswered(t *testing.T) {
 	t.Parallel()
 	var mended atomic.Bool
 	var runs atomic.Int32
-	h := bot.OnCommand("/report", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
+	h := bot.OnCommandAsync("/report", func(ctx context.Context, t *bot.AsyncCommand) error {
 		runs.Add(1)
 		if !mended.Load() {
-			return bot.Reply{}, errors.New("broken")
+			return errors.New("broken")
 		}
-		return bot.Reply{Text: "Here is your report."}, nil
-	}, "chat:write").Describe("x", "").Slow()
+		return t.Respond(ctx, bot.Reply{Text: "Here is your report."})
+	}, bot.Scopes("chat:write"), bot.Describe("x", ""))
 	s := play(t, h)
 	sim := s.sim
 	_, _ = sim.Command(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/report")
@@ -89,12 +88,12 @@ func TestReplayOfSlowWorkIsAnswered(t *testing.T) {
 // "I am on it" was said by an attempt that failed; the later ones fail before they speak: the person is told.
 func TestApologyIsHeard(t *testing.T) {
 	t.Parallel()
-	h := bot.OnCommand("/report", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
+	h := bot.OnCommandAsync("/report", func(ctx context.Context, t *bot.AsyncCommand) error {
 		if t.Attempt == 1 {
 			_ = t.Respond(ctx, bot.Reply{Text: "I am on it."})
 		}
-		return bot.Reply{}, errors.New("broken")
-	}, "chat:write").Describe("x", "").Slow()
+		return errors.New("broken")
+	}, bot.Scopes("chat:write"), bot.Describe("x", ""))
 	s := play(t, h)
 	sim := s.sim
 	_, _ = sim.Command(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/report")
@@ -109,13 +108,13 @@ func TestApologyIsHeard(t *testing.T) {
 // The same with a UserError of an event's second attempt.
 func TestUserErrorIsHeard(t *testing.T) {
 	t.Parallel()
-	h := bot.OnMessage(".*", func(ctx context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
+	h := bot.OnMessage(".*", func(ctx context.Context, t *bot.Message) error {
 		if t.Attempt == 1 {
 			_, _ = t.Say(ctx, bot.Reply{Text: "One moment."})
-			return bot.Reply{}, errors.New("not yet")
+			return errors.New("not yet")
 		}
-		return bot.Reply{}, &bot.UserError{Text: "There is no such customer."}
-	}, "im:history", "chat:write")
+		return &bot.UserError{Text: "There is no such customer."}
+	}, bot.Scopes("im:history"))
 	s := play(t, h)
 	sim := s.sim
 	dm := sim.DM(slacksim.AcmeAdmin)
@@ -130,10 +129,10 @@ func TestUserErrorIsHeard(t *testing.T) {
 func TestSlowButtonInTheHome(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
-	h := bot.OnAction("export", func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) {
+	h := bot.OnActionAsync("export", func(ctx context.Context, t *bot.AsyncAction) error {
 		runs.Add(1) // sends the invoice
-		return bot.Reply{Text: "Done."}, nil
-	}, "chat:write").Slow()
+		return t.Respond(ctx, bot.Reply{Text: "Done."})
+	}, bot.Scopes("chat:write"))
 	s := play(t, h)
 	cs, err := s.db.List(ctx)
 	if err != nil || len(cs) != 1 {
@@ -162,10 +161,10 @@ func TestSlowButtonInTheHome(t *testing.T) {
 func TestNotCertainWhetherBegun(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
-	h := bot.OnCommand("/pay", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
+	h := bot.OnCommandAsync("/pay", func(ctx context.Context, t *bot.AsyncCommand) error {
 		runs.Add(1)
-		return bot.Reply{Text: "Paid."}, nil
-	}, "chat:write").Describe("x", "").Slow()
+		return t.Respond(ctx, bot.Reply{Text: "Paid."})
+	}, bot.Scopes("chat:write"), bot.Describe("x", ""))
 	s := play(t, h)
 	tx, err := s.raw(t).Begin() // holds the write lock
 	if err != nil {
@@ -189,11 +188,11 @@ func TestNotCertainWhetherBegun(t *testing.T) {
 func TestErrorsHoldNoAddress(t *testing.T) {
 	t.Parallel()
 	var address atomic.Value
-	h := bot.OnCommand("/leak", func(_ context.Context, t *bot.Request, c *slack.SlashCommand) (bot.Reply, error) {
-		address.Store(c.ResponseURL)
+	h := bot.OnCommandAsync("/leak", func(_ context.Context, t *bot.AsyncCommand) error {
+		address.Store(t.Payload.ResponseURL)
 		// %v, as people write
-		return bot.Reply{}, fmt.Errorf("post the report: %v", errors.New("Post "+c.ResponseURL+": refused"))
-	}, "chat:write").Describe("x", "").Slow()
+		return fmt.Errorf("post the report: %v", errors.New("Post "+t.Payload.ResponseURL+": refused"))
+	}, bot.Scopes("chat:write"), bot.Describe("x", ""))
 	s := play(t, h)
 	if _, err := s.sim.Command(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/leak"); err != nil {
 		t.Fatal(err)
@@ -217,13 +216,14 @@ func TestErrorsHoldNoAddress(t *testing.T) {
 func TestThenHasADeadline(t *testing.T) {
 	t.Parallel()
 	got := make(chan bool, 1)
-	h := bot.OnMessage(".*", func(context.Context, *bot.Request, *slackevents.MessageEvent) (bot.Reply, error) {
-		return bot.Reply{Text: "one moment", Then: func(ctx context.Context) (bot.Reply, error) {
+	h := bot.OnMessage(".*", func(ctx context.Context, t *bot.Message) error {
+		_, err := t.Say(ctx, bot.Reply{Text: "one moment", Then: func(ctx context.Context) (bot.Reply, error) {
 			_, has := ctx.Deadline()
 			got <- has
 			return bot.Reply{}, nil
-		}}, nil
-	}, "im:history", "chat:write")
+		}})
+		return err
+	}, bot.Scopes("im:history"))
 	s := play(t, h)
 	sim := s.sim
 	say(t, sim, slacksim.AcmeAdmin, sim.DM(slacksim.AcmeAdmin), "go")
@@ -236,10 +236,10 @@ func TestThenHasADeadline(t *testing.T) {
 func TestLimitedWithoutATime(t *testing.T) {
 	t.Parallel()
 	runs := make(chan time.Time, 100)
-	h := bot.OnMessage(".*", func(context.Context, *bot.Request, *slackevents.MessageEvent) (bot.Reply, error) {
+	h := bot.OnMessage(".*", func(context.Context, *bot.Message) error {
 		runs <- time.Now()
-		return bot.Reply{}, &slack.RateLimitedError{}
-	}, "im:history", "chat:write")
+		return &slack.RateLimitedError{}
+	}, bot.Scopes("im:history"))
 	s := play(t, h)
 	say(t, s.sim, slacksim.AcmeAdmin, s.sim.DM(slacksim.AcmeAdmin), "go")
 	first, second := <-runs, <-runs

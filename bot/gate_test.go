@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/slack-go/slack"
-	"github.com/slack-go/slack/slackevents"
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/slacksim"
@@ -19,10 +18,10 @@ import (
 func TestSlowWorkWhereTheAppWasNotAdded(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
-	far := bot.OnCommand("/far", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
+	far := bot.OnCommandAsync("/far", func(context.Context, *bot.AsyncCommand) error {
 		runs.Add(1)
-		return bot.Reply{}, slack.SlackErrorResponse{Err: "team_access_not_granted"}
-	}, "chat:write").Describe("reaches far", "").Slow()
+		return slack.SlackErrorResponse{Err: "team_access_not_granted"}
+	}, bot.Scopes("chat:write"), bot.Describe("reaches far", ""))
 	s := play(t, far)
 
 	command(t, s, slacksim.AcmeMember, "/far")
@@ -36,9 +35,9 @@ func TestSlowWorkWhereTheAppWasNotAdded(t *testing.T) {
 // Who is of another company by the payload's word isn't told why a handler refuses them, shared channel or not.
 func TestUserErrorIsNotForAnotherCompany(t *testing.T) {
 	t.Parallel()
-	s := play(t, bot.OnEvent("app_mention", func(context.Context, *bot.Request, *slackevents.AppMentionEvent) error {
+	s := play(t, bot.OnMention("", func(context.Context, *bot.Message) error {
 		return &bot.UserError{Text: "Acme has no such customer."}
-	}, "app_mentions:read", "chat:write"))
+	}))
 	told := func() (n int) {
 		for _, method := range []string{"chat.postEphemeral", "chat.postMessage"} {
 			for _, c := range s.sim.Calls(method) {

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slack-go/slack"
-
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -29,7 +27,7 @@ func TestTurnReachesNoOtherWorkspace(t *testing.T) {
 		grant, page     string
 	}
 	got := make(chan found, 1)
-	s := play(t, bot.OnCommand("/reach", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
+	s := play(t, bot.OnCommand("/reach", func(ctx context.Context, t *bot.Command) error {
 		own := t.Connection.ID
 		t.Key, t.Connection, t.TeamID = other.Key, other, other.TeamID
 		var f found
@@ -38,11 +36,11 @@ func TestTurnReachesNoOtherWorkspace(t *testing.T) {
 			t.Install.StartPage()
 		f.history, _ = t.Install.History(ctx, 10)
 		if f.health.Connection.ID != own || f.checked.Connection.ID != own {
-			return bot.Reply{}, errors.New("another workspace's connection")
+			return errors.New("another workspace's connection")
 		}
 		got <- f
-		return bot.Reply{Text: "Tried."}, nil
-	}, "chat:write").Describe("reaches out", ""))
+		return t.Respond(ctx, bot.Reply{Text: "Tried."})
+	}, bot.Scopes("chat:write"), bot.Describe("reaches out", "")))
 	now := time.Now()
 	var err error
 	other, _, err = s.db.Put(ctx, connection.Connection{Key: connection.Key{AppID: "A0PARROT01", TeamID: slacksim.Birch},

@@ -50,17 +50,30 @@ func late(t *testing.T, numbers *prometheus.Registry, result string) int {
 	return 0
 }
 
-// held is a handler's work that keeps to its context and ends when it is released.
-func held(release chan bot.Reply) func(context.Context) (bot.Reply, error) {
-	return func(ctx context.Context) (bot.Reply, error) {
+// responder is what can be answered.
+type responder interface {
+	Respond(ctx context.Context, r bot.Reply) error
+}
+
+// ending is how a handler of kind K ends.
+type ending[K any] func(ctx context.Context, t K) error
+
+// answer is an ending with r.
+func answer(r bot.Reply) ending[responder] {
+	return func(ctx context.Context, t responder) error { return t.Respond(ctx, r) }
+}
+
+// held is a handler's work that keeps to its context, and ends as it is told when it is released.
+func held[K any](release chan ending[K]) ending[K] {
+	return func(ctx context.Context, t K) error {
 		select {
-		case r := <-release:
+		case end := <-release:
 			if ctx.Err() != nil {
-				return bot.Reply{}, ctx.Err()
+				return ctx.Err()
 			}
-			return r, nil
+			return end(ctx, t)
 		case <-ctx.Done():
-			return bot.Reply{}, ctx.Err()
+			return ctx.Err()
 		}
 	}
 }
@@ -82,23 +95,22 @@ func answered(t *testing.T, s scene, words string) {
 // sentence that promised it, a button as a message.
 func TestLateAnswerArrives(t *testing.T) {
 	t.Parallel()
-	release := make(chan bot.Reply)
+	release := make(chan ending[responder])
 	work := held(release)
 	s, numbers := hurried(t,
-		bot.OnCommand("/late", func(ctx context.Context, _ *bot.Request, _ *slack.SlashCommand) (bot.Reply,
-			error) {
-			return work(ctx)
-		}, "chat:write").Describe("takes its time", ""),
-		bot.OnAction("late", func(ctx context.Context, _ *bot.Request, _ *slack.InteractionCallback) (bot.Reply, error) {
-			return work(ctx)
-		}, "chat:write"))
+		bot.OnCommand("/late", func(ctx context.Context, t *bot.Command) error {
+			return work(ctx, t)
+		}, bot.Scopes("chat:write"), bot.Describe("takes its time", "")),
+		bot.OnAction("late", func(ctx context.Context, t *bot.Action) error {
+			return work(ctx, t)
+		}, bot.Scopes("chat:write")))
 	if r := command(t, s, slacksim.AcmeMember, "/late"); !strings.Contains(r.Text, "The answer follows here") ||
 		r.Took > time.Second {
 		t.Fatalf("the acknowledgement, after %v: %q", r.Took, r.Text)
 	}
-	release <- bot.Reply{Text: "Here it is.", Then: func(context.Context) (bot.Reply, error) {
+	release <- answer(bot.Reply{Text: "Here it is.", Then: func(context.Context) (bot.Reply, error) {
 		return bot.Reply{Text: "And more."}, nil
-	}}
+	}})
 	answered(t, s, "Here it is.")
 	answered(t, s, "And more.")
 	if n := said(s.sim, slacksim.AcmeGeneral, "The answer follows here"); n != 0 {
@@ -108,7 +120,7 @@ func TestLateAnswerArrives(t *testing.T) {
 	if _, err := s.sim.Press(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, s.button(t, "late", ""), "late"); err != nil {
 		t.Fatal(err)
 	}
-	release <- bot.Reply{Text: "Pressed."}
+	release <- answer(bot.Reply{Text: "Pressed."})
 	answered(t, s, "Pressed.")
 	until(t, "the numbers", func() bool { return late(t, numbers, "delivered") == 2 && late(t, numbers, "lost") == 0 })
 }
@@ -117,15 +129,15 @@ func TestLateAnswerArrives(t *testing.T) {
 // counted.
 func TestLateAnswerThatSlackRefuses(t *testing.T) {
 	t.Parallel()
-	release := make(chan bot.Reply)
+	release := make(chan ending[responder])
 	work := held(release)
-	s, numbers := hurried(t, bot.OnCommand("/late",
-		func(ctx context.Context, _ *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) { return work(ctx) },
-		"chat:write").Describe("takes its time", ""))
+	s, numbers := hurried(t, bot.OnCommand("/late", func(ctx context.Context, t *bot.Command) error {
+		return work(ctx, t)
+	}, bot.Scopes("chat:write"), bot.Describe("takes its time", "")))
 	for _, method := range []string{"response_url", "chat.postEphemeral"} {
 		s.sim.Inject(slacksim.Fault{Method: method, Status: 404, Body: "expired_url"})
 		command(t, s, slacksim.AcmeMember, "/late")
-		release <- bot.Reply{Text: "for " + method}
+		release <- answer(bot.Reply{Text: "for " + method})
 		until(t, "the end of "+method, func() bool {
 			return late(t, numbers, "delivered")+late(t, numbers, "lost") > 0 && len(s.sim.Calls(method)) > 0
 		})
@@ -142,14 +154,14 @@ func TestLateWorkThatEndsIsSaid(t *testing.T) {
 	failing := errors.New("paid, and then the receipt could not be written")
 	release := make(chan struct{})
 	s, numbers := hurried(t,
-		bot.OnCommand("/late", func(ctx context.Context, _ *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
+		bot.OnCommand("/late", func(ctx context.Context, _ *bot.Command) error {
 			<-ctx.Done()
-			return bot.Reply{}, ctx.Err()
-		}, "chat:write").Describe("takes its time", ""),
-		bot.OnCommand("/fails", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
+			return ctx.Err()
+		}, bot.Scopes("chat:write"), bot.Describe("takes its time", "")),
+		bot.OnCommand("/fails", func(context.Context, *bot.Command) error {
 			<-release
-			return bot.Reply{}, failing
-		}, "chat:write").Describe("fails", ""))
+			return failing
+		}, bot.Scopes("chat:write"), bot.Describe("fails", "")))
 	command(t, s, slacksim.AcmeMember, "/fails")
 	close(release)
 	answered(t, s, "Something went wrong on our side.")
@@ -186,31 +198,29 @@ func openForm(t *testing.T, s scene) string {
 	return views[0].ID
 }
 
-var asksForForm = bot.OnCommand("/form",
-	func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
-		view := modal("")
-		view.CallbackID, view.PrivateMetadata, view.Submit = "form", "kept",
-			slack.NewTextBlockObject("plain_text", "Send", false, false)
-		if err := view.Blocks.UnmarshalJSON([]byte(formBlocks)); err != nil {
-			return bot.Reply{}, err
-		}
-		_, err := t.OpenModal(ctx, view)
-		return bot.Reply{}, err
-	}, "chat:write").Describe("opens a form", "")
+var asksForForm = bot.OnCommand("/form", func(ctx context.Context, t *bot.Command) error {
+	view := modal("")
+	view.CallbackID, view.PrivateMetadata, view.Submit = "form", "kept",
+		slack.NewTextBlockObject("plain_text", "Send", false, false)
+	if err := view.Blocks.UnmarshalJSON([]byte(formBlocks)); err != nil {
+		return err
+	}
+	_, err := t.OpenModal(ctx, view)
+	return err
+}, bot.Scopes("chat:write"), bot.Describe("opens a form", ""))
 
 // What is wrong with a form that was answered late is shown in the form, which has what the person put in; it can be
 // sent again.
 func TestLateFormShowsItsErrors(t *testing.T) {
 	t.Parallel()
-	release := make(chan bot.Reply)
+	release := make(chan ending[*bot.Submission])
 	work := held(release)
-	s, _ := hurried(t, asksForForm, bot.OnView("form",
-		func(ctx context.Context, _ *bot.Request, v *slack.InteractionCallback) (bot.Reply, error) {
-			if v.View.State.Values["project"]["a"].Value == "second" && v.View.PrivateMetadata == "kept" {
-				return bot.Reply{Text: "Saved."}, nil
-			}
-			return work(ctx)
-		}))
+	s, _ := hurried(t, asksForForm, bot.OnViewSubmission("form", func(ctx context.Context, t *bot.Submission) error {
+		if t.Payload.View.State.Values["project"]["a"].Value == "second" && t.Payload.View.PrivateMetadata == "kept" {
+			return t.Respond(ctx, bot.Reply{Text: "Saved."})
+		}
+		return work(ctx, t)
+	}))
 	id := openForm(t, s)
 	inputs := map[string]map[string]string{"project": {"a": "none <such>"}, "size": {"a": "l"}, "due": {"a": "2026-12-01"},
 		"who": {"a": slacksim.AcmeMember}}
@@ -221,8 +231,9 @@ func TestLateFormShowsItsErrors(t *testing.T) {
 	if !strings.Contains(shown(), "takes longer") {
 		t.Errorf("meanwhile it shows %s", shown())
 	}
-	release <- bot.Reply{Errors: map[string]string{"project": "There is no such project.",
-		"elsewhere": "And it is Sunday."}}
+	release <- func(_ context.Context, t *bot.Submission) error {
+		return t.Errors(map[string]string{"project": "There is no such project.", "elsewhere": "And it is Sunday."})
+	}
 	wait(t, s.sim, "the errors", func() bool { return strings.Contains(shown(), "There is no such project.") })
 	for _, part := range []string{"And it is Sunday.", "Which *project*?", `"initial_value":"none <such>"`,
 		`"initial_option":{"text":`, `"initial_date":"2026-12-01"`, `"initial_users":["` + slacksim.AcmeMember + `"]`} {
@@ -240,23 +251,27 @@ func TestLateFormShowsItsErrors(t *testing.T) {
 // A form that is done late says so, and one that was closed meanwhile is answered by direct message.
 func TestLateFormIsAnswered(t *testing.T) {
 	t.Parallel()
-	release := make(chan bot.Reply)
+	release := make(chan ending[*bot.Submission])
 	work := held(release)
-	s, _ := hurried(t, asksForForm, bot.OnView("form",
-		func(ctx context.Context, _ *bot.Request, _ *slack.InteractionCallback) (bot.Reply, error) {
-			return work(ctx)
-		}))
-	page := modal("The page.")
+	s, _ := hurried(t, asksForForm, bot.OnViewSubmission("form", func(ctx context.Context, t *bot.Submission) error {
+		return work(ctx, t)
+	}))
 	for _, test := range []struct {
-		reply bot.Reply
-		want  string
-	}{{bot.Reply{}, "Done."}, {bot.Reply{Text: "Saved it."}, "Saved it."}, {bot.Reply{View: &page}, "The page."}} {
+		end  ending[*bot.Submission]
+		want string
+	}{
+		{func(context.Context, *bot.Submission) error { return nil }, "Done."},
+		{func(ctx context.Context, t *bot.Submission) error {
+			return t.Respond(ctx, bot.Reply{Text: "Saved it."})
+		}, "Saved it."},
+		{func(_ context.Context, t *bot.Submission) error { return t.Update(modal("The page.")) }, "The page."},
+	} {
 		id := openForm(t, s)
 		if _, err := s.sim.SubmitView(ctx, slacksim.AcmeMember, id,
 			map[string]map[string]string{"size": {"a": "l"}}); err != nil {
 			t.Fatal(err)
 		}
-		release <- test.reply
+		release <- test.end
 		wait(t, s.sim, test.want, func() bool {
 			return strings.Contains(string(s.sim.OpenViews(slacksim.AcmeMember)[0].Blocks), test.want)
 		})
@@ -273,34 +288,36 @@ func TestLateFormIsAnswered(t *testing.T) {
 	if _, err := s.sim.CloseView(ctx, slacksim.AcmeMember, id, true); err != nil {
 		t.Fatal(err)
 	}
-	release <- bot.Reply{Errors: map[string]string{"project": "There is no such project."}}
+	release <- func(_ context.Context, t *bot.Submission) error {
+		return t.Errors(map[string]string{"project": "There is no such project."})
+	}
 	wait(t, s.sim, "a direct message", func() bool {
 		return said(s.sim, s.sim.DM(slacksim.AcmeMember), "There is no such project.") == 1
 	})
 }
 
-// What Opens builds has an end, so that the acknowledgement goes out in time: nothing is begun, and the person is told.
+// What OpensModal builds has an end, so that the acknowledgement goes out in time: nothing is begun, and the person is told.
 func TestOpensDoesNotHoldUpTheAcknowledgement(t *testing.T) {
 	t.Parallel()
 	stuck, ended, ran := make(chan struct{}), make(chan struct{}), make(chan struct{}, 9)
-	work := func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
+	work := func(context.Context, *bot.AsyncCommand) error {
 		ran <- struct{}{}
-		return bot.Reply{}, nil
+		return nil
 	}
 	s, _ := hurried(t,
-		bot.OnCommand("/form", work, "chat:write").Describe("opens a form", "").Slow().
-			Opens(func(*bot.Request) slack.ModalViewRequest {
+		bot.OnCommandAsync("/form", work, bot.Scopes("chat:write"), bot.Describe("opens a form", ""),
+			bot.OpensModal(func(context.Context, *bot.Request) (slack.ModalViewRequest, error) {
 				<-stuck
-				return modal("One moment.")
-			}),
-		bot.OnCommand("/look", work, "chat:write").Describe("looks first", "").Slow().
-			OpensModal(func(ctx context.Context, _ *bot.Request) (slack.ModalViewRequest, error) {
+				return modal("One moment."), nil
+			})),
+		bot.OnCommandAsync("/look", work, bot.Scopes("chat:write"), bot.Describe("looks first", ""),
+			bot.OpensModal(func(ctx context.Context, _ *bot.Request) (slack.ModalViewRequest, error) {
 				<-ctx.Done()
 				close(ended)
 				return modal("One moment."), nil
-			}),
-		bot.OnCommand("/panic", work, "chat:write").Describe("panics first", "").Slow().
-			Opens(func(*bot.Request) slack.ModalViewRequest { panic("out of luck") }))
+			})),
+		bot.OnCommandAsync("/panic", work, bot.Scopes("chat:write"), bot.Describe("panics first", ""),
+			bot.OpensModal(func(context.Context, *bot.Request) (slack.ModalViewRequest, error) { panic("out of luck") })))
 	for line, want := range map[string]string{"/form": "nothing was begun", "/look": "nothing was begun",
 		"/panic": "Something went wrong"} {
 		if r := command(t, s, slacksim.AcmeMember, line); r.Took > time.Second || r.Err != "" ||
@@ -319,14 +336,14 @@ func TestOpensDoesNotHoldUpTheAcknowledgement(t *testing.T) {
 // A slow command or button opened its modal and could not be kept: the modal says so, and does not hang for ever.
 func TestModalOfSlowWorkThatIsNotKept(t *testing.T) {
 	t.Parallel()
-	opens := func(*bot.Request) slack.ModalViewRequest { return modal("One moment.") }
+	opens := func(context.Context, *bot.Request) (slack.ModalViewRequest, error) { return modal("One moment."), nil }
 	s, _ := hurried(t,
-		bot.OnAction("go", func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) {
-			return bot.Reply{}, nil
-		}, "chat:write").Slow().Opens(opens),
-		bot.OnCommand("/go", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
-			return bot.Reply{}, nil
-		}, "chat:write").Describe("goes", "").Slow().Opens(opens))
+		bot.OnActionAsync("go", func(context.Context, *bot.AsyncAction) error {
+			return nil
+		}, bot.Scopes("chat:write"), bot.OpensModal(opens)),
+		bot.OnCommandAsync("/go", func(context.Context, *bot.AsyncCommand) error {
+			return nil
+		}, bot.Scopes("chat:write"), bot.Describe("goes", ""), bot.OpensModal(opens)))
 	ts := s.button(t, "go", "")
 	home := s.homeButton(t, "go")
 	tx, err := s.raw(t).Begin() // holds the write lock
@@ -354,12 +371,13 @@ func TestModalOfSlowWorkThatIsNotKept(t *testing.T) {
 // Slack opened a modal and its answer was lost: nothing is begun, and the modal says so.
 func TestModalWhoseAnswerIsLost(t *testing.T) {
 	t.Parallel()
-	s, _ := hurried(t, bot.OnCommand("/go", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
+	s, _ := hurried(t, bot.OnCommandAsync("/go", func(context.Context, *bot.AsyncCommand) error {
 		t.Error("it was begun")
-		return bot.Reply{}, nil
-	}, "chat:write").Describe("goes", "").Slow().Opens(func(*bot.Request) slack.ModalViewRequest {
-		return modal("One moment.")
-	}))
+		return nil
+	}, bot.Scopes("chat:write"), bot.Describe("goes", ""),
+		bot.OpensModal(func(context.Context, *bot.Request) (slack.ModalViewRequest, error) {
+			return modal("One moment."), nil
+		})))
 	s.sim.Inject(slacksim.Fault{Method: "views.open", DropAnswer: true, Times: 1})
 	if r := command(t, s, slacksim.AcmeMember, "/go"); !strings.Contains(r.Text, "Something went wrong") {
 		t.Errorf("the person reads %q", r.Text)
@@ -388,19 +406,19 @@ func (s scene) homeButton(t *testing.T, id string) string {
 func TestAnswersWithoutAResponseURL(t *testing.T) {
 	t.Parallel()
 	const refusal = "You are not in a team yet."
-	refuse := func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) {
-		return bot.Reply{}, &bot.UserError{Text: refusal}
-	}
+	refuse := func(context.Context, *bot.Action) error { return &bot.UserError{Text: refusal} }
+	refuseLater := func(context.Context, *bot.AsyncAction) error { return &bot.UserError{Text: refusal} }
 	button := `[{"type":"actions","elements":[{"type":"button","action_id":"go","text":{"type":"plain_text","text":"Go"}}]}]`
-	s, _ := hurried(t, bot.OnAction("go", refuse, "chat:write"), bot.OnAction("slow", refuse, "chat:write").Slow(),
-		bot.OnCommand("/form", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
+	s, _ := hurried(t, bot.OnAction("go", refuse, bot.Scopes("chat:write")),
+		bot.OnActionAsync("slow", refuseLater, bot.Scopes("chat:write")),
+		bot.OnCommand("/form", func(ctx context.Context, t *bot.Command) error {
 			view := modal("")
 			if err := view.Blocks.UnmarshalJSON([]byte(button)); err != nil {
-				return bot.Reply{}, err
+				return err
 			}
 			_, err := t.OpenModal(ctx, view)
-			return bot.Reply{}, err
-		}, "chat:write").Describe("opens a form", ""))
+			return err
+		}, bot.Scopes("chat:write"), bot.Describe("opens a form", "")))
 	onTop := func() bool {
 		views := s.sim.OpenViews(slacksim.AcmeMember)
 		return len(views) > 0 && strings.Contains(string(views[len(views)-1].Blocks), refusal)
@@ -440,10 +458,10 @@ func TestAnswersWithoutAResponseURL(t *testing.T) {
 // then.
 func TestSecondPartWithoutAnAddress(t *testing.T) {
 	t.Parallel()
-	h := bot.OnCommand("/two", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
+	h := bot.OnCommand("/two", func(ctx context.Context, t *bot.Command) error {
 		second := func(context.Context) (bot.Reply, error) { return bot.Reply{Text: "Two."}, nil }
-		return bot.Reply{Text: "One.", Then: second}, nil
-	}, "chat:write").Describe("x", "")
+		return t.Respond(ctx, bot.Reply{Text: "One.", Then: second})
+	}, bot.Scopes("chat:write"), bot.Describe("x", ""))
 	s := play(t, h)
 	k := s.row(t).Key
 	form := url.Values{"command": {"/two"}, "api_app_id": {k.AppID}, "team_id": {k.TeamID},

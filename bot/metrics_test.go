@@ -231,33 +231,33 @@ func TestEndsOfHandlersAreCounted(t *testing.T) {
 	key := connection.Key{AppID: "A1", TeamID: "T1"}
 	press := `{"type":%q,"api_app_id":"A1","team":{"id":"T1"},"user":{"id":"U1"},"actions":[{"action_id":"x","type":"button"}],"view":{"id":"V1","callback_id":"x"}}`
 	for _, end := range outcomes {
-		run := func(context.Context, *Request, *slack.InteractionCallback) (Reply, error) { return Reply{}, end.end() }
-		typed := func(context.Context, *Request, *slack.SlashCommand) (Reply, error) { return Reply{}, end.end() }
+		typed := func(context.Context, *Command) error { return end.end() }
+		typedAsync := func(context.Context, *AsyncCommand) error { return end.end() }
+		pressed := func(context.Context, *Action) error { return end.end() }
+		submitted := func(context.Context, *Submission) error { return end.end() }
+		closed := func(context.Context, *ViewClosed) error { return end.end() }
 		for kind, test := range map[string]struct {
 			h    Handler
 			come func(b *Bot)
 		}{
 			"event": {onGone(end.end), func(b *Bot) { b.workers.work(t.Context(), gone("Ev1", 1), nil) }},
-			"command": {OnCommand("/x", typed).Describe("x", "").Always(), func(b *Bot) {
+			"command": {OnCommand("/x", typed, Describe("x", ""), WithoutConnection()), func(b *Bot) {
 				_, _ = b.accept(t.Context(), transport.Delivery{Kind: transport.KindCommands,
 					Form: url.Values{"command": {"/x"}, "team_id": {"T1"}}})
 			}},
-			"command slow": {OnCommand("/x", typed).Describe("x", "").Always().Slow(), func(b *Bot) {
+			"command slow": {OnCommandAsync("/x", typedAsync, Describe("x", ""), WithoutConnection()), func(b *Bot) {
 				b.workers.work(t.Context(), Delivery{Kind: transport.KindCommands, Type: "command /x", Key: key, Attempt: 1,
 					Body: []byte(`{"form":"team_id=T1"}`)}, nil)
 			}},
-			"action": {OnAction("x", run).Always(), func(b *Bot) {
+			"action": {OnAction("x", pressed, WithoutConnection()), func(b *Bot) {
 				_, _ = b.accept(t.Context(), transport.Delivery{Kind: transport.KindInteractive,
 					Body: fmt.Appendf(nil, press, "block_actions")})
 			}},
-			"view": {OnView("x", run).Always(), func(b *Bot) {
+			"view": {OnViewSubmission("x", submitted, WithoutConnection()), func(b *Bot) {
 				_, _ = b.accept(t.Context(), transport.Delivery{Kind: transport.KindInteractive,
 					Body: fmt.Appendf(nil, press, "view_submission")})
 			}},
-			"view_closed": {OnViewClosed("x", func(context.Context, *Request,
-				*slack.InteractionCallback) error {
-				return end.end()
-			}).Always(), func(b *Bot) {
+			"view_closed": {OnViewClosed("x", closed, WithoutConnection()), func(b *Bot) {
 				_, _ = b.accept(t.Context(), transport.Delivery{Kind: transport.KindInteractive,
 					Body: fmt.Appendf(nil, press, "view_closed")})
 			}},
@@ -294,8 +294,7 @@ func lineWith(log, words string) string {
 func TestWhatComesCanBeFollowed(t *testing.T) {
 	t.Parallel()
 	b, _, log := counted(t, nil, onGone(func() error { return errors.New("out of luck") }),
-		OnCommand("/x", func(context.Context, *Request, *slack.SlashCommand) (Reply, error) { return Reply{}, nil }).
-			Describe("x", "").Always())
+		OnCommand("/x", func(context.Context, *Command) error { return nil }, Describe("x", ""), WithoutConnection()))
 	e := gone("Ev1", 2)
 	e.Key = connection.Key{AppID: "A1", TeamID: "T1"}
 	b.workers.work(t.Context(), e, nil)
@@ -320,8 +319,8 @@ func TestWhatComesCanBeFollowed(t *testing.T) {
 // What comes to no handler moves a number, whatever it is and why.
 func TestWhatIsDroppedIsCounted(t *testing.T) {
 	t.Parallel()
-	b, numbers, _ := counted(t, nil, OnEvent("reaction_added",
-		func(context.Context, *Request, *struct{}) error { return nil }, "reactions:read"))
+	nothing := func(context.Context, *Event[struct{}]) error { return nil }
+	b, numbers, _ := counted(t, nil, OnEvent("reaction_added", nothing, Scopes("reactions:read")))
 	event := func(rest string) func() {
 		return func() {
 			body := `{"type":"event_callback","event_id":"Ev1","api_app_id":"A1","team_id":"T1","authorizations":[{"team_id":"T1","user_id":"UBOT","is_bot":true}],"event":{` + rest + `}}`

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
-	"github.com/slack-go/slack/slackevents"
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -113,35 +112,35 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 	var ran atomic.Int32
 	count := func() { ran.Add(1) }
 	handlers := []bot.Handler{
-		bot.OnCommand("/ok", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
-			return bot.Reply{Text: "All is well."}, nil
-		}, "chat:write").Describe("x", ""),
-		bot.OnCommand("/files", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
+		bot.OnCommand("/ok", func(ctx context.Context, t *bot.Command) error {
+			return t.Respond(ctx, bot.Reply{Text: "All is well."})
+		}, bot.Scopes("chat:write"), bot.Describe("x", "")),
+		bot.OnCommand("/files", func(ctx context.Context, t *bot.Command) error {
 			count()
-			return bot.Reply{Text: "No files."}, nil
-		}, "files:read").Describe("x", ""),
-		bot.OnCommand("/archive", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
+			return t.Respond(ctx, bot.Reply{Text: "No files."})
+		}, bot.Scopes("files:read"), bot.Describe("x", "")),
+		bot.OnCommandAsync("/archive", func(ctx context.Context, t *bot.AsyncCommand) error {
 			count()
-			return bot.Reply{Text: "Archived."}, nil
-		}, "files:read").Describe("x", "").Slow(),
-		bot.OnCommand("/pick", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
-			return bot.Reply{Text: "Pick.", Blocks: []slack.Block{slack.NewActionBlock("",
-				slack.NewButtonBlockElement("pick", "", slack.NewTextBlockObject("plain_text", "Pick", false, false)))}}, nil
-		}, "chat:write").Describe("x", ""),
-		bot.OnAction("pick", func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) {
+			return t.Respond(ctx, bot.Reply{Text: "Archived."})
+		}, bot.Scopes("files:read"), bot.Describe("x", "")),
+		bot.OnCommand("/pick", func(ctx context.Context, t *bot.Command) error {
+			return t.Respond(ctx, bot.Reply{Text: "Pick.", Blocks: []slack.Block{slack.NewActionBlock("",
+				slack.NewButtonBlockElement("pick", "", slack.NewTextBlockObject("plain_text", "Pick", false, false)))}})
+		}, bot.Scopes("chat:write"), bot.Describe("x", "")),
+		bot.OnAction("pick", func(ctx context.Context, t *bot.Action) error {
 			count()
-			return bot.Reply{Text: "Picked."}, nil
-		}, "files:read"),
-		bot.OnEvent("app_mention", func(context.Context, *bot.Request, *slackevents.AppMentionEvent) error {
+			return t.Respond(ctx, bot.Reply{Text: "Picked."})
+		}, bot.Scopes("files:read")),
+		bot.OnMention("", func(context.Context, *bot.Message) error {
 			count()
 			return nil
-		}, "app_mentions:read", "files:read"),
-		bot.OnMessage(".*", func(context.Context, *bot.Request, *slackevents.MessageEvent) (bot.Reply, error) {
+		}, bot.Scopes("files:read")),
+		bot.OnMessage(".*", func(context.Context, *bot.Message) error {
 			count()
-			return bot.Reply{}, nil
-		}, "im:history", "groups:history", "files:read", "chat:write"),
-		bot.OnEvent("reaction_added", func(context.Context, *bot.Request, *struct{}) error { count(); return nil },
-			"reactions:read", "files:read"),
+			return nil
+		}, bot.Scopes("im:history", "groups:history", "files:read")),
+		bot.OnEvent("reaction_added", func(context.Context, *bot.Event[struct{}]) error { count(); return nil },
+			bot.Scopes("reactions:read", "files:read")),
 	}
 	onBoth(t, handlers, func(t *testing.T, s scene) {
 		ran.Store(0)
@@ -236,33 +235,31 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 func TestMissingScopeDuringAHandler(t *testing.T) {
 	t.Parallel()
 	var attempts atomic.Int32
-	who := func(ctx context.Context, t *bot.Request) (bot.Reply, error) {
+	who := func(ctx context.Context, t *bot.Request, answer func(context.Context, bot.Reply) error) error {
 		attempts.Add(1)
 		u, err := t.Client.GetUserInfoContext(ctx, t.UserID)
 		if err != nil {
-			return bot.Reply{}, fmt.Errorf("who is it: %w", err)
+			return fmt.Errorf("who is it: %w", err)
 		}
-		return bot.Reply{Text: "You are " + u.Name + "."}, nil
+		return answer(ctx, bot.Reply{Text: "You are " + u.Name + "."})
 	}
 	handlers := []bot.Handler{
-		bot.OnCommand("/who", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply,
-			error) {
-			return who(ctx, t)
-		}).
-			Describe("x", "").Uses("users:read"),
-		bot.OnCommand("/whoever", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply,
-			error) {
-			return who(ctx, t)
-		}).
-			Describe("x", "").Uses("users:read").Slow(),
-		bot.OnMessage(".*", func(ctx context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
-			return who(ctx, t)
-		},
-			"im:history", "chat:write", "users:read"),
-		bot.OnCommand("/forgotten", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
+		bot.OnCommand("/who", func(ctx context.Context, t *bot.Command) error {
+			return who(ctx, t.Request, t.Respond)
+		}, bot.Describe("x", ""), bot.OptionalScopes("users:read")),
+		bot.OnCommandAsync("/whoever", func(ctx context.Context, t *bot.AsyncCommand) error {
+			return who(ctx, t.Request, t.Respond)
+		}, bot.Describe("x", ""), bot.OptionalScopes("users:read")),
+		bot.OnMessage(".*", func(ctx context.Context, t *bot.Message) error {
+			return who(ctx, t.Request, func(ctx context.Context, r bot.Reply) error {
+				_, err := t.Say(ctx, r)
+				return err
+			})
+		}, bot.Scopes("im:history", "users:read")),
+		bot.OnCommand("/forgotten", func(ctx context.Context, t *bot.Command) error {
 			_, err := t.Client.GetTeamInfoContext(ctx)
-			return bot.Reply{}, err
-		}).Describe("x", ""),
+			return err
+		}, bot.Describe("x", "")),
 	}
 	onBoth(t, handlers, func(t *testing.T, s scene) {
 		attempts.Store(0)
@@ -332,11 +329,14 @@ func TestNeed(t *testing.T) {
 	t.Parallel()
 	need := make(chan error, 1)
 	handlers := []bot.Handler{
-		bot.OnCommand("/need", func(_ context.Context, t *bot.Request, c *slack.SlashCommand) (bot.Reply, error) {
-			err := t.Need(strings.Fields(c.Text)...)
+		bot.OnCommand("/need", func(ctx context.Context, t *bot.Command) error {
+			err := t.Need(strings.Fields(t.Payload.Text)...)
 			need <- err
-			return bot.Reply{Text: "Enough."}, err
-		}).Describe("x", "").Uses("files:read", "pins:read", "users:read"),
+			if err != nil {
+				return err
+			}
+			return t.Respond(ctx, bot.Reply{Text: "Enough."})
+		}, bot.Describe("x", ""), bot.OptionalScopes("files:read", "pins:read", "users:read")),
 	}
 	s := play(t, handlers...)
 	if err := s.sim.Admins.Permit(slacksim.Acme, nil, []string{"files:read", "pins:read"}); err != nil {
@@ -358,10 +358,9 @@ func TestNeed(t *testing.T) {
 // works.
 func TestAllowedElsewhere(t *testing.T) {
 	t.Parallel()
-	handlers := []bot.Handler{bot.OnCommand("/files",
-		func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
-			return bot.Reply{Text: "No files."}, nil
-		}, "files:read").Describe("x", "")}
+	handlers := []bot.Handler{bot.OnCommand("/files", func(ctx context.Context, t *bot.Command) error {
+		return t.Respond(ctx, bot.Reply{Text: "No files."})
+	}, bot.Scopes("files:read"), bot.Describe("x", ""))}
 	onBoth(t, handlers, func(t *testing.T, s scene) {
 		at := s.row(t)
 		if _, err := s.db.Update(ctx, at.Key, func(c *connection.Connection) error {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
-	"github.com/slack-go/slack/slackevents"
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -25,35 +24,47 @@ func TestOutsidersRunNothing(t *testing.T) {
 		t.Run(fmt.Sprintf("payload names theirs=%v", theirs), func(t *testing.T) {
 			var mu sync.Mutex
 			ran := map[string]string{}
-			note := func(what string) func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) {
-				return func(_ context.Context, t *bot.Request, _ *slack.InteractionCallback) (bot.Reply, error) {
-					mu.Lock()
-					defer mu.Unlock()
-					ran[what+" by "+t.UserID] = t.TeamID
-					return bot.Reply{Text: "secret of " + t.Connection.Key.String()}, nil
-				}
+			note := func(what string, t *bot.Request) bot.Reply {
+				mu.Lock()
+				defer mu.Unlock()
+				ran[what+" by "+t.UserID] = t.TeamID
+				return bot.Reply{Text: "secret of " + t.Connection.Key.String()}
 			}
-			modal := func(*bot.Request) slack.ModalViewRequest {
+			pressed := func(what string, options ...bot.Option) bot.Handler {
+				return bot.OnAction(what, func(ctx context.Context, t *bot.Action) error {
+					return t.Respond(ctx, note(what, t.Request))
+				}, options...)
+			}
+			pressedLater := func(what string, options ...bot.Option) bot.Handler {
+				return bot.OnActionAsync(what, func(ctx context.Context, t *bot.AsyncAction) error {
+					return t.Respond(ctx, note(what, t.Request))
+				}, options...)
+			}
+			modal := func(context.Context, *bot.Request) (slack.ModalViewRequest, error) {
 				input := slack.NewInputBlock("b", slack.NewTextBlockObject("plain_text", "What", false, false), nil,
 					slack.NewPlainTextInputBlockElement(nil, "a"))
 				return slack.ModalViewRequest{Type: slack.VTModal, CallbackID: "form", NotifyOnClose: true,
 					Title:  slack.NewTextBlockObject("plain_text", "Form", false, false),
 					Submit: slack.NewTextBlockObject("plain_text", "Send", false, false),
-					Blocks: slack.Blocks{BlockSet: []slack.Block{input}}}
+					Blocks: slack.Blocks{BlockSet: []slack.Block{input}}}, nil
 			}
-			closed := func(ctx context.Context, t *bot.Request, v *slack.InteractionCallback) error {
-				_, err := note("closed")(ctx, t, v)
-				return err
-			}
-			s := play(t, bot.OnAction("plain", note("plain"), "chat:write", "commands"),
-				bot.OnAction("always", note("always")).Always(), bot.OnAction("slow", note("slow")).Slow(),
-				bot.OnAction("opens", note("opens")).Slow().Opens(modal),
-				bot.OnAction("anyone", func(ctx context.Context, t *bot.Request, a *slack.InteractionCallback) (bot.Reply, error) {
-					if _, err := t.OpenModal(ctx, modal(t)); err != nil {
-						return bot.Reply{}, err
+			s := play(t, pressed("plain", bot.Scopes("chat:write", "commands")),
+				pressed("always", bot.WithoutConnection()), pressedLater("slow"),
+				pressedLater("opens", bot.OpensModal(modal)),
+				bot.OnAction("anyone", func(ctx context.Context, t *bot.Action) error {
+					view, _ := modal(ctx, t.Request)
+					if _, err := t.OpenModal(ctx, view); err != nil {
+						return err
 					}
-					return note("anyone")(ctx, t, a)
-				}).Anyone(), bot.OnView("form", note("form")), bot.OnViewClosed("form", closed))
+					return t.Respond(ctx, note("anyone", t.Request))
+				}, bot.External()),
+				bot.OnViewSubmission("form", func(ctx context.Context, t *bot.Submission) error {
+					return t.Respond(ctx, note("form", t.Request))
+				}),
+				bot.OnViewClosed("form", func(_ context.Context, t *bot.ViewClosed) error {
+					note("closed", t.Request)
+					return nil
+				}))
 			s.sim.SetApp(func(a *slacksim.App) { a.OutsidersNameTheirOwn = theirs })
 			const shared = "C0SHARED01"
 			in, _ := s.sim.Installed(slacksim.Acme)
@@ -134,18 +145,18 @@ func TestOutsidersRunNothing(t *testing.T) {
 func TestOutsidersLearnNothing(t *testing.T) {
 	t.Parallel()
 	const shared = "C0SHARED01"
-	pressed := bot.OnAction("anyone", func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) {
-		return bot.Reply{Text: "Hello."}, nil
-	}, "files:read").Anyone()
-	later := bot.OnAction("later", func(ctx context.Context, t *bot.Request, _ *slack.InteractionCallback) (bot.Reply,
-		error) {
-		return bot.Reply{}, t.Need("files:read")
-	}).Anyone().Slow()
-	mention := bot.OnEvent("app_mention", func(context.Context, *bot.Request, *struct{}) error { return nil },
-		"app_mentions:read", "chat:write", "users:read", "files:read")
-	heard := bot.OnMessage("^say", func(_ context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
-		return t.NotAllowed("files:read"), nil
-	}, "channels:history", "chat:write")
+	pressed := bot.OnAction("anyone", func(ctx context.Context, t *bot.Action) error {
+		return t.Respond(ctx, bot.Reply{Text: "Hello."})
+	}, bot.Scopes("files:read"), bot.External())
+	later := bot.OnActionAsync("later", func(_ context.Context, t *bot.AsyncAction) error {
+		return t.Need("files:read")
+	}, bot.External())
+	mention := bot.OnMention("", func(context.Context, *bot.Message) error { return nil },
+		bot.Scopes("users:read", "files:read"))
+	heard := bot.OnMessage("^say", func(ctx context.Context, t *bot.Message) error {
+		_, err := t.Say(ctx, t.NotAllowed("files:read"))
+		return err
+	}, bot.Scopes("channels:history"))
 	onBoth(t, []bot.Handler{pressed, later, mention, heard}, func(t *testing.T, s scene) {
 		in, _ := s.sim.Installed(slacksim.Acme)
 		s.sim.AddChannel(slacksim.Channel{ID: shared, TeamID: slacksim.Acme, Name: "both",
@@ -220,12 +231,15 @@ func TestOutsidersLearnNothing(t *testing.T) {
 func TestWrittenByAnotherInstallation(t *testing.T) {
 	t.Parallel()
 	ran := make(chan string, 10)
-	press := func(ctx context.Context, t *bot.Request, a *slack.InteractionCallback) (bot.Reply, error) {
+	note := func(a *slack.InteractionCallback) error {
 		ran <- a.ActionCallback.BlockActions[0].ActionID + " in " + a.Message.BotID
-		return bot.Reply{}, nil
+		return nil
 	}
-	s := play(t, bot.OnAction("plain", press, "chat:write", "commands"), bot.OnAction("anyone", press).Anyone(),
-		bot.OnAction("slow", press).Anyone().Slow())
+	press := func(_ context.Context, t *bot.Action) error { return note(t.Payload) }
+	s := play(t, bot.OnAction("plain", press, bot.Scopes("chat:write", "commands")),
+		bot.OnAction("anyone", press, bot.External()),
+		bot.OnActionAsync("slow", func(_ context.Context, t *bot.AsyncAction) error { return note(t.Payload) },
+			bot.External()))
 	if _, err := s.db.Update(ctx, s.row(t).Key, func(c *connection.Connection) error {
 		c.BotID = "B0OURS0001"
 		return nil
@@ -261,11 +275,10 @@ func TestWrittenByAnotherInstallation(t *testing.T) {
 func TestDeactivatedPersonIsNoInsider(t *testing.T) {
 	t.Parallel()
 	ran := make(chan string, 10)
-	s := play(t, bot.OnAction("plain", func(_ context.Context, t *bot.Request, _ *slack.InteractionCallback) (bot.Reply,
-		error) {
+	s := play(t, bot.OnAction("plain", func(_ context.Context, t *bot.Action) error {
 		ran <- t.UserID
-		return bot.Reply{}, nil
-	}, "chat:write", "users:read"))
+		return nil
+	}, bot.Scopes("chat:write", "users:read")))
 	const gone = "U0ACMEGONE"
 	s.sim.AddUser(slacksim.User{ID: gone, TeamID: slacksim.Acme, Name: "gone", Admin: true, Deleted: true})
 	for _, user := range []string{gone, slacksim.AcmeMember} {

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/slack-go/slack"
-	"github.com/slack-go/slack/slackevents"
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/slacksim"
@@ -43,40 +42,43 @@ func thenOwn(blocks bool) bot.Reply {
 
 // panics are handlers that do, each in another place.
 func panics() []bot.Handler {
-	returns := func(r bot.Reply) func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
-		return func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) { return r, nil }
+	typed := func(name string, r bot.Reply) bot.Handler {
+		return bot.OnCommand(name, func(ctx context.Context, t *bot.Command) error { return t.Respond(ctx, r) },
+			bot.Describe("x", ""))
 	}
-	pressed := func(r bot.Reply) func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) {
-		return func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) { return r, nil }
+	typedAsync := func(name string, r bot.Reply, options ...bot.Option) bot.Handler {
+		return bot.OnCommandAsync(name, func(ctx context.Context, t *bot.AsyncCommand) error { return t.Respond(ctx, r) },
+			append(options, bot.Describe("x", ""))...)
+	}
+	pressed := func(id string, r bot.Reply) bot.Handler {
+		return bot.OnAction(id, func(ctx context.Context, t *bot.Action) error { return t.Respond(ctx, r) })
 	}
 	ownView := modal("It went well.")
 	ownView.Blocks.BlockSet = []slack.Block{own{}}
 	return []bot.Handler{
-		bot.OnMessage(`^own$`, func(context.Context, *bot.Request, *slackevents.MessageEvent) (bot.Reply,
-			error) {
-			return ownBlocks, nil
-		}, "im:history", "chat:write"),
-		bot.OnMessage(`^then own$`, func(context.Context, *bot.Request, *slackevents.MessageEvent) (bot.Reply, error) {
-			return thenOwn(true), nil
-		}, "im:history", "chat:write"),
-		bot.OnMessage(`^fine$`, func(context.Context, *bot.Request, *slackevents.MessageEvent) (bot.Reply, error) {
-			return bot.Reply{Text: "All is well."}, nil
-		}, "im:history", "chat:write"),
-		bot.OnCommand("/own", returns(ownBlocks)).Describe("x", ""),
-		bot.OnCommand("/odd", returns(oddBlocks)).Describe("x", ""),
-		bot.OnCommand("/then", returns(thenOwn(false))).Describe("x", ""),
-		bot.OnCommand("/thenown", returns(thenOwn(true))).Describe("x", ""),
-		bot.OnCommand("/slow", returns(ownBlocks)).Describe("x", "").Slow(),
-		bot.OnCommand("/opens", returns(bot.Reply{})).Describe("x", "").Slow().
-			Opens(func(*bot.Request) slack.ModalViewRequest { panic("in Opens") }),
-		bot.OnCommand("/opensown", returns(bot.Reply{})).Describe("x", "").Slow().
-			Opens(func(*bot.Request) slack.ModalViewRequest { return ownView }),
-		bot.OnAction("own", pressed(ownBlocks)),
-		bot.OnAction("then", pressed(thenOwn(true))),
-		bot.OnView("own", pressed(bot.Reply{View: &ownView})),
-		bot.OnView("then", pressed(bot.Reply{Text: "One moment.", Then: func(context.Context) (bot.Reply, error) {
-			return bot.Reply{View: &ownView}, nil
-		}})),
+		bot.OnMessage(`^own$`, func(ctx context.Context, t *bot.Message) error {
+			_, err := t.Say(ctx, ownBlocks)
+			return err
+		}, bot.Scopes("im:history")),
+		bot.OnMessage(`^then own$`, func(ctx context.Context, t *bot.Message) error {
+			_, err := t.Say(ctx, thenOwn(true))
+			return err
+		}, bot.Scopes("im:history")),
+		bot.OnMessage(`^fine$`, func(ctx context.Context, t *bot.Message) error {
+			_, err := t.Say(ctx, bot.Reply{Text: "All is well."})
+			return err
+		}, bot.Scopes("im:history")),
+		typed("/own", ownBlocks), typed("/odd", oddBlocks), typed("/then", thenOwn(false)), typed("/thenown", thenOwn(true)),
+		typedAsync("/slow", ownBlocks),
+		typedAsync("/opens", bot.Reply{}, bot.OpensModal(
+			func(context.Context, *bot.Request) (slack.ModalViewRequest, error) { panic("in OpensModal") })),
+		typedAsync("/opensown", bot.Reply{}, bot.OpensModal(
+			func(context.Context, *bot.Request) (slack.ModalViewRequest, error) { return ownView, nil })),
+		pressed("own", ownBlocks), pressed("then", thenOwn(true)),
+		bot.OnViewSubmission("own", func(_ context.Context, t *bot.Submission) error { return t.Update(ownView) }),
+		bot.OnViewSubmission("then", func(ctx context.Context, t *bot.Submission) error {
+			return t.Respond(ctx, thenOwn(true))
+		}),
 	}
 }
 

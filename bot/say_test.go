@@ -8,9 +8,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/slack-go/slack"
-	"github.com/slack-go/slack/slackevents"
-
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/slacksim"
 )
@@ -29,14 +26,14 @@ func TestOnlyTheActorReads(t *testing.T) {
 		return err
 	}
 	s := play(t,
-		bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Request, _ *struct{}) error { return refuse(ctx, t) },
-			"app_mentions:read", "chat:write"),
-		bot.OnMessage("^act", func(ctx context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
-			return bot.Reply{}, refuse(ctx, t)
-		}, "im:history", "chat:write"),
-		bot.OnMessage("^allow", func(_ context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
-			return t.NotAllowed("files:read"), nil
-		}, "channels:history", "chat:write").Uses("files:read"))
+		bot.OnMention("", func(ctx context.Context, t *bot.Message) error { return refuse(ctx, t.Request) }),
+		bot.OnMessage("^act", func(ctx context.Context, t *bot.Message) error {
+			return refuse(ctx, t.Request)
+		}, bot.Scopes("im:history")),
+		bot.OnMessage("^allow", func(ctx context.Context, t *bot.Message) error {
+			_, err := t.Say(ctx, t.NotAllowed("files:read"))
+			return err
+		}, bot.Scopes("channels:history"), bot.OptionalScopes("files:read")))
 	const actor, other, shared = slacksim.AcmeMember, slacksim.AcmeAdmin, "C0SHARED01"
 	in, _ := s.sim.Installed(slacksim.Acme)
 	s.sim.AddChannel(slacksim.Channel{ID: shared, TeamID: slacksim.Acme, Name: "both",
@@ -104,10 +101,10 @@ func TestOnlyTheActorReads(t *testing.T) {
 func TestRefusalIsNotTriedAgain(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
-	s := play(t, bot.OnEvent("app_mention", func(context.Context, *bot.Request, *struct{}) error {
+	s := play(t, bot.OnMention("", func(context.Context, *bot.Message) error {
 		runs.Add(1)
 		return &bot.UserError{Text: "Not this one."}
-	}, "app_mentions:read", "chat:write"))
+	}))
 	in, _ := s.sim.Installed(slacksim.Acme)
 	s.sim.Inject(slacksim.Fault{Method: "chat.postEphemeral", Error: "user_not_in_channel"})
 	s.sim.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "cannot_dm_bot"})
@@ -127,7 +124,7 @@ func TestPrivateAnswersStayPrivate(t *testing.T) {
 	t.Parallel()
 	notAllowed := func(t *bot.Request) bot.Reply {
 		r := t.NotAllowed("files:read")
-		r.InChannel, r.Replace = true, true
+		r.InChannel = true
 		return r
 	}
 	// later is a public answer with a private second part.
@@ -140,41 +137,37 @@ func TestPrivateAnswersStayPrivate(t *testing.T) {
 			return bot.Reply{Text: "Done.", InChannel: true}, fmt.Errorf("act for them: %w", err)
 		}}
 	}
-	heard := func(run func(ctx context.Context, t *bot.Request) (bot.Reply, error)) func(context.Context, *bot.Request,
-		*slackevents.MessageEvent) (bot.Reply, error) {
-		return func(ctx context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
-			return run(ctx, t)
-		}
+	type made func(t *bot.Request) bot.Reply
+	second := func(t *bot.Request) bot.Reply { return later(t, false) }
+	refused := func(t *bot.Request) bot.Reply { return later(t, true) }
+	heard := func(pattern string, makes made, options ...bot.Option) bot.Handler {
+		return bot.OnMessage(pattern, func(ctx context.Context, t *bot.Message) error {
+			_, err := t.Say(ctx, makes(t.Request))
+			return err
+		}, append(options, bot.Scopes("channels:history"))...)
 	}
-	typed := func(run func(ctx context.Context, t *bot.Request) bot.Reply) func(context.Context, *bot.Request,
-		*slack.SlashCommand) (bot.Reply, error) {
-		return func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
-			return run(ctx, t), nil
-		}
+	typed := func(name string, makes made) bot.Handler {
+		return bot.OnCommand(name, func(ctx context.Context, t *bot.Command) error {
+			return t.Respond(ctx, makes(t.Request))
+		}, bot.Scopes("chat:write"), bot.Describe("x", ""))
 	}
-	first := func(_ context.Context, t *bot.Request) bot.Reply { return notAllowed(t) }
-	second := func(_ context.Context, t *bot.Request) bot.Reply { return later(t, false) }
-	refused := func(_ context.Context, t *bot.Request) bot.Reply { return later(t, true) }
+	typedAsync := func(name string, makes made) bot.Handler {
+		return bot.OnCommandAsync(name, func(ctx context.Context, t *bot.AsyncCommand) error {
+			return t.Respond(ctx, makes(t.Request))
+		}, bot.Scopes("chat:write"), bot.Describe("x", ""))
+	}
 	s := play(t,
-		bot.OnMessage("^later", heard(func(_ context.Context, t *bot.Request) (bot.Reply, error) {
-			return later(t, false), nil
-		}), "channels:history", "chat:write").Uses("files:read"),
-		bot.OnMessage("^refuse", heard(func(_ context.Context, t *bot.Request) (bot.Reply, error) {
-			return later(t, true), nil
-		}), "channels:history", "chat:write"),
-		bot.OnMessage("^aloud", heard(func(ctx context.Context, t *bot.Request) (bot.Reply, error) {
+		heard("^later", second, bot.OptionalScopes("files:read")), heard("^refuse", refused),
+		bot.OnMessage("^aloud", func(ctx context.Context, t *bot.Message) error {
 			_, err := t.UserClient(ctx)
 			_, said := t.Say(ctx, bot.Reply{Text: "That failed: " + err.Error()})
-			return bot.Reply{}, errors.Join(err, said)
-		}), "channels:history", "chat:write"),
-		bot.OnCommand("/first", typed(first), "chat:write").Describe("x", ""),
-		bot.OnCommand("/second", typed(second), "chat:write").Describe("x", ""),
-		bot.OnCommand("/refused", typed(refused), "chat:write").Describe("x", ""),
-		bot.OnCommand("/slow-second", typed(second), "chat:write").Describe("x", "").Slow(),
-		bot.OnCommand("/slow-refused", typed(refused), "chat:write").Describe("x", "").Slow(),
-		bot.OnAction("press", func(_ context.Context, t *bot.Request, _ *slack.InteractionCallback) (bot.Reply, error) {
-			return notAllowed(t), nil
-		}, "chat:write"))
+			return errors.Join(err, said)
+		}, bot.Scopes("channels:history")),
+		typed("/first", notAllowed), typed("/second", second), typed("/refused", refused),
+		typedAsync("/slow-second", second), typedAsync("/slow-refused", refused),
+		bot.OnAction("press", func(ctx context.Context, t *bot.Action) error {
+			return t.Update(ctx, notAllowed(t.Request))
+		}, bot.Scopes("chat:write")))
 	const actor, other = slacksim.AcmeMember, slacksim.AcmeAdmin
 	links := func(user string) (n int) {
 		for _, m := range s.sim.Messages(slacksim.AcmeGeneral, user) {

@@ -34,7 +34,7 @@ func TestEveryScopeHasWords(t *testing.T) {
 		if _, known := builtIn[name]; known != slices.Contains(of, "bot") {
 			t.Errorf("%s is asked of %v, and a bot has words for it: %v", name, of, known)
 		}
-		handler := OnEvent("app_mention", func(context.Context, *Request, *struct{}) error { return nil }).ActsFor(name)
+		handler := OnAction("x", nil, UserScopes(name))
 		if words := UserCatalogue(nil, []Handler{handler}); slices.Contains(of, "user") &&
 			(len(words) != 1 || words[0].Label == "" || words[0].Feature == "" || words[0].Why == "") {
 			t.Errorf("%s for a person: %+v", name, words)
@@ -73,11 +73,10 @@ func TestEveryScopeHasWords(t *testing.T) {
 func TestCatalogueIsCompleted(t *testing.T) {
 	t.Parallel()
 	handlers := []Handler{
-		OnEvent("app_mention", func(context.Context, *Request, *struct{}) error { return nil }, "app_mentions:read").
-			Uses("users:read").ActsFor("search:read"),
-		OnEvent("team_join", func(context.Context, *Request, *struct{}) error { return nil }, "users:read"),
-		OnEvent("emoji_changed", func(context.Context, *Request, *struct{}) error { return nil }, "chat:write").
-			Uses("emoji:read", "new:scope"),
+		OnMention("", nil, OptionalScopes("users:read"), UserScopes("search:read")),
+		OnEvent("team_join", func(context.Context, *Event[struct{}]) error { return nil }, Scopes("users:read")),
+		OnEvent("emoji_changed", func(context.Context, *Event[struct{}]) error { return nil }, Scopes("chat:write"),
+			OptionalScopes("emoji:read", "new:scope")),
 	}
 	own := []connection.Scope{{Name: "chat:write", Label: "Shout", Why: "To be heard.", Feature: "shout"}}
 	got := Catalogue(own, handlers)

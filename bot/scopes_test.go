@@ -21,8 +21,8 @@ func TestCatalogueIsHeldAgainstHandlers(t *testing.T) {
 		return connection.Scope{Name: name, Label: "Do it", Why: "To do it.", Feature: "do it", Optional: optional}
 	}
 	handlers := []Handler{
-		OnCommand("/a", nil, "chat:write").Describe("x", "").Uses("users:read"),
-		OnAction("b", nil, "files:read").ActsFor("search:read"),
+		OnCommand("/a", nil, Scopes("chat:write"), Describe("x", ""), OptionalScopes("users:read")),
+		OnAction("b", nil, Scopes("files:read"), UserScopes("search:read")),
 	}
 	good := []connection.Scope{words("chat:write", false), words("commands", false), words("users:read", true),
 		words("files:read", true)}
@@ -86,7 +86,7 @@ func TestWhatSlackSaysIsMissing(t *testing.T) {
 		return fmt.Errorf("list channels: %w", slack.SlackErrorResponse{Err: "missing_scope", Needed: needed,
 			Provided: provided})
 	}
-	h := OnAction("a", nil, "chat:write").Uses("channels:read").ActsFor("users:read")
+	h := OnAction("a", nil, Scopes("chat:write"), OptionalScopes("channels:read"), UserScopes("users:read"))
 	for _, test := range []struct {
 		name string
 		err  error
@@ -111,7 +111,7 @@ func TestWhatSlackSaysIsMissing(t *testing.T) {
 		}
 	}
 
-	listens := OnMessage(".", nil, "im:history", "channels:history", "chat:write")
+	listens := OnMessage(".", nil, Scopes("im:history", "channels:history"))
 	for channelType, want := range map[string]string{"im": "[im:history]", "channel": "[channels:history]",
 		"": "[im:history channels:history]"} {
 		turn.channelType = channelType

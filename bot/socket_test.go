@@ -506,12 +506,12 @@ func TestSocketsAndTheInbox(t *testing.T) {
 	w.allow = []string{slacksim.RuleLateAck}
 	var mu sync.Mutex
 	heard := map[string]int{}
-	b := w.bot(OnEvent("odd_event", func(_ context.Context, turn *Request, _ *struct{}) error {
+	b := w.bot(OnEvent("odd_event", func(_ context.Context, turn *Event[struct{}]) error {
 		mu.Lock()
 		defer mu.Unlock()
 		heard[turn.EventID]++
 		return nil
-	}).Always())
+	}, WithoutConnection()))
 	inbox := &refusing{MemoryInbox: NewMemoryInbox()}
 	b.workers.inbox = inbox
 	w.connect(b, nil)
@@ -1077,12 +1077,12 @@ func TestSocketsBigAnswers(t *testing.T) {
 	t.Parallel()
 	big := strings.Repeat("<&>", 4000) // JSON needs six bytes for each of these
 	w := newSocketStage(t)
-	say := OnCommand("/say", func(_ context.Context, turn *Request, _ *slack.SlashCommand) (Reply, error) {
+	say := OnCommand("/say", func(ctx context.Context, turn *Command) error {
 		if turn.Text == "big" {
-			return Reply{Text: big}, nil
+			return turn.Respond(ctx, Reply{Text: big})
 		}
-		return Reply{Text: strings.Repeat("x", 18<<10)}, nil
-	}, "chat:write").Describe("says it", "").Always()
+		return turn.Respond(ctx, Reply{Text: strings.Repeat("x", 18<<10)})
+	}, Scopes("chat:write"), Describe("says it", ""), WithoutConnection())
 	b := w.bot(say)
 	w.connect(b, nil)
 	w.connected(2)

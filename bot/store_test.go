@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slack-go/slack"
-
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/slacksim"
@@ -31,11 +29,10 @@ func withStore(t *testing.T, test func(ctx context.Context, t *testing.T, r *bot
 		"postgres": storagetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := playOn(t, fresh(t), bot.OnCommand("/try", func(ctx context.Context, r *bot.Request, _ *slack.SlashCommand) (
-				bot.Reply, error) {
-				test(ctx, t, r)
-				return bot.Reply{Text: "Tried."}, nil
-			}).Describe("tries", ""))
+			s := playOn(t, fresh(t), bot.OnCommand("/try", func(ctx context.Context, c *bot.Command) error {
+				test(ctx, t, c.Request)
+				return c.Respond(ctx, bot.Reply{Text: "Tried."})
+			}, bot.Describe("tries", "")))
 			if r := command(t, s, slacksim.AcmeMember, "/try"); r.Text != "Tried." {
 				t.Errorf("%q", r.Text)
 			}

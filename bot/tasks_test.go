@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/slack-go/slack"
 
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
@@ -43,8 +42,9 @@ func loggedBot(t *testing.T, change func(*Config), handlers ...Handler) (*Bot, *
 }
 
 // onGone handles an event that needs no permission and no connection.
-func onGone(run func() error) Handler {
-	return OnEvent("app_uninstalled", func(context.Context, *Request, *struct{}) error { return run() }).Always()
+func onGone(run func() error, options ...Option) Handler {
+	return OnEvent("app_uninstalled", func(context.Context, *Event[struct{}]) error { return run() },
+		append(options, WithoutConnection())...)
 }
 
 func goneBody(id string) []byte {
@@ -123,9 +123,9 @@ func TestUnreadablePressWithoutAddress(t *testing.T) {
 // Run and the server may end in any order: what comes meanwhile and afterwards ends nothing.
 func TestRunEndsWhileCommandsCome(t *testing.T) {
 	t.Parallel()
-	h := OnCommand("/x", func(context.Context, *Request, *slack.SlashCommand) (Reply, error) {
-		return Reply{Text: "x"}, nil
-	}).Always().Describe("x", "")
+	h := OnCommand("/x", func(ctx context.Context, t *Command) error {
+		return t.Respond(ctx, Reply{Text: "x"})
+	}, WithoutConnection(), Describe("x", ""))
 	for range 20 {
 		b, _ := loggedBot(t, nil, h)
 		running, stop := context.WithCancel(context.Background())

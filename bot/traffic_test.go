@@ -68,18 +68,24 @@ func (s scene) interact(t *testing.T, k connection.Key, rest string) {
 func TestUnknownElementsReachTheirHandlers(t *testing.T) {
 	t.Parallel()
 	heard := make(chan string, 9)
-	press := func(_ context.Context, t *bot.Request, a *slack.InteractionCallback) (bot.Reply, error) {
+	press := func(t *bot.Request, a *slack.InteractionCallback) error {
 		blocks := append(a.Message.Blocks.BlockSet, a.View.Blocks.BlockSet...)
 		heard <- fmt.Sprintf("%s by %s in %s, %d blocks", a.Type, t.UserID, t.ChannelID, len(blocks))
-		return bot.Reply{}, nil
+		return nil
 	}
 	s := play(t,
-		bot.OnMessage(`.*`, func(_ context.Context, t *bot.Request, m *slackevents.MessageEvent) (bot.Reply, error) {
-			heard <- fmt.Sprintf("%s by %s, %d blocks", m.Text, t.UserID, len(m.Blocks.BlockSet))
-			return bot.Reply{}, nil
-		}, "im:history", "chat:write"),
-		bot.OnAction("go", press, "chat:write"), bot.OnAction("later", press, "chat:write").Slow(),
-		bot.OnView("form", press, "chat:write"))
+		bot.OnMessage(`.*`, func(_ context.Context, t *bot.Message) error {
+			heard <- fmt.Sprintf("%s by %s, %d blocks", t.Payload.Text, t.UserID, len(t.Payload.Blocks.BlockSet))
+			return nil
+		}, bot.Scopes("im:history")),
+		bot.OnAction("go", func(_ context.Context, t *bot.Action) error { return press(t.Request, t.Payload) },
+			bot.Scopes("chat:write")),
+		bot.OnActionAsync("later", func(_ context.Context, t *bot.AsyncAction) error {
+			return press(t.Request, t.Payload)
+		}, bot.Scopes("chat:write")),
+		bot.OnViewSubmission("form", func(_ context.Context, t *bot.Submission) error {
+			return press(t.Request, t.Payload)
+		}, bot.Scopes("chat:write")))
 	k := s.row(t).Key
 	want := func(text string) {
 		t.Helper()
@@ -140,10 +146,10 @@ func TestWhereAnEventHappened(t *testing.T) {
 func TestReactionIsAnswered(t *testing.T) {
 	t.Parallel()
 	s := play(t, bot.OnEvent("reaction_added",
-		func(ctx context.Context, t *bot.Request, _ *slackevents.ReactionAddedEvent) error {
+		func(ctx context.Context, t *bot.Event[slackevents.ReactionAddedEvent]) error {
 			_, err := t.Say(ctx, bot.Reply{Text: "thanks to " + t.UserID})
 			return err
-		}, "reactions:read", "chat:write"))
+		}, bot.Scopes("reactions:read", "chat:write")))
 	s.emit(t, "reaction_added", map[string]any{"type": "reaction_added", "user": slacksim.AcmeMember, "reaction": "tada",
 		"item": map[string]any{"type": "message", "channel": slacksim.AcmeGeneral, "ts": "1.1"}})
 	wait(t, s.sim, "the answer", func() bool {
@@ -155,19 +161,20 @@ func TestReactionIsAnswered(t *testing.T) {
 // channel.
 func TestPressInAThreadIsAnsweredThere(t *testing.T) {
 	t.Parallel()
-	s := play(t, bot.OnAction("go", func(ctx context.Context, t *bot.Request, _ *slack.InteractionCallback) (bot.Reply,
-		error) {
+	s := play(t, bot.OnAction("go", func(ctx context.Context, t *bot.Action) error {
 		_, err := t.Say(ctx, bot.Reply{Text: "said"})
-		return bot.Reply{Text: "replied"}, err
-	}, "chat:write"), bot.OnAction("slow", func(ctx context.Context, t *bot.Request, _ *slack.InteractionCallback) (bot.Reply,
-		error) {
+		if err != nil {
+			return err
+		}
+		return t.Respond(ctx, bot.Reply{Text: "replied"})
+	}, bot.Scopes("chat:write")), bot.OnActionAsync("slow", func(ctx context.Context, t *bot.AsyncAction) error {
 		for range 5 { // the last two are more than the response_url takes
 			if err := t.Respond(ctx, bot.Reply{Text: "responded"}); err != nil {
-				return bot.Reply{}, err
+				return err
 			}
 		}
-		return bot.Reply{Text: "whispered"}, nil
-	}, "chat:write").Slow())
+		return t.Respond(ctx, bot.Reply{Text: "whispered"})
+	}, bot.Scopes("chat:write")))
 	top, err := s.sim.Say(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "where to?")
 	if err != nil {
 		t.Fatal(err)
@@ -197,9 +204,9 @@ func TestPressInAThreadIsAnsweredThere(t *testing.T) {
 // The simulator says where a press was, as Slack does: of a message that only one person sees nothing else does.
 func TestSimulatorNamesTheThread(t *testing.T) {
 	t.Parallel()
-	s := play(t, bot.OnAction("go", func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) {
-		return bot.Reply{}, nil
-	}, "chat:write"))
+	s := play(t, bot.OnAction("go", func(context.Context, *bot.Action) error {
+		return nil
+	}, bot.Scopes("chat:write")))
 	top, err := s.sim.Say(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "where to?")
 	if err != nil {
 		t.Fatal(err)
@@ -236,27 +243,42 @@ func TestThreadOfAPress(t *testing.T) {
 	}
 }
 
-// What the app did itself is no event for it, by whichever of its ids Slack names it. Other bots and workflows are
-// heard where they mention the app or do something; what they write is left to them, so that two apps don't answer each
-// other for ever.
+// What the app did itself is no event for it, by whichever of its ids Slack names it. What other bots and workflows do
+// is one, and what they write is heard by who asks for it.
 func TestOtherBotsAndOurselves(t *testing.T) {
 	t.Parallel()
+	reacts := "tada by U0THEIRBOT/"
+	if heard, answers := heardOfBots(t); !slices.Equal(heard, []string{reacts}) || answers != 0 {
+		t.Errorf("who doesn't ask for it hears %q, and answers %d", heard, answers)
+	}
+
+	want := []string{"a workflow's mention by /B0WORKFLOW", "a workflow's message by /B0WORKFLOW", reacts,
+		"their mention by U0THEIRBOT/B0THEIRS", "their message by U0THEIRBOT/B0THEIRS"}
+	if heard, answers := heardOfBots(t, bot.Bots()); !slices.Equal(heard, want) || answers != 2 {
+		t.Errorf("heard %q, want %q; %d answers", heard, want, answers)
+	}
+}
+
+// heardOfBots is what handlers hear of what bots and workflows write and do, with options for those of what is written,
+// and how often they answer.
+func heardOfBots(t *testing.T, options ...bot.Option) (got []string, answers int) {
+	t.Helper()
 	heard := make(chan string, 20)
 	note := func(t *bot.Request, what string) { heard <- what + " by " + t.UserID + "/" + t.BotID }
 	s := play(t,
-		bot.OnMessage(`.*`, func(_ context.Context, t *bot.Request, m *slackevents.MessageEvent) (bot.Reply, error) {
-			note(t, m.Text)
-			return bot.Reply{}, nil
-		}, "channels:history", "chat:write"),
-		bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Request, m *slackevents.AppMentionEvent) error {
-			note(t, m.Text)
+		bot.OnMessage(`.*`, func(_ context.Context, t *bot.Message) error {
+			note(t.Request, t.Payload.Text)
+			return nil
+		}, append(options, bot.Scopes("channels:history"))...),
+		bot.OnMention("", func(ctx context.Context, t *bot.Message) error {
+			note(t.Request, t.Payload.Text)
 			_, err := t.Say(ctx, bot.Reply{Text: "answered"})
 			return err
-		}, "app_mentions:read", "chat:write"),
-		bot.OnEvent("reaction_added", func(_ context.Context, t *bot.Request, r *slackevents.ReactionAddedEvent) error {
-			note(t, r.Reaction)
+		}, options...),
+		bot.OnEvent("reaction_added", func(_ context.Context, t *bot.Event[slackevents.ReactionAddedEvent]) error {
+			note(t.Request, t.Payload.Reaction)
 			return nil
-		}, "reactions:read"))
+		}, bot.Scopes("reactions:read")))
 	at, _ := s.sim.Installed(slacksim.Acme)
 	const general = slacksim.AcmeGeneral
 	reacted := func(user, what string) map[string]any {
@@ -290,29 +312,21 @@ func TestOtherBotsAndOurselves(t *testing.T) {
 	}
 	s.finish()
 	close(heard)
-	var got []string
 	for h := range heard {
 		got = append(got, h)
 	}
 	slices.Sort(got)
-	want := []string{"a workflow's mention by /B0WORKFLOW", "a workflow's message by /B0WORKFLOW", "tada by U0THEIRBOT/",
-		"their mention by U0THEIRBOT/B0THEIRS", "their message by U0THEIRBOT/B0THEIRS"}
-	if !slices.Equal(got, want) {
-		t.Errorf("heard %q, want %q", got, want)
-	}
-	if n := said(s.sim, general, "answered"); n != 2 {
-		t.Errorf("%d answers", n)
-	}
+	return got, said(s.sim, general, "answered")
 }
 
 // A second attempt looks for what the first one posted in the fifteen messages that every app is shown. Slack lets some
 // apps look once a minute: a handler does not wait for that.
 func TestSayDoesNotWaitForALook(t *testing.T) {
 	t.Parallel()
-	s := play(t, bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Request, _ *slackevents.AppMentionEvent) error {
+	s := play(t, bot.OnMention("", func(ctx context.Context, t *bot.Message) error {
 		_, err := t.Say(ctx, bot.Reply{Text: "hello"})
 		return err
-	}, "app_mentions:read", "chat:write", "channels:history"))
+	}, bot.Scopes("channels:history")))
 	s.sim.Inject(slacksim.Fault{Method: "chat.postMessage", DropAnswer: true, Times: 1})
 	s.sim.Inject(slacksim.Fault{Method: "conversations.history", RetryAfter: 60})
 	in, _ := s.sim.Installed(slacksim.Acme)
@@ -330,10 +344,10 @@ func TestSayDoesNotWaitForALook(t *testing.T) {
 // good is not tried again, and somebody who waits is told.
 func TestWhatSlackRefuses(t *testing.T) {
 	t.Parallel()
-	slow := bot.OnCommand("/post", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
+	slow := bot.OnCommandAsync("/post", func(ctx context.Context, t *bot.AsyncCommand) error {
 		_, _, err := t.Client.PostMessageContext(ctx, "C0GONE", slack.MsgOptionText("hi", false))
-		return bot.Reply{}, err
-	}, "chat:write").Describe("posts", "").Slow()
+		return err
+	}, bot.Scopes("chat:write"), bot.Describe("posts", ""))
 	s := play(t, echo, slow)
 	dm := s.sim.DM(slacksim.AcmeMember)
 	for _, test := range []struct {

@@ -32,11 +32,11 @@ func TestHandlerOfTheAppFollowsTheBots(t *testing.T) {
 	var saw atomic.Value
 	var runs atomic.Int32
 	handlers := []bot.Handler{
-		bot.OnEvent("app_uninstalled", func(ctx context.Context, t *bot.Request, _ *struct{}) error {
+		bot.OnEvent("app_uninstalled", func(ctx context.Context, t *bot.Event[struct{}]) error {
 			saw.Store(t.Check(ctx).State)
 			return nil
-		}, "chat:write"),
-		bot.OnEvent("grid_migration_started", func(ctx context.Context, t *bot.Request, _ *struct{}) error {
+		}, bot.Scopes("chat:write")),
+		bot.OnEvent("grid_migration_started", func(ctx context.Context, t *bot.Event[struct{}]) error {
 			if _, err := t.Say(ctx, bot.Reply{Text: "Moving."}); err != nil {
 				return err
 			}

@@ -19,11 +19,11 @@ func TestOddEventIsUnderstood(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
 	gone := make(chan string, 20)
-	s := play(t, bot.OnEvent("app_uninstalled", func(_ context.Context, t *bot.Request, _ *struct{}) error {
+	s := play(t, bot.OnEvent("app_uninstalled", func(_ context.Context, t *bot.Event[struct{}]) error {
 		runs.Add(1)
 		gone <- t.Key.String()
 		return nil
-	}, "chat:write").Always())
+	}, bot.Scopes("chat:write"), bot.WithoutConnection()))
 	k := s.row(t).Key
 	for name, body := range map[string]string{
 		"a text that is an object": `{"type":"event_callback","api_app_id":"APP","team_id":"TEAM","event_id":"Ev0A","event_time":1,"event":{"type":"app_uninstalled","text":{"a":1}}}`,
@@ -57,8 +57,8 @@ func TestOddEventIsUnderstood(t *testing.T) {
 
 func TestUnreadableDeliveryIsKept(t *testing.T) {
 	t.Parallel()
-	s := play(t, echo, bot.OnEvent("app_uninstalled", func(context.Context, *bot.Request, *struct{}) error { return nil },
-		"chat:write").Always())
+	s := play(t, echo, bot.OnEvent("app_uninstalled", func(context.Context, *bot.Event[struct{}]) error { return nil },
+		bot.Scopes("chat:write"), bot.WithoutConnection()))
 	event := func(body string) slacksim.Raw { return slacksim.Raw{Body: []byte(body)} }
 	press := func(payload string) slacksim.Raw {
 		return slacksim.Raw{Kind: "interaction", Body: []byte(url.Values{"payload": {payload}}.Encode())}

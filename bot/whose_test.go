@@ -13,9 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/slack-go/slack"
-	"github.com/slack-go/slack/slackevents"
-
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/slacksim"
 )
@@ -58,8 +55,8 @@ func submit(rest, view string) string {
 }
 
 const (
-	mention = `"type":"app_mention","user":"U1","text":"<@UBOT> hi","ts":"1.1","channel":"C1"`
-	written = `"type":"message","user":"U1","text":"hi","ts":"1.1","channel":"C1","channel_type":"channel"`
+	mention   = `"type":"app_mention","user":"U1","text":"<@UBOT> hi","ts":"1.1","channel":"C1"`
+	messageOf = `"type":"message","user":"U1","text":"hi","ts":"1.1","channel":"C1","channel_type":"channel"`
 )
 
 var shapes = []shape{
@@ -92,19 +89,19 @@ var shapes = []shape{
 	{name: "message in a shared channel: the outer ids are the author's", source: javaSeen, kind: transport.KindEvents,
 		key: "-/T1", team: "T1", userTeam: "T2",
 		body: event(
-			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":null,"is_ext_shared_channel":true,"authorizations":[{"enterprise_id":null,"team_id":"T1","is_bot":true,"is_enterprise_install":false}]`, written+`,"user_team":"T2","source_team":"T2"`)},
+			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":null,"is_ext_shared_channel":true,"authorizations":[{"enterprise_id":null,"team_id":"T1","is_bot":true,"is_enterprise_install":false}]`, messageOf+`,"user_team":"T2","source_team":"T2"`)},
 	{name: "message in a shared channel, author's organisation as their team", source: javaSeen,
 		kind: transport.KindEvents, key: "E1/T1", team: "T1", userTeam: "E2",
 		body: event(
-			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":"E1","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":"E1","team_id":"T1","is_bot":true,"is_enterprise_install":false}]`, written+`,"source_team":"E2"`)},
+			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":"E1","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":"E1","team_id":"T1","is_bot":true,"is_enterprise_install":false}]`, messageOf+`,"source_team":"E2"`)},
 	{name: "message in a shared channel, organisation-wide: where is in the context", source: javaNotes,
 		kind: transport.KindEvents, key: "E1/-", team: "T1",
 		body: event(
-			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":"E1","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":"E1","team_id":null,"is_bot":true,"is_enterprise_install":true}]`, written)},
+			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":"E1","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":"E1","team_id":null,"is_bot":true,"is_enterprise_install":true}]`, messageOf)},
 	{name: "message in a shared channel, organisation-wide without a context: not the author's", source: javaNotes,
 		kind: transport.KindEvents, key: "E1/-", team: "",
 		body: event(
-			`"team_id":"T2","enterprise_id":"E2","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":"E1","team_id":null,"is_bot":true,"is_enterprise_install":true}]`, written)},
+			`"team_id":"T2","enterprise_id":"E2","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":"E1","team_id":null,"is_bot":true,"is_enterprise_install":true}]`, messageOf)},
 	{name: "mention in a shared channel: the outer ids are ours", source: javaSeen, kind: transport.KindEvents,
 		key: "-/T1", team: "T1", userTeam: "T2",
 		body: event(
@@ -122,7 +119,7 @@ var shapes = []shape{
 	{name: "empty authorizations in a shared channel: the context is ours", source: javaNotes, kind: transport.KindEvents,
 		key: "E1/T1", team: "T1",
 		body: event(
-			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":"E1","is_ext_shared_channel":true,"authorizations":[]`, written)},
+			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":"E1","is_ext_shared_channel":true,"authorizations":[]`, messageOf)},
 	{name: "the context alone", source: boltPy, kind: transport.KindEvents, key: "E1/T1", team: "T1",
 		body: event(`"context_team_id":"T1","context_enterprise_id":"E1"`, mention)},
 	{name: "the context's organisation is not put to another's workspace", source: javaNotes, kind: transport.KindEvents,
@@ -229,24 +226,34 @@ type whom struct{ key, team, userTeam string }
 func witnesses(saw func(whom)) []Handler {
 	note := func(t *Request) { saw(whom{t.Key.String(), t.TeamID, t.UserTeam}) }
 	heard := func(name string, scopes ...string) Handler {
-		return OnEvent(name, func(_ context.Context, t *Request, _ *struct{}) error { note(t); return nil }, scopes...).Always()
-	}
-	pressed := func(_ context.Context, t *Request, _ *slack.InteractionCallback) (Reply, error) {
-		note(t)
-		return Reply{}, nil
+		return OnEvent(name, func(_ context.Context, t *Event[struct{}]) error {
+			note(t.Request)
+			return nil
+		}, Scopes(scopes...), WithoutConnection())
 	}
 	return []Handler{
-		heard("app_mention", "app_mentions:read"), heard("reaction_added", "reactions:read"), heard("app_uninstalled"),
-		heard("tokens_revoked"), heard("team_access_granted"), heard("grid_migration_finished"),
-		OnMessage(`.*`, func(_ context.Context, t *Request, _ *slackevents.MessageEvent) (Reply, error) {
-			note(t)
-			return Reply{}, nil
-		}, "channels:history").Always(),
-		OnCommand("/go", func(_ context.Context, t *Request, _ *slack.SlashCommand) (Reply, error) {
-			note(t)
-			return Reply{}, nil
-		}).Always().Describe("goes", ""),
-		OnAction("go", pressed).Always(), OnView("form", pressed).Always(),
+		heard("reaction_added", "reactions:read"), heard("app_uninstalled"), heard("tokens_revoked"),
+		heard("team_access_granted"), heard("grid_migration_finished"),
+		OnMention("", func(_ context.Context, t *Message) error {
+			note(t.Request)
+			return nil
+		}, WithoutConnection()),
+		OnMessage(`.*`, func(_ context.Context, t *Message) error {
+			note(t.Request)
+			return nil
+		}, Scopes("channels:history"), WithoutConnection()),
+		OnCommand("/go", func(_ context.Context, t *Command) error {
+			note(t.Request)
+			return nil
+		}, WithoutConnection(), Describe("goes", "")),
+		OnAction("go", func(_ context.Context, t *Action) error {
+			note(t.Request)
+			return nil
+		}, WithoutConnection()),
+		OnViewSubmission("form", func(_ context.Context, t *Submission) error {
+			note(t.Request)
+			return nil
+		}, WithoutConnection()),
 	}
 }
 

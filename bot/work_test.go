@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
-	"github.com/slack-go/slack/slackevents"
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/slacksim"
@@ -47,7 +46,7 @@ func TestSaidOnce(t *testing.T) {
 			var sim *slacksim.Sim
 			var runs atomic.Int32
 			var keys sync.Map
-			h := bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Request, _ *slackevents.AppMentionEvent) error {
+			h := bot.OnMention("", func(ctx context.Context, t *bot.Message) error {
 				runs.Add(1)
 				keys.Store(t.EventID, t.Attempt)
 				for i := range 3 {
@@ -62,7 +61,7 @@ func TestSaidOnce(t *testing.T) {
 					}
 				}
 				return nil
-			}, scopes...)
+			}, bot.Scopes(scopes...))
 			sim, _ = stage(t, h)
 			in, _ := sim.Installed(slacksim.Acme)
 			say(t, sim, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "<@"+in.BotUserID+"> go")
@@ -90,19 +89,19 @@ func TestSlowCommand(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	var runs atomic.Int32
-	h := bot.OnCommand("/report", func(ctx context.Context, t *bot.Request, c *slack.SlashCommand) (bot.Reply, error) {
-		if err := t.Respond(ctx, bot.Reply{Text: "I am on it: " + c.Text}); err != nil {
-			return bot.Reply{}, err
+	h := bot.OnCommandAsync("/report", func(ctx context.Context, t *bot.AsyncCommand) error {
+		if err := t.Respond(ctx, bot.Reply{Text: "I am on it: " + t.Payload.Text}); err != nil {
+			return err
 		}
 		<-release
 		if runs.Add(1) == 1 {
 			panic("out of luck")
 		}
-		return bot.Reply{Text: "The report for " + c.Text + " is ready."}, nil
-	}).Describe("takes its time", "").Slow()
-	refuses := bot.OnCommand("/refuse", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
-		return bot.Reply{}, &bot.UserError{Text: "Not on Sundays."}
-	}).Describe("refuses", "").Slow()
+		return t.Respond(ctx, bot.Reply{Text: "The report for " + t.Payload.Text + " is ready."})
+	}, bot.Describe("takes its time", ""))
+	refuses := bot.OnCommandAsync("/refuse", func(context.Context, *bot.AsyncCommand) error {
+		return &bot.UserError{Text: "Not on Sundays."}
+	}, bot.Describe("refuses", ""))
 	sim, _ := stage(t, h, refuses)
 	for _, c := range []string{"/report May", "/refuse"} {
 		ack, err := sim.Command(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, c)
@@ -123,14 +122,14 @@ func TestSlowCommand(t *testing.T) {
 // sees.
 func TestSlowCommandSaysMore(t *testing.T) {
 	t.Parallel()
-	h := bot.OnCommand("/count", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
+	h := bot.OnCommandAsync("/count", func(ctx context.Context, t *bot.AsyncCommand) error {
 		for i := range 7 {
 			if err := t.Respond(ctx, bot.Reply{Text: fmt.Sprint("number ", i)}); err != nil {
-				return bot.Reply{}, err
+				return err
 			}
 		}
-		return bot.Reply{}, nil
-	}, "chat:write").Describe("counts", "").Slow()
+		return nil
+	}, bot.Scopes("chat:write"), bot.Describe("counts", ""))
 	sim, _ := stage(t, h)
 	if _, err := sim.Command(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/count"); err != nil {
 		t.Fatal(err)
@@ -147,15 +146,16 @@ func TestSlowCommandSaysMore(t *testing.T) {
 func TestSlowCommandOpensAModal(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
-	h := bot.OnCommand("/form", func(ctx context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
+	h := bot.OnCommandAsync("/form", func(ctx context.Context, t *bot.AsyncCommand) error {
 		if runs.Add(1) == 1 {
-			return bot.Reply{}, errors.New("not yet")
+			return errors.New("not yet")
 		}
 		_, err := t.Client.UpdateViewContext(ctx, modal("It is filled in."), "", "", t.ViewID)
-		return bot.Reply{}, err
-	}, "chat:write").Describe("opens a form", "").Slow().Opens(func(*bot.Request) slack.ModalViewRequest {
-		return modal("One moment.")
-	})
+		return err
+	}, bot.Scopes("chat:write"), bot.Describe("opens a form", ""),
+		bot.OpensModal(func(context.Context, *bot.Request) (slack.ModalViewRequest, error) {
+			return modal("One moment."), nil
+		}))
 	sim, _ := stage(t, h)
 	if _, err := sim.Command(ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/form"); err != nil {
 		t.Fatal(err)
@@ -185,16 +185,17 @@ func TestInOrder(t *testing.T) {
 	var mu sync.Mutex
 	var order []string
 	var failed bool
-	h := bot.OnMessage(`.*`, func(_ context.Context, t *bot.Request, m *slackevents.MessageEvent) (bot.Reply, error) {
+	h := bot.OnMessage(`.*`, func(ctx context.Context, t *bot.Message) error {
 		mu.Lock()
 		defer mu.Unlock()
-		if m.Text == "1" && !failed {
+		if t.Payload.Text == "1" && !failed {
 			failed = true
-			return bot.Reply{}, errors.New("not yet")
+			return errors.New("not yet")
 		}
-		order = append(order, m.Text)
-		return bot.Reply{Text: "got " + m.Text}, nil
-	}, "im:history", "chat:write").InOrder()
+		order = append(order, t.Payload.Text)
+		_, err := t.Say(ctx, bot.Reply{Text: "got " + t.Payload.Text})
+		return err
+	}, bot.Scopes("im:history"), bot.Ordered())
 	sim, _ := stage(t, h)
 	dm, other := sim.DM(slacksim.AcmeAdmin), sim.DM(slacksim.AcmeMember)
 	for i := range 10 {
@@ -217,13 +218,14 @@ func TestInOrder(t *testing.T) {
 func TestWithinItsTime(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
-	h := bot.OnMessage(`.*`, func(ctx context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
+	h := bot.OnMessage(`.*`, func(ctx context.Context, t *bot.Message) error {
 		if runs.Add(1) == 1 {
 			<-ctx.Done()
-			return bot.Reply{}, ctx.Err()
+			return ctx.Err()
 		}
-		return bot.Reply{Text: "in time"}, nil
-	}, "im:history", "chat:write").Within(50 * time.Millisecond)
+		_, err := t.Say(ctx, bot.Reply{Text: "in time"})
+		return err
+	}, bot.Scopes("im:history"), bot.Timeout(50*time.Millisecond))
 	sim, _ := stage(t, h)
 	dm := sim.DM(slacksim.AcmeAdmin)
 	say(t, sim, slacksim.AcmeAdmin, dm, "go")
@@ -234,12 +236,13 @@ func TestWithinItsTime(t *testing.T) {
 func TestRateLimitedIsNoFailure(t *testing.T) {
 	t.Parallel()
 	var attempts atomic.Int32
-	h := bot.OnMessage(`.*`, func(_ context.Context, t *bot.Request, _ *slackevents.MessageEvent) (bot.Reply, error) {
+	h := bot.OnMessage(`.*`, func(ctx context.Context, t *bot.Message) error {
 		if n := attempts.Add(1); n <= 4 {
-			return bot.Reply{}, fmt.Errorf("call: %w", &slack.RateLimitedError{RetryAfter: time.Millisecond})
+			return fmt.Errorf("call: %w", &slack.RateLimitedError{RetryAfter: time.Millisecond})
 		}
-		return bot.Reply{Text: "at last"}, nil
-	}, "im:history", "chat:write")
+		_, err := t.Say(ctx, bot.Reply{Text: "at last"})
+		return err
+	}, bot.Scopes("im:history"))
 	sim, _ := stage(t, h)
 	dm := sim.DM(slacksim.AcmeAdmin)
 	say(t, sim, slacksim.AcmeAdmin, dm, "go")

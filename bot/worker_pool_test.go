@@ -87,11 +87,11 @@ func TestHandedItsOwnEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ends [3]atomic.Int64
 		start := time.Now()
-		h := OnEvent("app_uninstalled", func(ctx context.Context, turn *Request, _ *struct{}) error {
+		h := OnEvent("app_uninstalled", func(ctx context.Context, turn *Event[struct{}]) error {
 			<-ctx.Done()
 			ends[turn.Attempt].Store(int64(time.Since(start)))
 			return context.Cause(ctx)
-		}).Always().Within(10 * time.Minute)
+		}, WithoutConnection(), Timeout(10*time.Minute))
 		inbox := &scripted{MemoryInbox: NewMemoryInbox(), start: start}
 		b := botWith(t, inbox, h)
 		ctx, cancel := context.WithCancel(context.Background())
@@ -117,11 +117,11 @@ func TestHandlerEndsWithItsLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var end atomic.Int64
 		start := time.Now()
-		h := OnEvent("app_uninstalled", func(ctx context.Context, turn *Request, _ *struct{}) error {
+		h := OnEvent("app_uninstalled", func(ctx context.Context, turn *Event[struct{}]) error {
 			<-ctx.Done()
 			end.Store(int64(time.Since(start)))
 			return context.Cause(ctx)
-		}).Always().Within(10 * time.Minute)
+		}, WithoutConnection(), Timeout(10*time.Minute))
 		b := botWith(t, &scripted{MemoryInbox: NewMemoryInbox(), start: start, away: true}, h)
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error)
@@ -141,11 +141,11 @@ func TestBacklogOfOneWorkspace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var done atomic.Int32
-		h := OnEvent("app_uninstalled", func(context.Context, *Request, *struct{}) error {
+		h := OnEvent("app_uninstalled", func(context.Context, *Event[struct{}]) error {
 			time.Sleep(10 * time.Millisecond)
 			done.Add(1)
 			return nil
-		}).Always()
+		}, WithoutConnection())
 		m := NewMemoryInbox()
 		const n = 2000
 		for i := range n {
@@ -215,7 +215,7 @@ func TestSuspectRunsAlone(t *testing.T) {
 		inbox := &haunted{MemoryInbox: NewMemoryInbox(), claimed: make(chan struct{})}
 		others, suspect := make(chan struct{}), make(chan struct{})
 		var finished atomic.Int32
-		h := OnEvent("app_uninstalled", func(_ context.Context, turn *Request, _ *struct{}) error {
+		h := OnEvent("app_uninstalled", func(_ context.Context, turn *Event[struct{}]) error {
 			switch turn.Attempt {
 			case 3:
 				inbox.working.Store(true)
@@ -226,7 +226,7 @@ func TestSuspectRunsAlone(t *testing.T) {
 				finished.Add(1)
 			}
 			return nil
-		}).Always()
+		}, WithoutConnection())
 		b := botWith(t, inbox, h)
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error)
@@ -271,14 +271,14 @@ func TestSuspectThatHangsHoldsUpNobody(t *testing.T) {
 		inbox := &haunted{MemoryInbox: NewMemoryInbox(), claimed: make(chan struct{})}
 		inbox.suspect.Store(true)
 		worked, ever := make(chan struct{}), make(chan struct{})
-		b := botWith(t, inbox, OnEvent("app_uninstalled", func(_ context.Context, turn *Request, _ *struct{}) error {
+		b := botWith(t, inbox, OnEvent("app_uninstalled", func(_ context.Context, turn *Event[struct{}]) error {
 			if turn.EventID == "EvSuspect" {
 				<-ever
 			} else {
 				close(worked)
 			}
 			return nil
-		}).Always())
+		}, WithoutConnection()))
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error)
 		go func() { ended <- b.Run(ctx) }()

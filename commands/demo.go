@@ -45,14 +45,13 @@ func DemoHandlers() []bot.Handler { return []bot.Handler{wave, waveBack} }
 // that people of another company can press shows best whom the app listens to.
 const actionWave = "demo.wave"
 
-var wave = bot.OnCommand("/wave", func(_ context.Context, t *bot.Request, _ *slack.SlashCommand) (bot.Reply, error) {
-	text := "<@" + t.UserID + "> waves at everybody here."
-	return bot.Reply{InChannel: true, Text: text, Blocks: []slack.Block{
+var wave = bot.OnCommand("/wave", func(ctx context.Context, c *bot.Command) error {
+	text := "<@" + c.UserID + "> waves at everybody here."
+	return c.Respond(ctx, bot.Reply{InChannel: true, Text: text, Blocks: []slack.Block{
 		mrkdwn.Section(text), slack.NewActionBlock("", mrkdwn.Button(actionWave, "Wave back", "")),
-	}}, nil
-}).Describe("Waves at everybody in the channel; the demo has it, the app has not.", "")
+	}})
+}, bot.Describe("Waves at everybody in the channel; the demo has it, the app has not.", ""))
 
-var waveBack = bot.OnAction(actionWave, func(_ context.Context, t *bot.Request, _ *slack.InteractionCallback) (bot.Reply,
-	error) {
-	return bot.Reply{InChannel: true, Text: "<@" + t.UserID + "> waves back."}, nil
+var waveBack = bot.OnAction(actionWave, func(ctx context.Context, a *bot.Action) error {
+	return a.Respond(ctx, bot.Reply{InChannel: true, Text: "<@" + a.UserID + "> waves back."})
 })

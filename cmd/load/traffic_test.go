@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slack-go/slack"
-
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -52,14 +50,13 @@ func TestBotTakesItForSlacks(t *testing.T) {
 				t.Fatal(err)
 			}
 			commands := 0
-			typed := bot.OnCommand("/connection", func(_ context.Context, turn *bot.Request, c *slack.SlashCommand) (bot.Reply,
-				error) {
-				if commands++; !strings.HasPrefix(turn.TeamID, "T0LOAD") || c.Text != "help" || c.ResponseURL != "" ||
-					strings.ContainsAny(c.TriggerID, "#@~") {
-					t.Errorf("command %+v", c)
+			typed := bot.OnCommand("/connection", func(ctx context.Context, c *bot.Command) error {
+				if commands++; !strings.HasPrefix(c.TeamID, "T0LOAD") || c.Payload.Text != "help" ||
+					c.Payload.ResponseURL != "" || strings.ContainsAny(c.Payload.TriggerID, "#@~") {
+					t.Errorf("command %+v", c.Payload)
 				}
-				return bot.Reply{Text: "It works."}, nil
-			}).Always().Describe("says so", "")
+				return c.Respond(ctx, bot.Reply{Text: "It works."})
+			}, bot.WithoutConnection(), bot.Describe("says so", ""))
 			kept := &inbox{MemoryInbox: bot.NewMemoryInbox()}
 			door, err := bot.New(bot.Config{Install: in, Handlers: []bot.Handler{typed},
 				SigningSecrets: []connection.Secret{secret}, AppID: "A0SWITCHBD", Inbox: kept})

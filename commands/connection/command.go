@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/slack-go/slack"
-	"github.com/slack-go/slack/slackevents"
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
@@ -45,11 +44,13 @@ const (
 func (c Command) Handlers() []bot.Handler {
 	// What needs the permissions for reading who is who and where the app is says so where they are missing.
 	handlers := []bot.Handler{
-		bot.OnCommand(c.Name, func(ctx context.Context, t *bot.Request, typed *slack.SlashCommand) (bot.Reply, error) {
-			return answer(ctx, turn{t, c}, typed.Text, private), nil
-		}).
-			Always().Uses("users:read", "team:read", readsPublic, readsPrivate).
-			Describe("Shows whether this app works here, and what to do if not", usage()),
+		bot.OnCommand(c.Name, func(ctx context.Context, of *bot.Command) error {
+			t := turn{Request: of.Request, command: c, windows: of}
+			return of.Respond(ctx, answer(ctx, t, t.Text, private))
+		},
+			bot.Describe("Shows whether this app works here, and what to do if not", usage()),
+			bot.WithoutConnection(),
+			bot.OptionalScopes("users:read", "team:read", readsPublic, readsPrivate)),
 	}
 	if c.DirectMessages {
 		handlers = append(handlers, c.directMessage())
@@ -63,7 +64,7 @@ func (c Command) Handlers() []bot.Handler {
 
 	for _, id := range []string{actionCheck, actionTest, actionPermissions, actionDisconnect} {
 		word := strings.TrimPrefix(id, "connection.")
-		handlers = append(handlers, c.pressed(id, func(*slack.InteractionCallback) string { return word }))
+		handlers = append(handlers, c.pressed(id, func(*bot.Action) string { return word }))
 	}
 	handlers = append(handlers, c.pressed(actionMore, chosen))
 	for _, word := range offers {
@@ -88,19 +89,17 @@ func (c Command) Messages(cfg install.Config) install.Messages {
 
 // directMessage answers everything people write to the app: with its Messages tab on, it must not stay silent.
 func (c Command) directMessage() bot.Handler {
-	return bot.OnMessage(`(?s).*`, func(ctx context.Context, t *bot.Request, m *slackevents.MessageEvent) (bot.Reply, error) {
-		return answer(ctx, turn{t, c}, m.Text, direct), nil
-	}, forDirect...)
+	return bot.OnMessage(`(?s).*`, func(ctx context.Context, m *bot.Message) error {
+		_, err := m.Say(ctx, answer(ctx, turn{Request: m.Request, command: c}, m.Text, direct))
+		return err
+	}, bot.Scopes(forDirect...))
 }
 
 // mention answers in a thread below the message, so that the channel stays readable.
 func (c Command) mention() bot.Handler {
-	return bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Request, e *slackevents.AppMentionEvent) error {
-		if t.ThreadTS == "" {
-			t.ThreadTS = e.TimeStamp
-		}
-
-		reply := answer(ctx, turn{t, c}, e.Text, public)
+	return bot.OnMention("", func(ctx context.Context, m *bot.Message) error {
+		m.InThread()
+		reply := answer(ctx, turn{Request: m.Request, command: c}, m.Text, public)
 		if reply.Then != nil {
 			// Everybody reads this one, and an edit notifies nobody: say the live answer only.
 			live, err := reply.Then(ctx)
@@ -109,9 +108,10 @@ func (c Command) mention() bot.Handler {
 			}
 			reply = live
 		}
-		_, err := t.Say(ctx, reply)
+
+		_, err := m.Say(ctx, reply)
 		return err
-	}, forMention...)
+	}, bot.Scopes(forMention...))
 }
 
 // What answering takes in a direct message, and after a mention.
@@ -138,26 +138,18 @@ var offers = []string{"status", "permissions", "help"}
 
 // offered is the button of one of offers.
 func (c Command) offered(word string) bot.Handler {
-	return bot.OnAction(actionOffered+word, func(ctx context.Context, t *bot.Request,
-		_ *slack.InteractionCallback) (bot.Reply, error) {
-		return answer(ctx, turn{t, c}, word, private), nil
-	}).Always()
+	return bot.OnAction(actionOffered+word, func(ctx context.Context, a *bot.Action) error {
+		return a.Respond(ctx, answer(ctx, turn{Request: a.Request, command: c, windows: a}, word, private))
+	}, bot.WithoutConnection())
 }
 
 // chosen is the word that was chosen in the menu.
-func chosen(a *slack.InteractionCallback) string {
-	for _, action := range a.ActionCallback.BlockActions {
-		if action.ActionID == actionMore {
-			return action.SelectedOption.Value
-		}
-	}
-	return ""
-}
+func chosen(a *bot.Action) string { return a.Action.SelectedOption.Value }
 
 // pressed is a button, or a menu, that stands for the word that named returns.
-func (c Command) pressed(id string, named func(a *slack.InteractionCallback) string) bot.Handler {
-	return bot.OnAction(id, func(ctx context.Context, of *bot.Request, a *slack.InteractionCallback) (bot.Reply, error) {
-		t := turn{of, c}
+func (c Command) pressed(id string, named func(a *bot.Action) string) bot.Handler {
+	return bot.OnAction(id, func(ctx context.Context, a *bot.Action) error {
+		t := turn{Request: a.Request, command: c, windows: a}
 		w, ok := getWord(named(a))
 		if !ok { // of another version
 			return shown(ctx, t, a, bot.Reply{Text: "That is no longer offered." + more(t, "help", "to see what is")})
@@ -167,23 +159,25 @@ func (c Command) pressed(id string, named func(a *slack.InteractionCallback) str
 		}
 
 		to := ask{to: private, is: keeper}
-		if a.View.Type == slack.VTHomeTab {
+		switch {
+		case a.Payload.View.Type == slack.VTHomeTab:
 			return pressedAtHome(ctx, t, a, w, to)
+		case w.name == "check":
+			return a.Update(ctx, w.answer(ctx, t, to))
 		}
-		r := w.answer(ctx, t, to)
-		r.Replace = w.name == "check"
-		return r, nil
-	}).Always()
+		return a.Respond(ctx, w.answer(ctx, t, to))
+	}, bot.WithoutConnection())
 }
 
 // pressedAtHome answers in the Home tab: by its new state where that is the answer, else in a window before it.
-func pressedAtHome(ctx context.Context, t turn, a *slack.InteractionCallback, w word, to ask) (bot.Reply, error) {
+func pressedAtHome(ctx context.Context, t turn, a *bot.Action, w word, to ask) error {
 	if t.Client == nil {
-		return bot.Reply{}, nil // without a token nothing there can be changed; it names the time it is from
+		return nil // without a token nothing there can be changed; it names the time it is from
 	}
+
 	switch w.name {
 	case "check":
-		return bot.Reply{Then: func(ctx context.Context) (bot.Reply, error) {
+		return a.Respond(ctx, bot.Reply{Then: func(ctx context.Context) (bot.Reply, error) {
 			h, asked := look(ctx, t, true)
 			done := ""
 			if !asked {
@@ -191,25 +185,25 @@ func pressedAtHome(ctx context.Context, t turn, a *slack.InteractionCallback, w 
 					int(install.RecheckEvery.Seconds()))
 			}
 			return bot.Reply{}, publishHome(ctx, t, h, done)
-		}}, nil
+		}})
 	case "test":
 		r := w.answer(ctx, t, to)
-		return bot.Reply{Then: func(ctx context.Context) (bot.Reply, error) {
+		return a.Respond(ctx, bot.Reply{Then: func(ctx context.Context) (bot.Reply, error) {
 			h, _ := look(ctx, t, false)
 			return bot.Reply{}, publishHome(ctx, t, h, r.Text)
-		}}, nil
+		}})
 	}
 	return shown(ctx, t, a, w.answer(ctx, t, to))
 }
 
 // shown brings r to the person who pressed: as it is, or from the Home tab, which has no place for answers, in a
 // window.
-func shown(ctx context.Context, t turn, a *slack.InteractionCallback, r bot.Reply) (bot.Reply, error) {
-	if a.View.Type != slack.VTHomeTab || r.Text == "" || t.Client == nil {
-		return r, nil
+func shown(ctx context.Context, t turn, a *bot.Action, r bot.Reply) error {
+	if a.Payload.View.Type != slack.VTHomeTab || r.Text == "" || t.Client == nil {
+		return a.Respond(ctx, r)
 	}
-	_, err := t.OpenModal(ctx, window(t.Install.App().Name, r))
-	return bot.Reply{}, err
+	_, err := a.OpenModal(ctx, window(t.Install.App().Name, r))
+	return err
 }
 
 // window is a modal that shows r and can only be closed. What has to be pressed in it can only be a link: a press would

@@ -53,7 +53,7 @@ func disconnect(ctx context.Context, t turn, a ask) bot.Reply {
 		return refusal(t, is, err, "disconnect it")
 	case h.GrantURL == "":
 		return o.words("", connection.ErrByHand)
-	case t.TriggerID == "":
+	case t.windows == nil:
 		return offer(t)
 	}
 
@@ -61,7 +61,7 @@ func disconnect(ctx context.Context, t turn, a ask) bot.Reply {
 	defer cancel()
 	view, err := farewell(t)
 	if err == nil {
-		_, err = t.OpenModal(asking, view)
+		_, err = t.windows.OpenModal(asking, view)
 	}
 	switch {
 	case err == nil:
@@ -116,11 +116,10 @@ func farewell(t turn) (slack.ModalViewRequest, error) {
 // confirmed is the window's button. What came of it is said in the window: afterwards there may be no access to say it
 // with.
 func (c Command) confirmed() bot.Handler {
-	return bot.OnView(viewDisconnect, func(ctx context.Context, t *bot.Request, v *slack.InteractionCallback) (bot.Reply,
-		error) {
-		view := window("Disconnect", goodbye(ctx, turn{t, c}, v.View.PrivateMetadata))
-		return bot.Reply{View: &view}, nil
-	}).Always()
+	return bot.OnViewSubmission(viewDisconnect, func(ctx context.Context, s *bot.Submission) error {
+		about := s.Payload.View.PrivateMetadata
+		return s.Update(window("Disconnect", goodbye(ctx, turn{Request: s.Request, command: c}, about)))
+	}, bot.WithoutConnection())
 }
 
 // goodbye disconnects the connection that about speaks of, if it still is the same, and says what came of it.

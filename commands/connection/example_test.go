@@ -4,16 +4,14 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/slack-go/slack"
-
 	"github.com/switchboard-go/switchboard"
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/commands/connection"
 )
 
-var hello = bot.OnCommand("/hello", func(_ context.Context, _ *bot.Request, c *slack.SlashCommand) (bot.Reply, error) {
-	return bot.Reply{Text: "Hey <@" + c.UserID + ">!"}, nil
-}).Describe("Says hello to you", "")
+var hello = bot.OnCommand("/hello", func(ctx context.Context, c *bot.Command) error {
+	return c.Respond(ctx, bot.Text("Hey <@"+c.UserID+">!"))
+}, bot.Describe("Says hello to you", ""))
 
 // Another bot, with the command under a name of its own. Its Main would run it.
 func Example() {

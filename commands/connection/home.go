@@ -23,20 +23,20 @@ const homeLines = 5
 
 // homeOpened shows the state of the connection.
 func (c Command) homeOpened() bot.Handler {
-	return bot.OnEvent("app_home_opened", func(ctx context.Context, of *bot.Request,
-		e *slackevents.AppHomeOpenedEvent) error {
-		t := turn{of, c}
-		t.UserID, t.ChannelID = e.User, e.Channel
+	return bot.OnEvent("app_home_opened", func(ctx context.Context, e *bot.Event[slackevents.AppHomeOpenedEvent]) error {
+		t := turn{Request: e.Request, command: c}
+		t.UserID, t.ChannelID = e.Payload.User, e.Payload.Channel
 		switch {
-		case e.Tab == "home":
+		case e.Payload.Tab == "home":
 			h, _ := look(ctx, t, false)
 			return publishHome(ctx, t, h, "")
 		case c.DirectMessages:
-			// Slack delivers no message that the app may not read, so this is where people hear why there would be no answer.
+			// Slack delivers no message that the app may not read, so this is where people hear why there would be no
+			// answer.
 			return t.Need("im:history")
 		}
 		return nil
-	}).Uses("users:read")
+	}, bot.OptionalScopes("users:read"))
 }
 
 // publishHome shows h to t.UserID, with a line about what was just done, "" for none. It blocks for three calls to

@@ -54,8 +54,8 @@ func turnOf(t *testing.T, userID string, store historyStore) turn {
 	}
 	c := connection.Connection{ID: "con_1", Key: connection.Key{AppID: "A1", TeamID: "T1"}, TeamName: "Acme <Corp>",
 		InstalledBy: "U1", State: connection.Active}
-	return turn{&bot.Request{Install: bot.InstallationOf(in, c.Key, c), UserID: userID, UserTeam: "T1", Ref: "7F3K2QX",
-		Log: slog.New(slog.DiscardHandler), Connection: c}, whole}
+	return turn{command: whole, Request: &bot.Request{Install: bot.InstallationOf(in, c.Key, c), UserID: userID,
+		UserTeam: "T1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: c}}
 }
 
 func says(t *testing.T, name string, r bot.Reply, want ...string) {
@@ -103,7 +103,8 @@ func TestWhoSeesHistory(t *testing.T) {
 		"somebody, no access":                            answer(ctx, turnOf(t, "U2", full), "history", private),
 		"another company":                                answer(ctx, elsewhere, "history", private),
 		"nobody, no connection": answer(ctx,
-			turn{&bot.Request{Install: turnOf(t, "", full).Install, UserID: "U2"}, whole}, "history", private),
+			turn{command: whole, Request: &bot.Request{Install: turnOf(t, "", full).Install, UserID: "U2"}},
+			"history", private),
 	} {
 		says(t, name, r)
 		if strings.Contains(r.Text, "Installed, by") || r.Blocks != nil {

@@ -321,8 +321,9 @@ func sayings(t *testing.T, c cast) (all []saying) {
 		if state == connection.NotConnected {
 			conn = connection.Connection{}
 		}
-		return turn{&bot.Request{Install: bot.InstallationOf(in, conn.Key, conn), UserID: cmp.Or(c.person, "U9"), UserTeam: "T1",
-			ChannelID: "C1", Ref: "7F3K2QX", Log: slog.New(slog.DiscardHandler), Connection: conn}, c.command}
+		return turn{command: c.command, Request: &bot.Request{Install: bot.InstallationOf(in, conn.Key, conn),
+			UserID: cmp.Or(c.person, "U9"), UserTeam: "T1", ChannelID: "C1", Ref: "7F3K2QX",
+			Log: slog.New(slog.DiscardHandler), Connection: conn}}
 	}
 	places := []audience{private, direct, public}
 	people := []standing{unknown, stranger, guest, member, keeper}

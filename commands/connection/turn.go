@@ -21,6 +21,12 @@ import (
 type turn struct {
 	*bot.Request
 	command Command
+	windows modals // nil where none can be opened, as after a message
+}
+
+// modals opens windows. What was typed or pressed can.
+type modals interface {
+	OpenModal(ctx context.Context, view slack.ModalViewRequest) (*slack.View, error)
 }
 
 // app is the app's name, escaped.

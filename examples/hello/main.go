@@ -4,17 +4,15 @@ package main
 import (
 	"context"
 
-	"github.com/slack-go/slack/slackevents"
-
 	"github.com/switchboard-go/switchboard"
 	"github.com/switchboard-go/switchboard/bot"
 )
 
 func main() {
 	switchboard.App{Name: "Hello", Handlers: []bot.Handler{
-		bot.OnEvent("app_mention", func(ctx context.Context, t *bot.Request, e *slackevents.AppMentionEvent) error {
-			_, err := t.Say(ctx, bot.Reply{Text: "Hey <@" + e.User + ">!"})
+		bot.OnMention("", func(ctx context.Context, m *bot.Message) error {
+			_, err := m.Say(ctx, bot.Text("Hey <@"+m.UserID+">!"))
 			return err
-		}, "app_mentions:read", "chat:write"),
+		}),
 	}}.Main()
 }

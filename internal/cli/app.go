@@ -94,7 +94,7 @@ func (a App) does() []string {
 		switch {
 		case h.Kind == bot.KindCommand:
 			step = fmt.Sprintf("You type %s in any channel: %s.", h.Name, strings.TrimSuffix(h.About, "."))
-		case h.Kind == bot.KindEvent && h.Name == "app_mention":
+		case h.Kind == bot.KindMention:
 			step = "You mention it in a channel where it was added, and it answers there."
 		case h.Kind == bot.KindMessage && slices.Contains(h.Scopes, "im:history"):
 			step = "You write to it in a direct message, and it answers there."
@@ -123,7 +123,7 @@ func (a App) guide() []bot.Hint {
 		case h.Kind == bot.KindCommand:
 			typed := strings.TrimSpace(h.Name + " " + h.Usage)
 			hints = append(hints, bot.Hint{Title: "Type " + typed + " in a channel.", Text: h.About})
-		case h.Kind == bot.KindEvent && h.Name == "app_mention":
+		case h.Kind == bot.KindMention:
 			hints = append(hints, bot.Hint{Title: "Mention it.",
 				Text: "In a channel, type /invite @" + a.Name + ". Then mention it: @" + a.Name + " hello."})
 		}

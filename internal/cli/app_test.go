@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/slack-go/slack"
-
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/messages"
@@ -19,11 +17,9 @@ import (
 // another is an app that says nothing but its name.
 func another() *program {
 	return &program{name: "hello", App: App{Name: "Hello", Handlers: []bot.Handler{
-		bot.OnCommand("/hello", func(context.Context, *bot.Request, *slack.SlashCommand) (bot.Reply, error) {
-			return bot.Reply{}, nil
-		}).Describe("Says hello to you", "[name]"),
-		bot.OnEvent("app_mention", func(context.Context, *bot.Request, *struct{}) error { return nil },
-			"app_mentions:read").Uses("users:read"),
+		bot.OnCommand("/hello", func(context.Context, *bot.Command) error { return nil },
+			bot.Describe("Says hello to you", "[name]")),
+		bot.OnMention("", func(context.Context, *bot.Message) error { return nil }, bot.OptionalScopes("users:read")),
 	}}}
 }
 
@@ -76,9 +72,11 @@ func TestAnotherProgramSaysItsName(t *testing.T) {
 func TestMessagesOfAnyApp(t *testing.T) {
 	t.Parallel()
 	silent := *another()
+	silent.Handlers = silent.Handlers[:1] // what listens to mentions may write
 	writes, hasHome, own := silent, silent, silent
-	says := bot.OnEvent("message", func(context.Context, *bot.Request, *struct{}) error { return nil }, "chat:write")
-	home := bot.OnEvent("app_home_opened", func(context.Context, *bot.Request, *struct{}) error { return nil })
+	says := bot.OnEvent("message", func(context.Context, *bot.Event[struct{}]) error { return nil },
+		bot.Scopes("chat:write"))
+	home := bot.OnEvent("app_home_opened", func(context.Context, *bot.Event[struct{}]) error { return nil })
 	writes.Handlers = slices.Concat(silent.Handlers, []bot.Handler{says})
 	hasHome.Handlers = slices.Concat(writes.Handlers, []bot.Handler{home})
 	own.Messages = func(install.Config) install.Messages { return messages.Messages{SlackURL: "its own"} }
@@ -112,8 +110,8 @@ func TestAnyAppTellsItsPeople(t *testing.T) {
 		w.of = another()
 		w.of.clock = testClock
 		w.of.Handlers = append(w.of.Handlers,
-			bot.OnEvent("reaction_added", func(context.Context, *bot.Request, *struct{}) error { return nil }, "reactions:read",
-				"chat:write"))
+			bot.OnEvent("reaction_added", func(context.Context, *bot.Event[struct{}]) error { return nil },
+				bot.Scopes("reactions:read", "chat:write")))
 		app, err := w.of.simApp(w.proxy.URL)
 		if err != nil {
 			t.Fatal(err)

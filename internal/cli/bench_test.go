@@ -144,10 +144,10 @@ func BenchmarkEventToHandler(b *testing.B) {
 			was := handlersOf
 			defer func() { handlersOf = was }()
 			handlersOf = func() []bot.Handler {
-				return append(commands.All(), bot.OnEvent("bench", func(context.Context, *bot.Request, *struct{}) error {
+				return append(commands.All(), bot.OnEvent("bench", func(context.Context, *bot.Event[struct{}]) error {
 					began <- time.Now()
 					return nil
-				}).Always())
+				}, bot.WithoutConnection()))
 			}
 			door := benchDoor(b, address(b))
 			run := time.Now().UnixNano()

@@ -27,20 +27,23 @@ import (
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
-// reporter is a handler that says what it works, to an address in the event.
-var reporter = bot.OnEvent("star_added", func(ctx context.Context, t *bot.Request, e *struct {
+// reported is an event that takes so long, and is told of there.
+type reported struct {
 	Ledger string `json:"ledger"`
 	Millis int    `json:"millis"`
-}) error {
-	if e.Millis > 0 {
+}
+
+// reporter is a handler that says what it works, to an address in the event.
+var reporter = bot.OnEvent("star_added", func(ctx context.Context, t *bot.Event[reported]) error {
+	if t.Payload.Millis > 0 {
 		select {
-		case <-time.After(time.Duration(e.Millis) * time.Millisecond):
+		case <-time.After(time.Duration(t.Payload.Millis) * time.Millisecond):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, e.Ledger+"/"+t.EventID+"?attempt="+strconv.Itoa(t.Attempt),
-		nil)
+	to := t.Payload.Ledger + "/" + t.EventID + "?attempt=" + strconv.Itoa(t.Attempt)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to, nil)
 	if err != nil {
 		return err
 	}
@@ -53,7 +56,7 @@ var reporter = bot.OnEvent("star_added", func(ctx context.Context, t *bot.Reques
 		return errors.New(resp.Status)
 	}
 	return nil
-}).Always()
+}, bot.WithoutConnection())
 
 var reports = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}}
 

@@ -21,18 +21,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slack-go/slack"
-
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // presser is a handler for a button that does nothing else.
-var presser = bot.OnAction("test.press",
-	func(context.Context, *bot.Request, *slack.InteractionCallback) (bot.Reply, error) {
-		return bot.Reply{}, nil
-	}).Always()
+var presser = bot.OnAction("test.press", func(context.Context, *bot.Action) error { return nil },
+	bot.WithoutConnection())
 
 // balancer is a small load balancer. It asks each replica every 500 ms whether it is ready, and hands requests to those
 // that were when they were last asked, in turns. It tries nothing twice.
