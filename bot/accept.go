@@ -98,6 +98,9 @@ func (b *Bot) acceptEvent(ctx context.Context, body []byte) (transport.Answer, e
 		_, channel, _ := e.Inner.where()
 		event.OrderingKey = orderingKey(event.Key, from.teamID, channel)
 	}
+	if key := b.routes.threadKey(e.Inner, event.Key, from.teamID); key != "" {
+		event.OrderingKey = key
+	}
 
 	if _, err := b.workers.keep(ctx, event, &e); err != nil {
 		// Not durable, so not acknowledged: Slack sends it again.

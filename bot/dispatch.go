@@ -80,6 +80,9 @@ func (b *Bot) visit(e *Delivery, env *envelope, from origin) visit {
 			return Handler{}, droppedUnhandled
 		}
 		t.Matches, e.by = match, h
+		if h.Kind == KindAgentMessage { // which begins a thread, unless it is in one
+			t.ThreadTS = cmp.Or(t.ThreadTS, t.written.TS)
+		}
 		return h, ""
 	}
 

@@ -76,6 +76,8 @@ type inner struct {
 	Message    json.RawMessage `json:"message"` // message_changed
 	Previous   json.RawMessage `json:"previous_message"`
 	Assistant  json.RawMessage `json:"assistant_thread"`
+	Tab        string          `json:"tab"`      // app_home_opened
+	EventTS    string          `json:"event_ts"` // when it happened, by Slack's clock
 }
 
 // spot is a part of an event that can say who acted, and where.
@@ -118,7 +120,8 @@ func (in inner) writtenBy() string { return cmp.Or(text(in.AppID), text(spotOf(i
 const composer = "COMPOSER"
 
 // spare are fields of an event without which it is still known what it is, whose, and by whom it can't be.
-var spare = []string{"event.channel_type", "event.thread_ts", "event.ts", "event.user_team", "event.source_team"}
+var spare = []string{"event.channel_type", "event.thread_ts", "event.ts", "event.user_team", "event.source_team",
+	"event.tab", "event.event_ts"}
 
 // spares reports whether e can do without a field that can't be read. That the app left is known by its kind alone.
 func (e *envelope) spares(path string) bool {

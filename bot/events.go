@@ -160,6 +160,8 @@ func (h *Handler) checkEvent() error {
 // subscriptions are the types of events that a handler of events asks Slack for, as a manifest names them.
 func (h Handler) subscriptions() (events []string) {
 	switch {
+	case h.ofAgents():
+		return h.agentSubscriptions()
 	case h.Kind == KindMention:
 		return []string{"app_mention"}
 	case h.Kind == KindMessage, h.Kind == KindEvent && messageSubtype(h.Name) != "":

@@ -185,6 +185,9 @@ func (g *gate) timed(ctx context.Context, h Handler, t *Request, payload any) (R
 
 // within runs h for as long as events and durable work may take, unless it says otherwise.
 func (g *gate) within(ctx context.Context, h Handler, t *Request, payload any) (Reply, error) {
+	if h.Kind == KindAgentMessage {
+		h.limit = cmp.Or(h.limit, agentBudget)
+	}
 	h.limit = cmp.Or(h.limit, eventBudget)
 	return g.timed(ctx, h, t, payload)
 }

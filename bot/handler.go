@@ -34,6 +34,12 @@ const (
 	KindAction         Kind = "action"      // a press of a button, or a choice in a menu: OnAction
 	KindViewSubmission Kind = "view"        // a modal that was submitted: OnViewSubmission
 	KindViewClosed     Kind = "view_closed" // a modal that was closed instead: OnViewClosed
+
+	KindAgentOpened  Kind = "agent_opened"  // the conversation with an agent: OnAgentOpened
+	KindAgentMessage Kind = "agent_message" // written there: OnAgentMessage
+	KindAgentStopped Kind = "agent_stopped" // the button that stops it: OnAgentStopped
+	KindAgentContext Kind = "agent_context" // what the person looks at beside it: OnAgentContext
+	KindAgentTitle   Kind = "agent_title"   // a session's, by a person: OnAgentTitle
 )
 
 // Handler is one reaction of an app to what happens in Slack. Make it with one of the On… functions, and put it into
@@ -68,6 +74,7 @@ type Handler struct {
 	anyone    bool
 	async     bool
 	ordered   bool
+	busy      Busy // agents: what a message does in a thread in which one is being answered
 	bots      bool // messages of other bots, too
 	edits     bool // and what was changed in them
 	deletions bool
@@ -94,7 +101,7 @@ func newHandler(kind Kind, name string, options []Option, run func(context.Conte
 
 // id names h among all handlers, in the inbox and in the log.
 func (h Handler) id() string {
-	id := string(h.Kind) + " " + h.Name
+	id := strings.TrimSuffix(string(h.Kind)+" "+h.Name, " ")
 	if h.block != "" {
 		id += " in " + h.block
 	}
@@ -194,8 +201,10 @@ func (h *Handler) checkName() error {
 			return errors.New("no description for Slack's menu (Describe)")
 		}
 		return nil
-	case KindMessage, KindMention:
+	case KindMessage, KindMention, KindAgentMessage:
 		return h.checkPattern()
+	case KindAgentOpened, KindAgentStopped, KindAgentContext, KindAgentTitle:
+		return nil
 	case KindEvent:
 		if err := h.compileName(); err != nil {
 			return err

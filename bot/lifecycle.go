@@ -110,12 +110,17 @@ const seenTo = "seen to"
 
 // seeTo does the Bot's own part of an event, which comes to v if the app handles it, too. done: nothing is left to do.
 func (b *Bot) seeTo(ctx context.Context, e *Delivery, v *visit) (done bool, err error) {
+	_, shared := b.routes.find(KindEvent, e.Type)
 	h, ours := ofTheBot[e.Type]
+	if e.Type == sessionStopped {
+		if _, agents := b.routes.findAgent(e.Type, inner{}); agents {
+			shared = true
+		}
+		h, ours = stopped(!shared), true
+	}
 	if !ours {
 		return false, nil
 	}
-
-	_, shared := b.routes.find(KindEvent, e.Type)
 	h.first = shared
 	if len(e.Said) == 0 || e.Said[0] != seenTo {
 		own := *v

@@ -31,6 +31,10 @@ type Profile struct {
 	Scopes []connection.Scope
 	// UserScopes is the same for permissions of people who let the app act for them: see UserCatalogue.
 	UserScopes []connection.Scope
+
+	// Agent is for an app that has a handler of OnAgentMessage or another of an agent's. Without a description it has the
+	// app's.
+	Agent AgentView
 }
 
 // Manifest is Slack's app manifest, as JSON: slack-go's, with the switches of the App Home in it also when they are
@@ -43,7 +47,8 @@ type Manifest struct {
 // Features are slack-go's, with an App Home that is always whole.
 type Features struct {
 	slack.Features
-	AppHome AppHome `json:"app_home"`
+	AppHome   AppHome    `json:"app_home"`
+	AgentView *AgentView `json:"agent_view,omitempty"` // which slack-go lacks
 }
 
 // AppHome says what the app's own place in Slack has. slack-go leaves out what is false, and Slack doesn't promise to
@@ -84,6 +89,8 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 		Features: Features{
 			Features: slack.Features{BotUser: slack.BotUser{DisplayName: p.Name, AlwaysOnline: true}},
 			AppHome:  AppHome{MessagesTab: true}, // the welcome message and its answers live there
+
+			AgentView: agentView(p, handlers),
 		},
 	}
 
@@ -198,6 +205,7 @@ func (m Manifest) check() error {
 		p.address(c.Command+" url", c.Url, 3000)
 	}
 
+	m.Features.AgentView.check(&p)
 	m.checkScopes(&p)
 	for _, u := range m.OAuthConfig.RedirectUrls {
 		p.address("redirect URL", u, 3000)

@@ -130,6 +130,9 @@ func messageEvents(scopes []string) []string {
 
 // listens reports whether a handler of messages listens in this type of channel. That of mentions does everywhere.
 func (h Handler) listens(channelType string) bool {
+	if h.Kind == KindAgentMessage {
+		return channelType == "im"
+	}
 	return h.Kind == KindMention || slices.ContainsFunc(messageScopes, func(m messageScope) bool {
 		return m.channelType == channelType && slices.Contains(h.Scopes, m.scope)
 	})

@@ -30,6 +30,7 @@ const (
 	optionEdits      option = "Edits"
 	optionDeletions  option = "Deletions"
 	optionInBlock    option = "InBlock"
+	optionWhileBusy  option = "WhileBusy"
 )
 
 // Scopes are permissions of the bot that the handler needs. Where a workspace hasn't allowed all of them it doesn't
@@ -142,18 +143,25 @@ var idleOptions = []struct {
 	{optionOpensModal, func(h Handler) bool { return h.opens == nil }, "there is no function that makes the view"},
 	{optionTimeout, func(h Handler) bool { return h.limit <= 0 }, "a limit is above 0"},
 	{optionOrdered, func(h Handler) bool { return !h.ofEvents() && !h.async }, "what isn't durable runs when it comes"},
+	{optionOrdered, Handler.ofAgents, "the messages of a thread are in their order by WhileBusy(Wait)"},
 	{optionBots, func(h Handler) bool { return !h.ofMessages() }, "only messages are written by bots"},
 	{optionEdits, func(h Handler) bool { return !h.ofMessages() }, "only messages are edited"},
+	{optionEdits, func(h Handler) bool { return h.Kind == KindAgentMessage }, agentsAnswerOnce},
 	{optionDeletions, func(h Handler) bool { return h.Kind != KindMessage }, "Slack tells of deleted messages alone"},
+	{optionWhileBusy, func(h Handler) bool { return h.Kind != KindAgentMessage }, "only agents are busy in a thread"},
 	{optionInBlock, func(h Handler) bool { return h.Kind != KindAction }, "only actions stand in a block"},
 	{optionInBlock, func(h Handler) bool { return h.block == "" }, "a block_id has at least one character"},
 }
 
+const agentsAnswerOnce = "an agent has answered a message by the time it is changed"
+
 // ofEvents reports whether h is run for events, which come from the inbox and have nobody who waits for an answer.
-func (h Handler) ofEvents() bool { return h.Kind == KindEvent || h.ofMessages() }
+func (h Handler) ofEvents() bool { return h.Kind == KindEvent || h.ofMessages() || h.ofAgents() }
 
 // ofMessages reports whether h is run for what somebody wrote.
-func (h Handler) ofMessages() bool { return h.Kind == KindMessage || h.Kind == KindMention }
+func (h Handler) ofMessages() bool {
+	return h.Kind == KindMessage || h.Kind == KindMention || h.Kind == KindAgentMessage
+}
 
 // checkOptions finds an option that does nothing on h.
 func (h Handler) checkOptions() error {

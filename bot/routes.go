@@ -35,7 +35,7 @@ func newRoutes(handlers []Handler, middleware []Middleware) (r routes, problems 
 		r.add(h)
 	}
 
-	problems = slices.Concat(problems, shadowed(r.messages), shadowed(r.mentions))
+	problems = slices.Concat(problems, shadowed(r.messages), shadowed(r.mentions), clashes(r.byName))
 	for _, kind := range slices.Sorted(maps.Keys(r.several)) {
 		problems = append(problems, shadowedNames(r.several[kind])...)
 	}
@@ -46,7 +46,7 @@ func newRoutes(handlers []Handler, middleware []Middleware) (r routes, problems 
 func (r *routes) add(h Handler) {
 	ordered := h.Name
 	switch {
-	case h.Kind == KindMessage:
+	case h.Kind == KindMessage, h.Kind == KindAgentMessage:
 		r.messages, ordered = append(r.messages, h), "message"
 	case h.Kind == KindMention:
 		r.mentions, ordered = append(r.mentions, h), "app_mention"
@@ -103,13 +103,28 @@ func (r routes) hears(kind string, in inner) bool {
 	}
 	_, ours := ofTheBot[kind]
 	_, theirs := r.find(KindEvent, kind)
-	return ours || theirs
+	_, agents := r.findAgent(kind, in)
+	return ours || theirs || agents || kind == sessionStopped
+}
+
+// findAgent returns the handler of what happens in an agent's conversation without a message. Opening it is one of two
+// tabs.
+func (r routes) findAgent(kind string, in inner) (h Handler, found bool) {
+	name := agentKinds[kind]
+	if kind == "app_home_opened" && in.Tab == "messages" {
+		name = KindAgentOpened
+	}
+	h, found = r.byName[Handler{Kind: name}.id()]
+	return h, found
 }
 
 // route picks the handler for an event. One message that arrives both as message and as app_mention goes to one of
 // them: to the mention's handler in a channel, if one matches it, to the message's in a direct message. That depends on
 // nothing but the event, so replicas that see one each agree.
 func (r routes) route(kind string, in inner, botUser string) (h Handler, match []string, ok bool) {
+	if h, ok = r.findAgent(kind, in); ok {
+		return h, nil, true
+	}
 	if kind != "message" && kind != "app_mention" {
 		h, ok = r.find(KindEvent, kind)
 		match, _ = h.matches(kind)

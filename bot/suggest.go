@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
@@ -29,6 +30,13 @@ var suggestion = map[Kind]string{
 	KindAction:         "bot.OnAction(%q, func(ctx context.Context, a *bot.Action) error { … })",
 	KindViewSubmission: "bot.OnViewSubmission(%q, func(ctx context.Context, s *bot.Submission) error { … })",
 	KindViewClosed:     "bot.OnViewClosed(%q, func(ctx context.Context, v *bot.ViewClosed) error { … })",
+	KindAgentStopped:   agentSuggestion("Stopped"),
+	KindAgentContext:   agentSuggestion("Context"),
+	KindAgentTitle:     agentSuggestion("Title"),
+}
+
+func agentSuggestion(what string) string {
+	return "bot.OnAgent" + what + "(func(ctx context.Context, t *bot.Thread) error { … })"
 }
 
 // suggest says that nothing handles a name, and what would. It does so once for each.
@@ -48,8 +56,11 @@ func (s *suggestions) suggest(ctx context.Context, log *slog.Logger, kind Kind, 
 	if known {
 		return
 	}
-	log.InfoContext(ctx, "nothing handles this "+string(kind), "name", name, "handle_it_with",
-		fmt.Sprintf(suggestion[kind], name))
+	line := suggestion[kind]
+	if strings.Contains(line, "%q") {
+		line = fmt.Sprintf(line, name)
+	}
+	log.InfoContext(ctx, "nothing handles this "+string(kind), "name", name, "handle_it_with", line)
 }
 
 // unhandled suggests a handler for an event.
@@ -61,6 +72,8 @@ func (s *suggestions) unhandled(ctx context.Context, log *slog.Logger, in inner)
 		s.suggest(ctx, log, KindEvent, "message."+in.Subtype)
 	case in.Type == "app_mention":
 		s.suggest(ctx, log, KindMention, "")
+	case agentKinds[in.Type] != "":
+		s.suggest(ctx, log, agentKinds[in.Type], in.Type)
 	default:
 		s.suggest(ctx, log, KindEvent, in.Type)
 	}

@@ -83,6 +83,9 @@ const (
 // Others are taken for tier 3, where most are.
 var paces = map[string]pace{
 	"auth.test":          authTest,
+	"chat.appendStream":  tier4,
+	"chat.startStream":   tier2,
+	"chat.stopStream":    tier2,
 	postMessage:          posts,
 	"chat.postEphemeral": tier4,
 	"chat.update":        tier3,
