@@ -54,8 +54,9 @@ type Turns interface {
 	// Behind reports whether an event waits behind e for their OrderingKey.
 	Behind(ctx context.Context, e Delivery) (bool, error)
 	// Came reports whether there is an event with an OrderingKey that begins with prefix and, after that, is greater than
-	// from, byte by byte. Those that are done are there for DedupeFor, too. Prefix ends with StopKey.
-	Came(ctx context.Context, key connection.Key, prefix, from string) (bool, error)
+	// from, byte by byte. Those that are done are there for DedupeFor, too. It is asked for presses of stop alone, in
+	// whose keys prefix ends with StopKey.
+	Came(ctx context.Context, prefix, from string) (bool, error)
 	// RecordStream keeps what e's handler has written so far, encrypted like its Body, and makes its lease start anew. It
 	// is erased when e is done. An attempt that records something is taken for one that gets ahead: deaths of e that
 	// came before don't count any longer, but for those of more than 20 attempts.
@@ -206,7 +207,7 @@ func (u *turn) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, askBudget)
 	defer cancel()
 
-	if came, err := u.inbox.Came(ctx, u.t.Key, u.stops, u.state.Began); err == nil && came {
+	if came, err := u.inbox.Came(ctx, u.stops, u.state.Began); err == nil && came {
 		u.end(errStopped)
 		return
 	}

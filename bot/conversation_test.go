@@ -31,6 +31,7 @@ type scene struct {
 	db       *storage.DB
 	inbox    *inbox.Inbox
 	bot      *bot.Bot
+	install  *install.Installer
 	database string
 	finish   func()
 }
@@ -115,6 +116,9 @@ func playWith(t testing.TB, database string, change func(*bot.Config), handlers 
 		for _, c := range m.Features.SlashCommands {
 			a.Commands = append(a.Commands, slacksim.Command{Name: c.Command})
 		}
+		if view := m.Features.AgentView; view != nil {
+			a.Agent = &slacksim.AgentView{Description: view.Description}
+		}
 	})
 	ended := make(chan error, 1)
 	go func() { ended <- b.Run(ctx) }()
@@ -171,7 +175,7 @@ func playWith(t testing.TB, database string, change func(*bot.Config), handlers 
 			t.Errorf("a rule of Slack's was broken: %s %s", breach.Rule, breach.Detail)
 		}
 	})
-	s.sim, s.db, s.inbox, s.bot, s.finish = sim, db, inbox, b, finish
+	s.sim, s.db, s.inbox, s.bot, s.install, s.finish = sim, db, inbox, b, in, finish
 	return s
 }
 

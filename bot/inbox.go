@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -56,6 +57,7 @@ const DefaultLease = 30 * time.Second
 // An attempt is begun when its event is handed out, and ended by Done, Retry, DeadLetter or Outlived. One that was
 // begun and never ended is a death (Event.Deaths): its process has ended while its handler ran.
 type Inbox interface {
+	Turns
 	// Add accepts e, unless it was accepted before (fresh is false then). Once it returned without an error the event may
 	// be acknowledged. With take it is handed to the caller in the same moment, with its Row and Attempt. It blocks until
 	// the event is kept or ctx ended. If it was kept anyway, it is handed out when the lease is over.
@@ -104,6 +106,7 @@ type InboxCount struct {
 const (
 	memoryQueue = 10_000  // events of some 1.5 KB
 	maxIDs      = 200_000 // some 20 MB; older ones are forgotten first
+	mostStops   = 1_000
 )
 
 // MemoryInbox keeps events in this process: what is accepted and not worked is lost with it. Duplicates are known for
@@ -117,13 +120,15 @@ type MemoryInbox struct {
 	ids   map[string]time.Time
 	order []string // ids, oldest first
 	rows  int64
+	stops []string         // ordering keys of the last presses of stop
 	now   func() time.Time // the Bot's
 }
 
 type memoryEvent struct {
 	Delivery
-	at   time.Time // not before
-	held bool
+	at     time.Time // not before
+	held   bool
+	stream []byte
 }
 
 // NewMemoryInbox returns an empty inbox. It keeps the time of the Bot it is given to.
@@ -167,6 +172,9 @@ func (m *MemoryInbox) Add(_ context.Context, e *Delivery, take bool) (bool, erro
 		e.Attempt = 1
 	}
 
+	if strings.Contains(e.OrderingKey, StopKey) {
+		m.stops = append(m.stops[max(0, len(m.stops)-mostStops):], e.OrderingKey)
+	}
 	m.queue = append(m.queue, &memoryEvent{Delivery: *e, held: take})
 	if !take {
 		m.wake()
@@ -268,6 +276,35 @@ func (m *MemoryInbox) Retry(_ context.Context, e Delivery, at time.Time, counts 
 // RecordSaid implements Inbox.
 func (m *MemoryInbox) RecordSaid(_ context.Context, e Delivery) error {
 	return m.change(e, func(i int) { m.queue[i].Said = slices.Clone(e.Said) })
+}
+
+// Behind implements Turns.
+func (m *MemoryInbox) Behind(_ context.Context, e Delivery) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.ContainsFunc(m.queue, func(q *memoryEvent) bool {
+		return e.OrderingKey != "" && q.OrderingKey == e.OrderingKey && q.Row > e.Row
+	}), nil
+}
+
+// Came implements Turns. It knows the last 1,000.
+func (m *MemoryInbox) Came(_ context.Context, prefix, from string) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.ContainsFunc(m.stops, func(key string) bool {
+		return strings.HasPrefix(key, prefix) && key > prefix+from
+	}), nil
+}
+
+// RecordStream implements Turns.
+func (m *MemoryInbox) RecordStream(_ context.Context, e Delivery, state []byte) error {
+	return m.change(e, func(i int) { m.queue[i].stream = slices.Clone(state) })
+}
+
+// StreamState implements Turns.
+func (m *MemoryInbox) StreamState(_ context.Context, e Delivery) (state []byte, err error) {
+	err = m.change(e, func(i int) { state = m.queue[i].stream })
+	return state, err
 }
 
 // Count implements Inbox.

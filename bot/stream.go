@@ -362,7 +362,11 @@ func (u *turn) keepLocked(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askBudget)
 	defer cancel()
-	return u.inbox.RecordStream(ctx, *u.event, state)
+	err = u.inbox.RecordStream(ctx, *u.event, state)
+	if errors.Is(err, ErrLost) {
+		u.end(ErrLost)
+	}
+	return err
 }
 
 // key names one message of a stream among all messages of the app.

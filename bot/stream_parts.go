@@ -341,7 +341,8 @@ func (s *Stream) edit(ctx context.Context, p *streamPart, blocks []slack.Block) 
 		return err
 	}
 	meta := slack.SlackMetadata{EventType: metadataType, EventPayload: map[string]any{"key": s.key(p)}}
-	options = append(options, slack.MsgOptionTS(t.ThreadTS), slack.MsgOptionMetadata(meta), slack.MsgOptionDisableLinkUnfurl())
+	options = append(options, slack.MsgOptionTS(t.ThreadTS), slack.MsgOptionMetadata(meta),
+		slack.MsgOptionDisableLinkUnfurl())
 	_, ts, err := t.Client.PostMessageContext(ctx, t.ChannelID, options...)
 	if err == nil {
 		p.TS = ts
@@ -350,7 +351,8 @@ func (s *Stream) edit(ctx context.Context, p *streamPart, blocks []slack.Block) 
 }
 
 // stopCall ends a stream.
-func (s *Stream) stopCall(ctx context.Context, p *streamPart, status SessionStatus, md string, blocks []slack.Block) error {
+func (s *Stream) stopCall(ctx context.Context, p *streamPart, status SessionStatus, md string,
+	blocks []slack.Block) error {
 	options := []slack.MsgOption{
 		slack.UnsafeMsgOptionEndpoint("", func(v url.Values) { v.Set("session_status", string(status)) }),
 		slack.MsgOptionStopStream(p.TS),

@@ -24,7 +24,7 @@ const (
 
 	// finished is what an event that is done keeps: its name, to be known when it comes again. The trigger inbox_done
 	// deletes a payload that lies apart. Its values: no payload, and the time.
-	finished = "state = 'done', payload = ?, visible_at = 0, said = '', finished_at = ?, error = ?"
+	finished = "state = 'done', payload = ?, visible_at = 0, said = '', stream = '', finished_at = ?, error = ?"
 
 	// erasedWith is why an event is done whose connection was removed.
 	erasedWith = "erased: the app was removed"
@@ -60,7 +60,7 @@ func (t *Table) eventColumns() string {
 
 // withPayloads are rows of the inbox with their payloads.
 func (t *Table) withPayloads() *gorm.DB {
-	return t.pool.Read.Model(&inboxRow{}).Select(t.eventColumns() + ", state, visible_at, finished_at, error")
+	return t.pool.Read.Model(&inboxRow{}).Select(t.eventColumns() + ", stream, state, visible_at, finished_at, error")
 }
 
 // insertPayloads writes what the events have in them that are new.
@@ -141,7 +141,11 @@ func (in *Inbox) giveBack(ctx context.Context) {
 func (t *Table) WalkBoxes(ctx context.Context, visit func(name string, box *[]byte, readable bool) error) error {
 	return t.walk(ctx, func(row *inboxRow) error {
 		_, readable := t.openRow(row)
-		return visit(row.name(), &row.Payload, readable)
+		if err := visit(row.name(), &row.Payload, readable); err != nil || len(row.Stream) == 0 {
+			return err
+		}
+		_, err := t.keys.Open(row.Stream, streamPlace(row.Key, row.EventID))
+		return visit(row.name()+"/stream", &row.Stream, err == nil)
 	})
 }
 
@@ -171,6 +175,9 @@ func (t *Table) reseal(ctx context.Context, seen *inboxRow, erase bool) (changed
 		return false, false, err
 	}
 
+	if err := t.resealStream(ctx, seen); err != nil {
+		return false, true, err
+	}
 	if !t.keys.Stale(&seen.Payload) {
 		return false, true, nil
 	}
@@ -183,4 +190,21 @@ func (t *Table) reseal(ctx context.Context, seen *inboxRow, erase bool) (changed
 		return err
 	})
 	return changed, true, err
+}
+
+// resealStream seals anew what is being written in answer to seen. What no key opens is given up: it is read from the
+// thread then.
+func (t *Table) resealStream(ctx context.Context, seen *inboxRow) error {
+	if len(seen.Stream) == 0 || !t.keys.Stale(&seen.Stream) {
+		return nil
+	}
+	place := streamPlace(seen.Key, seen.EventID)
+	box := []byte{}
+	if open, err := t.keys.Open(seen.Stream, place); err == nil {
+		if box, err = t.keys.SealOn(t.pool.Now(), open, place); err != nil {
+			return err
+		}
+	}
+	_, err := t.pool.Change(ctx, "UPDATE inbox SET stream = ? WHERE id = ? AND stream = ?", box, seen.ID, seen.Stream)
+	return err
 }

@@ -22,6 +22,7 @@ type inboxRow struct {
 	ReceivedAt, FinishedAt   int64
 	Said, Error              string
 	Payload                  []byte // a box, wherever it lies; empty once the event is done
+	Stream                   []byte // a box; empty unless an agent is writing
 }
 
 func (inboxRow) TableName() string { return "inbox" }

@@ -1,0 +1,251 @@
+package bot_test
+
+// The app as an agent, in a small Slack: who hears what, how its sessions look, and what a person does meanwhile.
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/slack-go/slack/slackevents"
+
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
+)
+
+const person = slacksim.AcmeMember
+
+// ask has the person write to the agent.
+func ask(t testing.TB, s scene, thread, text string) (ts string) {
+	t.Helper()
+	ts, err := s.sim.Agents.Write(ctx, person, thread, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ts
+}
+
+// status is how a thread's session is shown.
+func status(s scene, thread string) string {
+	session, _ := s.sim.Agents.Session(s.sim.DM(person), thread)
+	return session.Status
+}
+
+// thread is what the app has written in a thread, in order.
+func thread(s scene, root string) (texts []string) {
+	for _, m := range s.sim.Messages(s.sim.DM(person), person) {
+		if m.BotID != "" && m.ThreadTS == root {
+			texts = append(texts, m.Text)
+		}
+	}
+	return texts
+}
+
+// heard is a list that handlers write to.
+type heard struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (h *heard) add(format string, args ...any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.list = append(h.list, fmt.Sprintf(format, args...))
+}
+
+func (h *heard) all() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.list)
+}
+
+// What happens in an agent's conversation reaches exactly the handler that is for it, and nobody else.
+func TestAgentHearsWhatIsForIt(t *testing.T) {
+	t.Parallel()
+	var h heard
+	note := func(what string) func(context.Context, *bot.Thread) error {
+		return func(ctx context.Context, t *bot.Thread) error {
+			h.add("%s by %s in %t: %s%s %d", what, t.UserID, t.ThreadTS == t.TS, t.Text, t.NewTitle, len(t.Context))
+			return nil
+		}
+	}
+	s := play(t,
+		bot.OnEvent("app_home_opened", func(_ context.Context, e *bot.Event[slackevents.AppHomeOpenedEvent]) error {
+			h.add("home: %s", e.Payload.Tab)
+			return nil
+		}),
+		bot.OnAgentOpened(func(ctx context.Context, t *bot.Thread) error {
+			h.add("opened")
+			return t.Suggest(ctx, "Ask me", bot.Prompt{Title: "News", Message: "What is new?"})
+		}),
+		bot.OnAgentMessage(`^hello`, func(ctx context.Context, t *bot.Thread) error {
+			if err := t.Title(ctx, "Greetings"); err != nil {
+				return err
+			}
+			_, err := t.Say(ctx, bot.Text("Hey!"))
+			return err
+		}),
+		bot.OnMessage("rest", func(ctx context.Context, m *bot.Message) error {
+			h.add("message: %s", m.Text)
+			return nil
+		}, bot.Scopes("im:history")),
+		bot.OnAgentMessage("", note("message")), bot.OnAgentContext(note("context")), bot.OnAgentTitle(note("title")),
+		bot.OnFeedback(func(ctx context.Context, f *bot.Feedback) error { h.add("good: %t", f.Good); return nil }))
+
+	step := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.settle(t)
+	}
+	dm := s.sim.DM(person)
+	step(s.sim.OpenHome(ctx, person, "home"))
+	step(s.sim.Agents.Open(ctx, person))
+	if p := s.sim.Agents.Prompts(person); p.Title != "Ask me" || len(p.Prompts) != 1 {
+		t.Errorf("suggested: %v", p)
+	}
+	step(s.sim.Agents.ChangeContext(ctx, person, slacksim.Entity{Type: slacksim.EntityChannel, Value: slacksim.AcmeGeneral}))
+	root := ask(t, s, "", "hello there")
+	s.settle(t)
+	if got := thread(s, root); !slices.Equal(got, []string{"Hey!"}) || status(s, root) != "active" {
+		t.Errorf("answered %q, and the session is %s", got, status(s, root))
+	}
+	if session, _ := s.sim.Agents.Session(dm, root); session.Title != "Greetings" {
+		t.Errorf("the title is %q", session.Title)
+	}
+	step(s.sim.Agents.Rename(ctx, person, dm, root, "Mine"))
+	ask(t, s, "", "take a rest")
+	s.settle(t)
+	ask(t, s, "", "anything else")
+	s.settle(t)
+
+	by := " by " + person + " in "
+	want := []string{"home: home", "opened", "context" + by + "true:  1", "title" + by + "false: Mine 0",
+		"message: take a rest", "message" + by + "true: anything else 1"}
+	if got := h.all(); !slices.Equal(got, want) {
+		t.Errorf("heard %q, want %q", got, want)
+	}
+}
+
+// A press of stop ends the handler's context within a second, also when it arrives at another process; the session is
+// active, and the thread says so. The next message is answered: the press was before it.
+func TestStopEndsTheWork(t *testing.T) {
+	t.Parallel()
+	ended := make(chan error, 1)
+	handlers := []bot.Handler{bot.OnAgentMessage("^long", func(ctx context.Context, t *bot.Thread) error {
+		stream, err := t.Stream(ctx)
+		if err != nil {
+			return err
+		}
+		if err := stream.Write(ctx, "So far so good. "); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		ended <- context.Cause(ctx)
+		if !bot.Stopped(ctx) {
+			ended <- fmt.Errorf("not told that it was stopped")
+		}
+		return ctx.Err()
+	}), bot.OnAgentMessage("", func(ctx context.Context, t *bot.Thread) error {
+		_, err := t.Say(ctx, bot.Text("Quick."))
+		return err
+	})}
+	s := play(t, handlers...)
+
+	// The press arrives at a process that works nothing.
+	other, err := bot.New(bot.Config{Install: s.install, Inbox: s.inbox, Workers: -1, Handlers: handlers,
+		SigningSecrets: []connection.Secret{"signing-secret"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	door := httptest.NewServer(other.Handler())
+	defer door.Close()
+
+	root, dm := ask(t, s, "", "long work"), s.sim.DM(person)
+	wait(t, s.sim, "the beginning", func() bool { return len(thread(s, root)) == 1 && status(s, root) == "processing" })
+	s.sim.SetApp(func(a *slacksim.App) { a.EventsURL = door.URL })
+	pressed := time.Now()
+	if err := s.sim.Agents.Stop(ctx, person, dm, root); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	if took := time.Since(pressed); took > time.Second {
+		t.Errorf("the context ended after %v", took)
+	}
+	wait(t, s.sim, "the session", func() bool { return status(s, root) == "active" })
+	wait(t, s.sim, "the word", func() bool { return slices.Contains(thread(s, root), "Stopped.") })
+
+	ask(t, s, root, "and now?")
+	wait(t, s.sim, "the next answer", func() bool { return slices.Contains(thread(s, root), "Quick.") })
+	s.settle(t)
+	if got := thread(s, root); len(got) != 3 || !strings.HasPrefix(got[0], "So far so") {
+		t.Errorf("the thread has %q", got)
+	}
+}
+
+// What a second message in a thread does to the first is as the handler says, on both databases.
+func TestSecondMessage(t *testing.T) {
+	t.Parallel()
+	for name, database := range map[string]func(testing.TB) string{
+		"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres,
+	} {
+		for busy, want := range map[bot.Busy][]string{
+			bot.Wait:   {"begin 1", "end 1", "begin 2", "end 2"},
+			bot.Cancel: {"begin 1", "cancelled 1", "begin 2", "end 2"},
+			bot.Join:   {"begin 1", "begin 2", "end 2", "end 1"},
+		} {
+			t.Run(fmt.Sprint(name, busy), func(t *testing.T) {
+				t.Parallel()
+				var h heard
+				second := make(chan struct{})
+				s := playOn(t, database(t), bot.OnAgentMessage(`^(\d)$`, func(ctx context.Context, t *bot.Thread) error {
+					h.add("begin %s", t.Text)
+					if t.Text == "1" {
+						_, err := t.Say(ctx, bot.Text("One."))
+						if err != nil {
+							return err
+						}
+						select {
+						case <-second:
+						case <-ctx.Done():
+							h.add("cancelled 1")
+							return ctx.Err()
+						}
+					}
+					h.add("end %s", t.Text)
+					if t.Text == "2" && busy == bot.Join {
+						close(second)
+					}
+					return nil
+				}, bot.WhileBusy(busy)))
+
+				root := ask(t, s, "", "1")
+				wait(t, s.sim, "the first", func() bool { return len(thread(s, root)) == 1 })
+				ask(t, s, root, "2")
+				if busy == bot.Wait {
+					if err := s.sim.Settle(ctx); err != nil {
+						t.Fatal(err)
+					}
+					close(second)
+				}
+				for tick := time.NewTicker(5 * time.Millisecond); len(h.all()) < 4; <-tick.C {
+					if t.Context().Err() != nil {
+						break
+					}
+				}
+				s.settle(t)
+				if got := h.all(); !slices.Equal(got, want) {
+					t.Errorf("%q, want %q", got, want)
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package inbox
+
+// What an agent is writing, kept with the event that it answers, and what came meanwhile in the same conversation.
+
+import (
+	"context"
+
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage/internal/columns"
+	"github.com/switchboard-go/switchboard/storage/internal/db"
+	"github.com/switchboard-go/switchboard/storage/seal"
+)
+
+// A handler that ends its process each time, however far it comes, is not begun for ever: behind so many attempts its
+// deaths count again.
+const attemptsThatGetAhead = 20
+
+// streamPlace is what the text that answers an event is bound to.
+func streamPlace(k connection.Key, id string) seal.Place {
+	place := eventPlace(k, id)
+	place.Column = "inbox.stream/" + id
+	return place
+}
+
+// Behind is bot.Turns'.
+func (in *Inbox) Behind(ctx context.Context, e bot.Delivery) (bool, error) {
+	return in.exists(ctx, "look for the next message", "SELECT id FROM inbox WHERE lane = ? AND lane <> '' AND state IN "+
+		"('ready', 'held', 'waiting', 'queued') AND id > ? LIMIT 1", columns.Text(e.OrderingKey), e.Row)
+}
+
+// Came is bot.Turns'.
+func (in *Inbox) Came(ctx context.Context, prefix, from string) (bool, error) {
+	lane := "lane"
+	if in.pool.Dialect == db.DialectPostgres {
+		lane = `(lane COLLATE "C")`
+	}
+	return in.exists(ctx, "look for a press of stop", "SELECT id FROM inbox WHERE type = 'agent_session_stopped' AND "+lane+
+		" > ? AND "+lane+" < ? LIMIT 1", columns.Text(prefix+from), columns.Text(prefix+"~"))
+}
+
+// exists reports whether a query finds a row.
+func (in *Inbox) exists(ctx context.Context, doing, query string, args ...any) (bool, error) {
+	var ids []int64
+	err := in.pool.Read.WithContext(ctx).Raw(query, args...).Scan(&ids).Error
+	return len(ids) > 0, db.Fault(ctx, doing, err)
+}
+
+// RecordStream is bot.Turns'.
+func (in *Inbox) RecordStream(ctx context.Context, e bot.Delivery, state []byte) error {
+	box, err := in.table.keys.SealOn(in.now(), state, streamPlace(e.Key, e.ID))
+	if err != nil {
+		return err
+	}
+	return in.one(ctx, "keep what is written", e, stillHeld,
+		"stream = ?, visible_at = ?, begun = CASE WHEN attempt <= ? THEN 1 ELSE begun END", box, in.until(),
+		attemptsThatGetAhead)
+}
+
+// StreamState is bot.Turns'.
+func (in *Inbox) StreamState(ctx context.Context, e bot.Delivery) ([]byte, error) {
+	var rows []inboxRow
+	err := in.pool.Read.WithContext(ctx).Raw("SELECT stream FROM inbox WHERE id = ?", e.Row).Scan(&rows).Error
+	if err != nil || len(rows) == 0 || len(rows[0].Stream) == 0 {
+		return nil, db.Fault(ctx, "read what was written", err)
+	}
+	return in.table.keys.Open(rows[0].Stream, streamPlace(e.Key, e.ID))
+}
