@@ -166,6 +166,7 @@ func (s *record) guarded(w http.ResponseWriter, r *http.Request, call *Call, ent
 type api struct {
 	*parts
 	methods map[string]method
+	given   map[string]Answerer // by Sim.Handle
 	rates   *rates
 }
 
@@ -289,15 +290,20 @@ func tokenOf(r *http.Request, req *apiRequest) string {
 }
 
 func (s *api) callMethod(h http.Header, r *http.Request, req *apiRequest, sent string) (map[string]any, *apiError) {
-	m, ok := s.methods[req.method]
-	if !ok {
-		return nil, fail("unknown_method")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, known := s.methods[req.method]
+	given := s.given[req.method]
+	if !known && given == nil {
+		return nil, s.unknownLocked(req.method)
 	}
 	if r.Method != http.MethodPost && r.Method != http.MethodGet {
 		return nil, fail("invalid_post_type")
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if !known {
+		m.free = sent != "" && sent == s.app.AppToken
+	}
+
 	if !m.free {
 		if err := s.admitLocked(h, req, m, sent); err != nil {
 			return nil, err
@@ -309,6 +315,9 @@ func (s *api) callMethod(h http.Header, r *http.Request, req *apiRequest, sent s
 	}
 	if err := s.proofLocked(req, m); err != nil {
 		return nil, err
+	}
+	if given != nil {
+		return s.answerLocked(given, *req.call)
 	}
 	return m.run(req)
 }
@@ -380,7 +389,7 @@ func (s *api) admitLocked(h http.Header, req *apiRequest, m method, sent string)
 // endedLocked says how a token ended, and which rule forbids its use. Without a code it lives.
 func (s *api) endedLocked(t *token) (rule, dead, code string) {
 	switch {
-	case t.state == inactive:
+	case t.state == inactive, t.run != nil && t.chain.inst.gone:
 		return RuleRevokedToken, "a dead", "account_inactive"
 	case t.state == revoked:
 		return RuleRevokedToken, "a dead", "token_revoked"

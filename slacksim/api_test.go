@@ -55,7 +55,6 @@ func TestTokensAndScopes(t *testing.T) {
 	tok := w.Install(slacksim.AcmeAdmin, "chat:write,commands")
 	w.WantError("auth.test", "", "not_authed")
 	w.WantError("auth.test", "xoxb-nobody", "invalid_auth")
-	w.WantError("no.such.method", tok, "unknown_method")
 	a := w.WantError("team.info", tok, "missing_scope")
 	if a.Str("needed") != "team:read" || a.Str("provided") != "chat:write,commands" {
 		t.Errorf("missing_scope says %v", a)

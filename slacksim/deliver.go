@@ -27,6 +27,7 @@ type outgoing struct {
 	kind, typ, team, eventID string
 	body                     []byte
 	twice                    bool
+	acked                    func() // an event was taken; runs under the lock
 }
 
 // Ack is the app's answer to one delivery.
@@ -91,6 +92,11 @@ func (s *outbox) sendEvent(o *outgoing, num int, reason string) {
 	}
 
 	if ack.Status >= 200 && ack.Status < 300 {
+		if o.acked != nil {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			o.acked()
+		}
 		return
 	}
 	if ack.Status != 0 {

@@ -91,6 +91,14 @@ func (at spot) id() string {
 	return at.m.TS
 }
 
+// run is the execution of a function that the message or view was made for, nil for none.
+func (at spot) run() *execution {
+	if at.v != nil {
+		return at.v.run
+	}
+	return at.m.run
+}
+
 // messageSpotLocked is a message that a person sees.
 func (s *Forms) messageSpotLocked(userID, channelID, ts string) (spot, error) {
 	u, c, err := s.world.memberLocked(userID, channelID)
@@ -151,14 +159,17 @@ func (s *Forms) pressedLocked(at spot, f Form) (*installation, object, error) {
 	p["actions"] = []any{action}
 	s.addSpotLocked(p, at, f.Inputs)
 	if at.m != nil {
-		p["response_url"] = s.hooks.newHookLocked(at.inst, at.user.ID, at.c.ID, at.m.TS).url
 		p["state"] = object{"values": s.stateLocked(at, f.Inputs)}
+	}
+	if at.m != nil && at.run() == nil {
+		p["response_url"] = s.hooks.newHookLocked(at.inst, at.user.ID, at.c.ID, at.m.TS).url
 	}
 	return at.inst, p, nil
 }
 
 // addSpotLocked says in a payload where it comes from. given are what the elements of a view hold.
 func (s *Forms) addSpotLocked(p object, at spot, given Inputs) {
+	s.workflows.addRunLocked(p, at.run(), at.inst, at.user)
 	if at.v != nil {
 		p["container"] = object{"type": "view", "view_id": at.v.ID}
 		p["view"] = s.views.viewJSONLocked(at.v, s.stateLocked(at, given))
@@ -424,6 +435,7 @@ func (s *Forms) Submit(ctx context.Context, userID, viewID string, given Inputs)
 		}
 		p = s.interactionLocked(v.inst, at.user, "view_submission")
 		p["view"] = s.views.viewJSONLocked(v, values)
+		s.workflows.addRunLocked(p, v.run, v.inst, at.user)
 		s.addResponseURLsLocked(p, at, values)
 		return v.inst, p, nil
 	})
@@ -532,7 +544,7 @@ func (s *Forms) viewAckLocked(ack *Ack, user string, v *View) {
 			refuse("%s with an invalid view: %s", a.Action, strings.Join(msgs, "; "))
 			return
 		}
-		next.inst = v.inst
+		next.inst, next.run = v.inst, v.run
 		if a.Action == "update" {
 			v.become(next)
 		} else if len(s.views.stacks[user]) >= 3 {
@@ -573,6 +585,7 @@ func (s *Sim) CloseView(ctx context.Context, userID, viewID string, all bool) (A
 
 		p := s.Forms.interactionLocked(v.inst, u, "view_closed")
 		delete(p, "trigger_id")
+		s.workflows.addRunLocked(p, v.run, v.inst, u)
 		p["view"], p["is_cleared"] = s.views.viewJSONLocked(v, nil), all
 		return v.inst, p, nil
 	})

@@ -4,6 +4,7 @@ package slacksim
 // docs.slack.dev/reference/methods
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -57,6 +58,8 @@ func methodsOf(p *parts) map[string]method {
 		"views.update":                          {run: view.viewsUpdate},
 		"views.publish":                         {kind: "bot", run: view.viewsPublish},
 		"reactions.add":                         {scopes: []string{"reactions:write"}, run: chat.reactionsAdd},
+		"functions.completeSuccess":             {kind: "bot", tier: 3, run: app.completeFunction},
+		"functions.completeError":               {kind: "bot", tier: 3, run: app.completeFunction},
 	}
 }
 
@@ -233,7 +236,7 @@ func (s chatMethods) placeLocked(r *apiRequest, write bool) (*channel, *apiError
 }
 
 func (s chatMethods) author(r *apiRequest) *Message {
-	m := &Message{User: r.token.chain.userID}
+	m := &Message{User: r.token.chain.userID, run: r.token.run}
 	if r.token.chain.kind == "bot" {
 		m.BotID = r.inst.bot.botID
 	}
@@ -311,6 +314,7 @@ func (s chatMethods) chatUpdate(r *apiRequest) (map[string]any, *apiError) {
 	}
 	before := s.world.messageJSONLocked(c, m)
 	// Text without blocks replaces the blocks. An update by blocks does not show as edited.
+	m.run = cmp.Or(m.run, r.token.run)
 	m.Text, m.Blocks, m.Edited, m.editedTS = text, blocks, m.Edited || blocks == nil, s.world.tsLocked()
 	s.noteLocked()
 	s.events.editEventLocked(c, m, "message_changed", before, c.TeamID)

@@ -55,7 +55,8 @@ type token struct {
 	chain   *chain
 	expires time.Time // zero: never
 	state   tokenState
-	swapped bool // went through oauth.v2.exchange; dies with the first refresh
+	swapped bool       // went through oauth.v2.exchange; dies with the first refresh
+	run     *execution // of the function it was issued for; nil for all others
 }
 
 type tokenState int

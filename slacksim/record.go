@@ -70,6 +70,7 @@ type Breach struct {
 // The rules whose breaches are recorded.
 const (
 	RuleTokenInQuery     = "token-in-query"           // a token in the address of a request
+	RuleUnknownMethod    = "unknown-method"           // a method that this Slack lacks; see Sim.Handle
 	RuleRevokedToken     = "revoked-token"            // a revoked or uninstalled token used for more than auth.test
 	RuleExpiredToken     = "expired-token"            // an expired token used for more than auth.test
 	RuleRefreshReused    = "refresh-reused"           // a spent refresh token presented again
@@ -80,6 +81,7 @@ const (
 	RuleActionStatus     = "interaction-status"       // an interaction answered with something other than 200
 	RuleActionBody       = "interaction-body"         // an interaction whose answer Slack ignores, answered with a body
 	RuleOptions          = "options"                  // options for a menu that Slack would refuse
+	RuleFunctionLate     = "function-late"            // a function that gives options completed after its event's ack
 	RuleViewAck          = "view-ack"                 // a view_submission acknowledged with a body Slack would refuse
 	RuleHookOverused     = "response-url-used"        // a response_url used a sixth time
 	RuleHookExpired      = "response-url-expired"     // a response_url used after 30 minutes

@@ -4,6 +4,7 @@ package slacksim
 // docs.slack.dev/interactivity/handling-user-interaction and /messaging/sending-messages-using-incoming-webhooks
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -65,7 +66,7 @@ func (s *hooks) newTriggerLocked(in *installation, user, team string) string {
 
 // takeTriggerLocked spends a trigger id: three seconds, once, for the installation it was given to.
 func (s *hooks) takeTriggerLocked(r *apiRequest) (*trigger, *apiError) {
-	t := s.triggers[r.arg("trigger_id")]
+	t := s.triggers[cmp.Or(r.arg("trigger_id"), r.arg("interactivity_pointer"))]
 	switch {
 	case t == nil || t.inst.home != r.inst.home:
 		return nil, fail("invalid_trigger_id")

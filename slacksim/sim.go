@@ -41,6 +41,9 @@ type App struct {
 	// Shortcuts are what people find in the menu of a message, or beside the message box.
 	Shortcuts []Shortcut
 
+	// Functions are the steps that it offers to workflows.
+	Functions []Function
+
 	// Events are the subscribed bot events by their names in a manifest ("app_mention", "message.im", …). Others are
 	// never delivered, and each is delivered only where its scope was granted.
 	Events []string
@@ -101,6 +104,10 @@ type App struct {
 	// By default they stand beside it, as Slack's SDKs have them.
 	ResponseURLsInView bool
 
+	// ExtraOutputs selects the reading in which functions.completeSuccess takes outputs that the function doesn't declare.
+	// By default they fail as parameter_validation_failed.
+	ExtraOutputs bool
+
 	// SocketMode sends everything through the app's WebSockets instead of HTTP. AppToken ("xapp-…") opens them. When
 	// SetApp switches it off, those that are open end with link_disabled.
 	SocketMode bool
@@ -152,6 +159,8 @@ type Sim struct {
 	Sockets *Sockets
 	// Sender delivers what nobody's action here causes.
 	Sender *Sender
+	// Workflows run the steps that the app offers.
+	Workflows *Workflows
 	// Forms act as people do in a browser. They are what slacksim/web is made with.
 	Forms *Forms
 	// People edit, delete and share, and other bots write among them.
@@ -162,6 +171,7 @@ type Sim struct {
 	Agents *Agents
 
 	*parts
+	api     *api
 	handler http.Handler
 	server  *http.Server
 }
@@ -170,17 +180,18 @@ type Sim struct {
 // this Slack, be it a person, an admin or the app with a call, has all of them.
 type parts struct {
 	*engine
-	record   *record
-	world    *world
-	views    *views
-	oauth    *oauth
-	sockets  *Sockets
-	outbox   *outbox
-	events   *events
-	hooks    *hooks
-	files    *Files
-	streams  *streams
-	sessions *sessions
+	record    *record
+	world     *world
+	views     *views
+	oauth     *oauth
+	sockets   *Sockets
+	outbox    *outbox
+	events    *events
+	hooks     *hooks
+	files     *Files
+	streams   *streams
+	sessions  *sessions
+	workflows *Workflows
 }
 
 // New makes a Sim with an empty world (see AddSmallWorld). It starts nothing.
@@ -205,11 +216,13 @@ func New(cfg Config) *Sim {
 	ses := &sessions{engine: e, world: w, events: ev, prompts: map[string]SuggestedPrompts{}}
 	st := &streams{engine: e, world: w, events: ev, sessions: ses, byTS: map[string]*stream{}}
 	p := &parts{engine: e, record: r, world: w, views: v, oauth: o, sockets: sockets, outbox: out, events: ev, hooks: h,
-		files: files, streams: st, sessions: ses}
+		files: files, streams: st, sessions: ses,
+		workflows: &Workflows{engine: e, record: r, world: w, oauth: o, events: ev, hooks: h}}
 	s := &Sim{parts: p, Sockets: sockets, Directory: &Directory{p}, Admins: &Admins{p}, Sender: &Sender{p},
-		People: &People{p}, Files: files}
+		People: &People{p}, Files: files, Workflows: p.workflows}
 	s.Agents = &Agents{parts: p, sim: s}
 	s.Forms = &Forms{parts: p, sim: s, offers: map[offerKey][]Option{}}
+	s.api = &api{parts: p, methods: methodsOf(p), given: map[string]Answerer{}, rates: newRates(e)}
 	s.handler = newHandler(s, cfg.Pages)
 	return s
 }
@@ -217,7 +230,7 @@ func New(cfg Config) *Sim {
 // newHandler serves what is at each address. pages, if any, get those that no app calls.
 func newHandler(s *Sim, pages func(*Sim) http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/api/", &api{parts: s.parts, methods: methodsOf(s.parts), rates: newRates(s.engine)})
+	mux.Handle("/api/", s.api)
 	mux.HandleFunc("/hooks/response/{team}/{id}/{secret}", s.hooks.serveResponseURL)
 	mux.HandleFunc("/hooks/services/{team}/{id}/{secret}", s.hooks.serveWebhook)
 	mux.HandleFunc("POST /upload/v1/{secret}", s.Files.serveUpload)
@@ -355,7 +368,7 @@ func (s *Sim) App() App {
 	defer s.mu.Unlock()
 	a := s.app
 	a.Commands, a.Events = slices.Clone(a.Commands), slices.Clone(a.Events)
-	a.Shortcuts = slices.Clone(a.Shortcuts)
+	a.Shortcuts, a.Functions = slices.Clone(a.Shortcuts), slices.Clone(a.Functions)
 	if a.Agent != nil {
 		v := *a.Agent
 		v.Prompts, v.Actions = slices.Clone(v.Prompts), slices.Clone(v.Actions)

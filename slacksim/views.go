@@ -3,6 +3,7 @@ package slacksim
 // Modals and Home tabs, and the methods of the Web API that show them. docs.slack.dev/surfaces/modals
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -31,6 +32,7 @@ type View struct {
 
 	raw  map[string]any // as the app sent it, for giving it back
 	inst *installation
+	run  *execution // the execution of a function that it was made for
 }
 
 // views are those that are open.
@@ -116,9 +118,10 @@ func (s *views) newViewLocked(raw json.RawMessage, typ string) (*View, []string)
 
 // become puts the contents of next into v, which keeps its identity.
 func (v *View) become(next *View) {
-	id, team, user, root, prev, in := v.ID, v.TeamID, v.UserID, v.RootViewID, v.PreviousViewID, v.inst
+	was := *v
 	*v = *next
-	v.ID, v.TeamID, v.UserID, v.RootViewID, v.PreviousViewID, v.inst = id, team, user, root, prev, in
+	v.ID, v.TeamID, v.UserID, v.inst = was.ID, was.TeamID, was.UserID, was.inst
+	v.RootViewID, v.PreviousViewID, v.run = was.RootViewID, was.PreviousViewID, cmp.Or(next.run, was.run)
 }
 
 // viewJSONLocked is a view as the API and payloads show it.
@@ -166,7 +169,7 @@ func (s viewMethods) viewLocked(r *apiRequest, typ string) (*View, *apiError) {
 	if len(msgs) > 0 {
 		return nil, failWith("invalid_arguments", msgs...)
 	}
-	v.inst = r.inst
+	v.inst, v.run = r.inst, r.token.run
 	return v, nil
 }
 

@@ -80,6 +80,8 @@ type Message struct {
 	// OffersApp: it is Slack's note that a mentioned app is not in the channel, and it still isn't.
 	OffersApp bool
 
+	run *execution // the execution of a function that it was made for
+
 	client   string // client_msg_id: the same in all events about what a person wrote
 	editedTS string // when it was last edited, as Slack writes times
 }
