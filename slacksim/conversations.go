@@ -9,7 +9,11 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 )
+
+// metadataMost bounds the metadata of a message, in bytes. Slack refuses large ones without saying where it begins.
+const metadataMost = 16_000
 
 // metadataLocked reads the metadata of a message that is to be posted.
 func (s chatMethods) metadataLocked(r *apiRequest) (json.RawMessage, *apiError) {
@@ -18,59 +22,102 @@ func (s chatMethods) metadataLocked(r *apiRequest) (json.RawMessage, *apiError) 
 		return nil, nil
 	}
 	var m struct {
-		Type    string         `json:"event_type"`
-		Payload map[string]any `json:"event_payload"`
+		Type     string            `json:"event_type"`
+		Payload  map[string]any    `json:"event_payload"`
+		Entities []json.RawMessage `json:"entities"`
 	}
-	if json.Unmarshal([]byte(raw), &m) != nil || m.Type == "" || m.Payload == nil {
+	switch err := json.Unmarshal([]byte(raw), &m); {
+	case err != nil:
 		return nil, fail("invalid_metadata_format")
+	case raw == "{}" && r.method == "chat.update":
+		return nil, nil // takes away what there was
+	case len(raw) > metadataMost:
+		return nil, fail("metadata_too_large")
+	case m.Entities == nil && (m.Type == "" || m.Payload == nil), (m.Type == "") != (m.Payload == nil):
+		return nil, fail("invalid_metadata_format")
+	case len(m.Type) > 50:
+		return nil, fail("invalid_metadata_schema")
 	}
 	return json.RawMessage(raw), nil
 }
 
 func (s chatMethods) conversationsHistory(r *apiRequest) (map[string]any, *apiError) {
-	found, err := s.conversationLocked(r, func(m *Message) bool { return m.ThreadTS == "" || m.ThreadTS == m.TS })
+	found, err := s.conversationLocked(r, "", func(m *Message) bool {
+		return m.ThreadTS == "" || m.ThreadTS == m.TS || m.Subtype == "thread_broadcast"
+	})
 	if err != nil {
 		return nil, err
 	}
 	slices.Reverse(found)
-	return page(r, found)
+	return page(r, found, 100, 0)
 }
 
-// conversationsReplies lists a thread from its root on, where history begins with the newest message. The root comes
-// along whatever the oldest message is that was asked for.
+// conversationsReplies lists a thread from its root on, where history begins with the newest message. The thread may
+// be named by any message of it. The root comes first on every page, whatever the oldest message is that was asked for.
 func (s chatMethods) conversationsReplies(r *apiRequest) (map[string]any, *apiError) {
-	parent := r.arg("ts")
-	found, err := s.conversationLocked(r, func(m *Message) bool { return m.TS == parent || m.ThreadTS == parent })
+	root := r.arg("ts")
+	if c := s.world.channelLocked(r.arg("channel")); c != nil {
+		if m := c.find(root); m != nil {
+			root = cmp.Or(m.ThreadTS, m.TS)
+		}
+	}
+	found, err := s.conversationLocked(r, root, func(m *Message) bool { return m.TS == root || m.ThreadTS == root })
 	if err != nil {
 		return nil, err
 	}
-	return page(r, found)
+	if len(found) == 0 {
+		return nil, fail("thread_not_found")
+	}
+	return page(r, found, 1000, 1)
 }
 
-// page cuts a list of messages. Nobody needs cursors yet, so there is no next page.
-func page(r *apiRequest, found []map[string]any) (map[string]any, *apiError) {
+// page cuts a list of messages by limit and cursor, the offset. The first few are on every page.
+func page(r *apiRequest, found []map[string]any, usual, always int) (map[string]any, *apiError) {
 	limit, err := strconv.Atoi(r.arg("limit"))
 	if err != nil || limit < 1 || limit > 999 {
-		limit = 100
+		limit = usual
 	}
-	more := len(found) > limit
-	return map[string]any{"messages": found[:min(limit, len(found))], "has_more": more}, nil
+	start := always
+	if c := r.arg("cursor"); c != "" {
+		if start, err = strconv.Atoi(strings.TrimPrefix(c, "offset:")); err != nil || start < 0 || start > len(found) {
+			return nil, fail("invalid_cursor")
+		}
+	}
+
+	head := found[:min(always, len(found))]
+	end := min(start+max(limit-len(head), 1), len(found))
+	out := map[string]any{"messages": slices.Concat(head, found[start:end]), "has_more": end < len(found)}
+	if end < len(found) {
+		out["response_metadata"] = map[string]any{"next_cursor": "offset:" + strconv.Itoa(end)}
+	}
+	return out, nil
 }
 
-// conversationLocked lists messages of one conversation, oldest first.
-func (s chatMethods) conversationLocked(r *apiRequest, want func(*Message) bool) ([]map[string]any, *apiError) {
+// later compares times as Slack writes them. "" comes before all.
+func later(a, b string) bool {
+	x, _ := strconv.ParseFloat(a, 64)
+	y, _ := strconv.ParseFloat(b, 64)
+	return x > y
+}
+
+// conversationLocked lists messages of one conversation, oldest first, from the oldest to the latest asked for. The
+// root of a thread is always among them.
+func (s chatMethods) conversationLocked(r *apiRequest, root string, want func(*Message) bool) ([]map[string]any,
+	*apiError) {
 	c, err := s.readableLocked(r, true, "history")
 	if err != nil {
 		return nil, err
 	}
-	root := r.arg("ts") // of a thread
-	oldest, _ := strconv.ParseFloat(r.arg("oldest"), 64)
+	oldest, latest := r.arg("oldest"), r.arg("latest")
+	within := func(ts string) bool {
+		edge := r.flag("inclusive") && (ts == oldest || ts == latest)
+		return edge || later(ts, oldest) && (latest == "" || later(latest, ts))
+	}
 
 	found := []map[string]any{}
 	for _, m := range c.messages {
-		at, _ := strconv.ParseFloat(m.TS, 64)
 		gone := m.Deleted && !c.replied(m)
-		if gone || m.Ephemeral || at <= oldest && m.TS != root || !want(m) {
+		if gone || m.Ephemeral || m.TS != root && !within(m.TS) || !want(m) {
 			continue
 		}
 		out := s.world.messageJSONLocked(c, m)

@@ -28,6 +28,9 @@ func methodsOf(p *parts) map[string]method {
 		"oauth.v2.exchange":                     {free: true, client: true, run: p.oauth.swapLocked},
 		"chat.postMessage":                      {scopes: chatWrite, run: chat.chatPostMessage},
 		"chat.postEphemeral":                    {scopes: chatWrite, run: chat.chatPostEphemeral},
+		"chat.scheduleMessage":                  {scopes: chatWrite, run: chat.scheduleMessage},
+		"chat.deleteScheduledMessage":           {scopes: chatWrite, run: chat.deleteScheduled},
+		"chat.scheduledMessages.list":           {run: chat.listScheduled},
 		"chat.update":                           {scopes: chatWrite, run: chat.chatUpdate},
 		"chat.delete":                           {scopes: chatWrite, run: chat.chatDelete},
 		"chat.startStream":                      {scopes: chatWrite, kind: "bot", tier: 2, run: stream.start},
@@ -243,20 +246,74 @@ func (s chatMethods) author(r *apiRequest) *Message {
 	return m
 }
 
-func (s chatMethods) chatPostMessage(r *apiRequest) (map[string]any, *apiError) {
+// draftLocked is a message that the call describes, and where it goes.
+func (s chatMethods) draftLocked(r *apiRequest) (*channel, *Message, *apiError) {
 	c, err := s.placeLocked(r, true)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	m := s.author(r)
 	if m.Text, m.Blocks, err = s.contentLocked(r); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if m.Metadata, err = s.metadataLocked(r); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if m.ThreadTS = r.arg("thread_ts"); m.ThreadTS != "" && c.find(m.ThreadTS) == nil {
-		return nil, fail("thread_not_found")
+	if m.Attachments, err = r.attachments(); err != nil {
+		return nil, nil, err
+	}
+
+	if r.has("username") || r.has("icon_emoji") || r.has("icon_url") {
+		if !r.scope("chat:write.customize") {
+			return nil, nil, r.missing("chat:write.customize")
+		}
+		m.Username = r.arg("username")
+	}
+	if m.ThreadTS, err = c.threadLocked(r); err != nil {
+		return nil, nil, err
+	}
+	if m.ThreadTS != "" && r.flag("reply_broadcast") {
+		m.Subtype = "thread_broadcast"
+	}
+	return c, m, nil
+}
+
+// threadLocked is the thread that a call names: by its root, not by a reply.
+func (c *channel) threadLocked(r *apiRequest) (string, *apiError) {
+	ts := r.arg("thread_ts")
+	root := c.find(ts)
+	switch {
+	case ts == "":
+		return "", nil
+	case root == nil:
+		return "", fail("thread_not_found")
+	case root.Ephemeral || root.ThreadTS != "" && root.ThreadTS != ts:
+		return "", fail("cannot_reply_to_message")
+	}
+	return ts, nil
+}
+
+// attachments are kept as they were sent. An empty list means none.
+func (r *apiRequest) attachments() (json.RawMessage, *apiError) {
+	raw := r.arg("attachments")
+	var list []json.RawMessage
+	switch err := json.Unmarshal([]byte(raw), &list); {
+	case raw == "":
+		return nil, nil
+	case err != nil:
+		return nil, fail("invalid_attachments")
+	case len(list) > 100:
+		return nil, fail("too_many_attachments")
+	case len(list) == 0:
+		return nil, nil
+	}
+	return json.RawMessage(raw), nil
+}
+
+func (s chatMethods) chatPostMessage(r *apiRequest) (map[string]any, *apiError) {
+	c, m, err := s.draftLocked(r)
+	if err != nil {
+		return nil, err
 	}
 	s.world.postLocked(c, m)
 	s.events.messageEventsLocked(c, m, "")
@@ -279,7 +336,10 @@ func (s chatMethods) chatPostEphemeral(r *apiRequest) (map[string]any, *apiError
 	if m.Text, m.Blocks, err = s.contentLocked(r); err != nil {
 		return nil, err
 	}
-	m.Ephemeral, m.EphemeralTo, m.ThreadTS = true, u.ID, r.arg("thread_ts")
+	if m.ThreadTS, err = c.threadLocked(r); err != nil {
+		return nil, err
+	}
+	m.Ephemeral, m.EphemeralTo = true, u.ID
 	s.world.postLocked(c, m)
 	return map[string]any{"message_ts": m.TS}, nil
 }
@@ -305,17 +365,39 @@ func (s chatMethods) chatUpdate(r *apiRequest) (map[string]any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
+	if utf8.RuneCountInString(r.arg("text")) > 4000 { // where chat.postMessage cuts at 40,000
+		return nil, fail("msg_too_long")
+	}
 	text, blocks, err := s.contentLocked(r)
+	if err != nil {
+		return nil, err
+	}
+	attachments, err := r.attachments()
+	if err != nil {
+		return nil, err
+	}
+	metadata, err := s.metadataLocked(r)
 	if err != nil {
 		return nil, err
 	}
 	if m.Streaming == streaming {
 		return nil, fail("streaming_state_conflict")
 	}
+
 	before := s.world.messageJSONLocked(c, m)
-	// Text without blocks replaces the blocks. An update by blocks does not show as edited.
+	// Text without blocks replaces the blocks, blocks without text keep it. What else was left out stays. An update by
+	// blocks does not show as edited.
+	if text != "" || blocks == nil {
+		m.Text = text
+	}
+	if r.has("attachments") {
+		m.Attachments = attachments
+	}
+	if r.has("metadata") {
+		m.Metadata = metadata
+	}
 	m.run = cmp.Or(m.run, r.token.run)
-	m.Text, m.Blocks, m.Edited, m.editedTS = text, blocks, m.Edited || blocks == nil, s.world.tsLocked()
+	m.Blocks, m.Edited, m.editedTS = blocks, m.Edited || blocks == nil, s.world.tsLocked()
 	s.noteLocked()
 	s.events.editEventLocked(c, m, "message_changed", before, c.TeamID)
 	return map[string]any{"channel": c.ID, "ts": m.TS, "text": m.Text, "message": s.world.messageJSONLocked(c, m)}, nil

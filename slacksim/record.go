@@ -90,6 +90,7 @@ const (
 	RuleUninstalledHook  = "response-url-uninstalled" // a response_url used after the app was removed
 	RuleForeignToken     = "foreign-token"            // a token whose installation can't reach what the call names
 	RuleVerification     = "url-verification"         // a challenge that did not come back
+	RuleNeverPosted      = "never-posted"             // a message scheduled with metadata, which Slack never posts
 	RuleTooManyRedirects = "too-many-redirects"       // a delivery that was redirected more than twice
 )
 

@@ -189,6 +189,7 @@ type parts struct {
 	events    *events
 	hooks     *hooks
 	files     *Files
+	schedule  *schedule
 	streams   *streams
 	sessions  *sessions
 	workflows *Workflows
@@ -215,8 +216,9 @@ func New(cfg Config) *Sim {
 	files := &Files{engine: e, record: r, world: w, oauth: o, events: ev, uploads: map[string]*file{}}
 	ses := &sessions{engine: e, world: w, events: ev, prompts: map[string]SuggestedPrompts{}}
 	st := &streams{engine: e, world: w, events: ev, sessions: ses, byTS: map[string]*stream{}}
+	sched := &schedule{engine: e, world: w, oauth: o, events: ev, record: r}
 	p := &parts{engine: e, record: r, world: w, views: v, oauth: o, sockets: sockets, outbox: out, events: ev, hooks: h,
-		files: files, streams: st, sessions: ses,
+		files: files, schedule: sched, streams: st, sessions: ses,
 		workflows: &Workflows{engine: e, record: r, world: w, oauth: o, events: ev, hooks: h}}
 	s := &Sim{parts: p, Sockets: sockets, Directory: &Directory{p}, Admins: &Admins{p}, Sender: &Sender{p},
 		People: &People{p}, Files: files, Workflows: p.workflows}

@@ -61,6 +61,7 @@ type Message struct {
 	Username     string // of another app, or of a workflow, which has no User
 	Subtype      string // as in Slack: "bot_message", "file_share", …; "" for most
 	Files        []File
+	Attachments  json.RawMessage // as the app sent them; nil when there are none
 	Text         string
 	Blocks       json.RawMessage // nil when there are none; ids filled in where the sender left them out
 	Ephemeral    bool
@@ -369,6 +370,12 @@ func (s *world) messageJSONLocked(c *channel, m *Message) map[string]any {
 	if m.Blocks != nil {
 		out["blocks"] = m.Blocks
 	}
+	if m.Attachments != nil {
+		out["attachments"] = m.Attachments
+	}
+	if root := s.rootLocked(c, m); m.Subtype == "thread_broadcast" && root != nil {
+		out["root"] = s.messageJSONLocked(c, root)
+	}
 	if m.Files != nil {
 		out["files"], out["upload"] = s.filesJSON(c, m.Files), false
 	}
@@ -409,6 +416,13 @@ func (s *world) contextLocked(userID string) map[string]any {
 		out["entities"] = list
 	}
 	return out
+}
+
+func (s *world) rootLocked(c *channel, m *Message) *Message {
+	if m.ThreadTS == "" || m.ThreadTS == m.TS {
+		return nil
+	}
+	return c.find(m.ThreadTS)
 }
 
 // tombstone stands where a deleted message was that has replies.

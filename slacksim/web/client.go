@@ -321,8 +321,8 @@ func (s screen) message(m *slacksim.Message) messageView {
 	if v.App {
 		v.Icon = p.App.ID
 	}
-	if m.AppID != "" {
-		v.Name, v.App, v.Icon = m.Username, true, m.AppID
+	if m.Username != "" {
+		v.Name, v.App, v.Icon = m.Username, true, cmp.Or(m.AppID, v.Icon)
 	}
 	if mayChange(p.Me, m) {
 		v.Change = "/client/" + p.Me.TeamID + "/" + p.ChannelID + "/" + m.TS + "/change"

@@ -79,6 +79,7 @@ func (b *browser) open(path string) string {
 	if code != 200 {
 		b.w.T.Fatalf("GET %s: %d", path, code)
 	}
+	b.w.Settled() // the app has heard that a tab was opened
 	return body
 }
 
