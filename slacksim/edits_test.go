@@ -50,6 +50,7 @@ func TestPersonEditsAndDeletes(t *testing.T) {
 
 	// With a reply the root stays as a tombstone, in the history, too.
 	reply, _ := w.Sim.Reply(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, ts, "a reply")
+	w.Settled()
 	if err := w.Sim.People.Delete(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, ts); err != nil {
 		t.Fatal(err)
 	}
