@@ -61,7 +61,8 @@ func (w *world) asBolt(userID, userScopes string, choice slacksim.Choice, at tim
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return w.granted(url.Values{"code": {callback.Query().Get("code")}, "redirect_uri": {redirect}}, kept{userID: userID}, at)
+	form := url.Values{"code": {callback.Query().Get("code")}, "redirect_uri": {redirect}}
+	return w.granted(form, kept{userID: userID}, at)
 }
 
 // renewedByBolt is what Bolt keeps after it renewed the bot's token.
@@ -425,10 +426,10 @@ func importFrom(t *testing.T, w *world, store ofBolt) {
 		connection.TokenOwner{Key: acme, UserID: slacksim.AcmeAdmin},
 		connection.TokenOwner{Key: acme, UserID: slacksim.AcmeMember}, connection.TokenOwner{Key: org, UserID: gridAdmin})
 	w.checkNewest(w.row(db, slacksim.Acme))
+	places := map[string][2]string{slacksim.Acme: {slacksim.AcmeAdmin, slacksim.AcmeGeneral},
+		slacksim.Birch: {slacksim.BirchAdmin, slacksim.BirchGeneral}, "": {gridMember, twoGeneral}}
 	for _, c := range w.connections() {
-		w.mention(map[string]string{slacksim.Acme: slacksim.AcmeAdmin, slacksim.Birch: slacksim.BirchAdmin, "": gridMember}[c.TeamID],
-			map[string]string{slacksim.Acme: slacksim.AcmeGeneral, slacksim.Birch: slacksim.BirchGeneral, "": twoGeneral}[c.TeamID],
-			c.BotUserID)
+		w.mention(places[c.TeamID][0], places[c.TeamID][1], c.BotUserID)
 	}
 
 	held := w.row(db, slacksim.Acme)
@@ -490,5 +491,75 @@ func (w *world) renewedHere(db *storage.DB, owners ...connection.TokenOwner) {
 			}
 			return err == nil && !pair.Due(time.Now()) && pair.Tries == 0
 		})
+	}
+}
+
+// What an operator reads, and the exit codes: 0 also where something was left out, 1 where Slack had trouble.
+func TestImportSaysWhatItDid(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storagetest.SQLite(t))
+	w.rotate(12 * time.Hour)
+	store := javaScriptFiles(t)
+	acme := w.asBolt(slacksim.AcmeAdmin, "", slacksim.Choice{}, time.Now().Add(-time.Hour))
+	store.save(t, acme)
+	gone := acme
+	gone.team, gone.teamName, gone.bot.token = "T0GONE0001", "Gone \x1b[31mLtd", "xoxb-0-gone"
+	store.save(t, gone)
+	if _, errs, code := w.command("migrate", "up"); code != 0 {
+		t.Fatal(errs)
+	}
+
+	says := func(when string, code int, want ...string) {
+		t.Helper()
+		args := []string{"import", "bolt", "--from", store.from}
+		if when == "dry" {
+			args = append(args, "--dry-run")
+		}
+		out, errs, got := w.command(args...)
+		if missing := inOrder(out+errs, want...); missing != "" || got != code || strings.Contains(out, "\x1b") {
+			t.Errorf("%s: exit %d, no %q in\n%s%s", when, got, missing, out, errs)
+		}
+	}
+	says("dry", 0, "RESULT", "WHY", "imported", "Acme Corp", slacksim.Acme, "the bot", "skipped", "Gone ?[31mLtd",
+		"Slack no longer takes it (invalid_auth).", "Would import 1, left 0 unchanged, skipped 1, failed 0.",
+		"Nothing was stored.")
+	clear := w.slack.Inject(slacksim.Fault{Method: "auth.test", Status: http.StatusBadGateway})
+	says("Slack is away", 1, "failed", "Slack couldn't be asked", "Run it again")
+	clear()
+	says("first", 0, "imported", "Imported 1,", "switchboard serve renews the imported tokens right away")
+	says("again", 0, "unchanged", "It is here already.", "Imported 0, left 1 unchanged", "Nothing was changed.")
+}
+
+// What can't be read whole is refused with everything that is wrong, and nothing of it is imported.
+func TestImportRefusesWhatIsNotWhole(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storagetest.SQLite(t))
+	store := pythonFiles(t)
+	store.save(t, w.asBolt(slacksim.AcmeAdmin, "", slacksim.Choice{}, time.Now().Add(-time.Hour)))
+	folder := filepath.Join(store.from, w.slack.App().ClientID)
+	for _, workspace := range []string{"none-T0HALF0001", "none-T0ODD00001"} {
+		if err := os.Mkdir(filepath.Join(folder, workspace), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(folder, "none-T0HALF0001", "bot-latest"), `{"bot_token": "xoxb-hush`)
+	write(t, filepath.Join(folder, "none-T0ODD00001", "installer-latest"), `hush`)
+	if _, errs, code := w.command("migrate", "up"); code != 0 {
+		t.Fatal(errs)
+	}
+
+	for from, want := range map[string][]string{
+		store.from: {"--from:", "none-T0HALF0001/bot-latest ends in the middle", "Fix:", "none-T0ODD00001/installer-latest"},
+		"/nowhere": {"there is no file or folder /nowhere"},
+		w.database: {"neither of the tables slack_installations and slack_bots"},
+	} {
+		asked := len(w.slack.Calls("auth.test"))
+		out, errs, code := w.command("import", "bolt", "--from", from)
+		if missing := inOrder(errs, want...); code != 2 || out != "" || missing != "" || strings.Contains(errs, "hush") {
+			t.Errorf("%s: exit %d, no %q in %s%s", from, code, missing, out, errs)
+		}
+		if len(w.slack.Calls("auth.test")) != asked || len(w.connections()) != 0 {
+			t.Errorf("%s: something was done", from)
+		}
 	}
 }
