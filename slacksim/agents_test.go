@@ -207,6 +207,9 @@ func TestSessionStatus(t *testing.T) {
 	refused("thread_not_found", "channel_id", s.dm, "thread_ts", "1.2", "status", "active")
 	refused("user_not_found", "channel_id", s.dm, "thread_ts", s.root, "status", "active", "initiator_user_id", "U0")
 	refused("not_authorized", "channel_id", slacksim.AcmeGeneral, "thread_ts", s.root, "status", "active")
+	s.Sim.AddChannel(slacksim.Channel{ID: "C0HIDDEN01", TeamID: slacksim.Acme, Name: "hidden", Private: true,
+		Members: []string{slacksim.AcmeAdmin}})
+	refused("channel_not_found", "channel_id", "C0HIDDEN01", "thread_ts", s.root, "status", "active")
 	refused("invalid_arguments", "channel_id", s.dm, "thread_ts", s.root, "status", "active",
 		"title", strings.Repeat("x", 201))
 	refused("missing_scope", "channel_id", s.dm, "thread_ts", s.root, "status", "active", "username", "Bob")
@@ -240,6 +243,17 @@ func TestSessionOfSeveralAgents(t *testing.T) {
 		if a := set(other, x[0]); a["agent_status"] != x[0] || a["status"] != x[1] {
 			t.Errorf("one works, the other is %s: %v", x[0], a)
 		}
+	}
+
+	a := s.Call("chat.startStream", other, "channel", "C0SHARED01", "thread_ts", root,
+		"recipient_user_id", slacksim.BirchAdmin, "recipient_team_id", slacksim.Birch)
+	set(other, "active")
+	if err := s.Sim.Agents.Stop(s.Ctx, slacksim.AcmeAdmin, "C0SHARED01", root); err != nil {
+		t.Fatal(err)
+	}
+	if b := s.Call("chat.appendStream", other, "channel", "C0SHARED01", "ts", a.Str("ts"),
+		"markdown_text", "x"); b["ok"] != true {
+		t.Errorf("a stop meant the agent that works: %v", b)
 	}
 }
 
@@ -297,6 +311,7 @@ func TestPersonStopsAgent(t *testing.T) {
 	if err := stop(); !errors.Is(err, slacksim.ErrNoSession) {
 		t.Errorf("nothing to stop: %v", err)
 	}
+	elsewhere := s.Call("chat.startStream", s.token, "channel", s.dm, "thread_ts", s.say("Another", "")).Str("ts")
 	ts := s.start("markdown_text", "One, ")
 	done := s.start("markdown_text", "Done")
 	s.Call("chat.stopStream", s.token, "channel", s.dm, "ts", done, "session_status", "processing")
@@ -324,6 +339,9 @@ func TestPersonStopsAgent(t *testing.T) {
 	s.WantError("chat.stopStream", s.token, "message_not_in_streaming_state", "channel", s.dm, "ts", ts)
 	s.WantError("chat.appendStream", s.token, "message_not_in_streaming_state", "channel", s.dm, "ts", done,
 		"markdown_text", "x")
+	if a := s.append(elsewhere, "markdown_text", "x"); a["ok"] != true {
+		t.Errorf("in another thread: %v", a)
+	}
 	if s.session().Status != "processing" {
 		t.Error("a stop changes the status, which is for the app to do")
 	}

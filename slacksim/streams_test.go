@@ -349,14 +349,13 @@ func TestStreamTiers(t *testing.T) {
 	if res.StatusCode != 429 || res.Header.Get("Retry-After") != "60" {
 		t.Errorf("a 21st start within a minute: %d, Retry-After %q", res.StatusCode, res.Header.Get("Retry-After"))
 	}
-	for range 100 {
-		if a := s.append(ts, "markdown_text", "x"); a["ok"] != true {
-			t.Fatal(a)
+	for range 2 {
+		for range 100 {
+			if a := s.append(ts, "markdown_text", "x"); a["ok"] != true {
+				t.Fatal(a)
+			}
 		}
-	}
-	s.WantError("chat.appendStream", s.token, "ratelimited", "channel", s.dm, "ts", ts, "markdown_text", "x")
-	s.Clock.Advance(time.Minute)
-	if a := s.append(ts, "markdown_text", "x"); a["ok"] != true {
-		t.Errorf("a minute later: %v", a)
+		s.WantError("chat.appendStream", s.token, "ratelimited", "channel", s.dm, "ts", ts, "markdown_text", "x")
+		s.Clock.Advance(time.Minute)
 	}
 }
