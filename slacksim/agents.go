@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"unicode/utf8"
 
@@ -120,7 +121,7 @@ func (s *Agents) agent(userID string) (*installation, error) {
 }
 
 // ChangeContext has a person look at something else in Slack, the most important thing first, or at nothing that Slack
-// tells of. The app hears app_context_changed. What the person opens and writes from then on comes with it, too.
+// tells of. The app hears app_context_changed, if it is something else. What the person opens and writes from then on comes with it, too.
 // docs.slack.dev/reference/events/app_context_changed
 func (s *Agents) ChangeContext(_ context.Context, userID string, seen ...Entity) error {
 	in, err := s.agent(userID)
@@ -129,6 +130,9 @@ func (s *Agents) ChangeContext(_ context.Context, userID string, seen ...Entity)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if reflect.DeepEqual(s.world.contexts[userID], slices.Clone(seen)) {
+		return nil
+	}
 	s.world.contexts[userID] = slices.Clone(seen)
 	s.noteLocked()
 	if s.events.wantedLocked(in, "app_context_changed") {

@@ -95,6 +95,7 @@ func TestStreamIsWrittenAndRead(t *testing.T) {
 	if m := s.read(ts); m["streaming_state"] != "in_progress" || m["text"] != "It **is" {
 		t.Errorf("in the middle of a word: %v", m)
 	}
+	s.Settled()
 	s.append(ts, "chunks", `[{"type":"markdown_text","text":" done**, says [Leon](https://x.example/) of <@U0ACMELEON>"}]`)
 	s.Settled()
 	step := answer(s.Bot.Last(t).Event)

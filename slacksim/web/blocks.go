@@ -164,6 +164,9 @@ func (f surface) rich(o object) string {
 	case "":
 		return f.richWord(typ, o)
 	case "ul":
+		if o["style"] == "ordered" {
+			tag = "ol"
+		}
 		render = func(item object) string { return "<li>" + f.rich(item) + "</li>" }
 	}
 	return "<" + tag + ">" + all(o["elements"], render) + "</" + tag + ">"

@@ -52,6 +52,7 @@ type clientPage struct {
 
 	Shortcuts []slacksim.Shortcut // global ones
 
+	Agent *agentView
 	Home  *viewView
 	Modal *viewView
 }
@@ -88,6 +89,8 @@ type messageView struct {
 	Shortcuts                      []slacksim.Shortcut
 	Change                         string // the page where this person edits or deletes it; "" where they can't
 	Files                          []fileView
+	Streaming                      bool   // the app is still writing it
+	Session                        string // of an agent, in the thread below it
 }
 
 type fileView struct {
@@ -209,6 +212,7 @@ func (s screen) addPlace(place string) error {
 	p.Shared = s.sharedWith(c)
 	p.Messages = s.messages(s.sim.Messages(c.ID, p.Me.ID))
 	p.Hint = "Message " + p.Title
+	p.Agent = s.agent()
 	return nil
 }
 
@@ -314,8 +318,9 @@ func (s screen) message(m *slacksim.Message) messageView {
 	}
 	v := messageView{TS: m.TS, Time: at.Format("3:04 PM"), ISO: at.UTC().Format(time.RFC3339),
 		Ephemeral: m.Ephemeral, Edited: m.Edited, CanInvite: m.OffersApp, Text: s.n.mrkdwn(m.Text),
-		Icon: m.User, Thread: m.TS, InThread: isReply(*m),
-		Act: "/client/" + p.Me.TeamID + "/" + p.ChannelID + "/" + m.TS + "/act"}
+		Icon: m.User, Thread: m.TS, InThread: isReply(*m), Streaming: m.Streaming == "in_progress",
+		Session: s.session(m.TS),
+		Act:     "/client/" + p.Me.TeamID + "/" + p.ChannelID + "/" + m.TS + "/act"}
 
 	v.Name, v.App = s.sim.Directory.Name(m.User)
 	if v.App {
@@ -382,6 +387,7 @@ func (s *site) pageClient(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	setCookie(w, lastCookie, team)
+	agentForms{s}.notice(r, p)
 	if p.Installed && (place == "home" || place == "dm") {
 		// app_home_opened tells that a tab was opened. The live updates of the page are no such thing.
 		_ = s.sim.OpenHome(r.Context(), me.ID, map[string]string{"home": "home", "dm": "messages"}[place])

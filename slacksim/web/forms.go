@@ -54,6 +54,10 @@ func (s *site) doSay(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 			problem(w, http.StatusBadRequest, "Not sent", "The message could not be sent to this conversation.", "")
 			return
 		}
+		if ts := (agentForms{s}).begun(u, place, r.PostFormValue("thread_ts"), text); ts != "" {
+			toThread(w, r, u, ts)
+			return
+		}
 	}
 	back(w, r, "/client/"+u.TeamID+"/"+place)
 }

@@ -57,6 +57,7 @@ func (s *site) routes() http.Handler {
 	mux.HandleFunc("GET /client/{team}/files/{id}", s.as(s.file))
 	mux.HandleFunc("POST /client/{team}/{place}/{ts}/shortcut", s.as(s.doMessageShortcut))
 	mux.HandleFunc("POST /client/{team}/{place}/shortcut", s.as(s.doShortcut))
+	agentForms{s}.routes(mux)
 	mux.HandleFunc("POST /client/{team}/home/act", s.as(s.doActHome))
 	mux.HandleFunc("POST /client/{team}/view/{view}/act", s.as(s.doView))
 	mux.HandleFunc("GET /client/{team}/app/remove", s.as(s.pageRemove))

@@ -78,7 +78,9 @@
     form.setAttribute("aria-busy", "true");
     try {
       const res = await fetch(form.getAttribute("action"), { method: "POST", body: data, headers: { "X-Requested-With": "fetch" } });
+      const next = res.headers.get("X-Next");
       if (!res.ok) location.reload();
+      else if (next) location.assign(next);
     } finally { form.removeAttribute("aria-busy"); }
   };
 
