@@ -69,6 +69,7 @@ func (s *Sim) Reply(_ context.Context, userID, channelID, threadTS, text string)
 	}
 	m := s.world.postLocked(c, &Message{User: userID, Text: text, ThreadTS: threadTS, client: clientMsgID()})
 	s.events.messageEventsLocked(c, m, u.TeamID)
+	s.links.sharedLocked(c, m)
 	return m.TS, nil
 }
 

@@ -67,14 +67,15 @@ func (r *apiRequest) flag(name string) bool {
 
 // method is one entry of the Web API.
 type method struct {
-	scopes   []string // any one will do; nil: none needed. Methods with finer rules check them themselves
-	free     bool     // needs no token
-	kind     string   // "bot": no other token will do
-	formOnly bool     // ignores JSON bodies, as Slack's read methods do
-	orgTeam  bool     // an organisation's token must say team_id
-	appToken bool     // an app-level token calls it, and no other
-	client   bool     // needs the client's id and secret
-	tier     int      // how often it can be called, 2 to 4; 0: as often as one likes here
+	scopes   []string          // any one will do; nil: none needed. Methods with finer rules check them themselves
+	free     bool              // needs no token
+	kind     string            // "bot": no other token will do
+	formOnly bool              // ignores JSON bodies, as Slack's read methods do
+	orgTeam  bool              // an organisation's token must say team_id
+	appToken bool              // an app-level token calls it, and no other
+	client   bool              // needs the client's id and secret
+	tier     int               // how often it can be called, 2 to 4; 0: as often as one likes here
+	before   func(*apiRequest) // what it waits for, without the lock
 	run      func(*apiRequest) (map[string]any, *apiError)
 }
 
@@ -318,6 +319,11 @@ func (s *api) callMethod(h http.Header, r *http.Request, req *apiRequest, sent s
 	}
 	if given != nil {
 		return s.answerLocked(given, *req.call)
+	}
+	if m.before != nil {
+		s.mu.Unlock()
+		m.before(req)
+		s.mu.Lock()
 	}
 	return m.run(req)
 }

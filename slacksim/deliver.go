@@ -96,6 +96,7 @@ func (s *outbox) sendEvent(o *outgoing, num int, reason string) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			o.acked()
+			s.noteLocked()
 		}
 		return
 	}

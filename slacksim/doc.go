@@ -29,7 +29,10 @@
 // What tests use most are methods of Sim. The rest is grouped by who does it: Sim.Admins remove the app and move
 // workspaces, Sim.Sockets are its connections in Socket Mode, Sim.Sender delivers what nobody's action here causes,
 // Sim.Forms act like a browser, Sim.People edit, delete and share files, with other bots among them, Sim.Files are what
-// was uploaded, Sim.Agents are people who talk to the app as an agent, and Sim.Directory looks things up.
+// was uploaded, Sim.Agents are people who talk to the app as an agent, Sim.Workflows run the app's functions, Sim.Links
+// are those of messages that somebody is writing, and Sim.Directory looks things up.
+//
+// A method of the Web API that is missing here is named among the breaches. Sim.Handle supplies it.
 //
 // It is strict where Slack is: tokens die, codes are spent, scopes are checked, blocks are measured, three seconds are
 // three seconds. What Slack would tolerate but a careful app doesn't do is recorded as a Breach. A test asserts that
@@ -74,5 +77,10 @@
 // errored then. Each call that adds to one is a message_changed event. A status or a title that an agent sets is one of
 // the thread's first message, whose text stays the same. The tiers of the agents' methods leave no room for bursts.
 //
-// Group DMs are not part of it.
+// The response_urls of a submission stand beside its view or in it (App.ResponseURLsInView). Outputs that a function
+// doesn't declare fail or are taken (App.ExtraOutputs). A function's token answers token_expired once its step has
+// ended, and interactivity pointers live as long as trigger ids. chat.unfurl waits up to a second for the
+// acknowledgement of its event before it answers cannot_unfurl_url.
+//
+// Group DMs are not part of it, nor are buttons in what is shown for a link.
 package slacksim

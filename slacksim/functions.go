@@ -125,7 +125,8 @@ func (s *Workflows) sendLocked(x *execution, f Function, functionID string) {
 	}}, x.inst)
 
 	// A step that fills a menu of the workflow's own has to end before its event is acknowledged.
-	if slices.ContainsFunc(f.Outputs, func(p Parameter) bool { return strings.HasPrefix(p.Type, "slack#/types/options_") }) {
+	givesOptions := func(p Parameter) bool { return strings.HasPrefix(p.Type, "slack#/types/options_") }
+	if slices.ContainsFunc(f.Outputs, givesOptions) {
 		o.acked = func() {
 			if x.State == ExecutionRunning {
 				s.record.breachLocked(RuleFunctionLate, "function_executed of %s, which gives options, was acknowledged "+

@@ -32,6 +32,7 @@ func methodsOf(p *parts) map[string]method {
 		"chat.deleteScheduledMessage":           {scopes: chatWrite, run: chat.deleteScheduled},
 		"chat.scheduledMessages.list":           {run: chat.listScheduled},
 		"chat.update":                           {scopes: chatWrite, run: chat.chatUpdate},
+		"chat.unfurl":                           {scopes: []string{"links:write"}, tier: 3, before: chat.waitForAck, run: chat.chatUnfurl},
 		"chat.delete":                           {scopes: chatWrite, run: chat.chatDelete},
 		"chat.startStream":                      {scopes: chatWrite, kind: "bot", tier: 2, run: stream.start},
 		"chat.appendStream":                     {scopes: chatWrite, kind: "bot", tier: 4, run: stream.append},

@@ -44,6 +44,9 @@ type App struct {
 	// Functions are the steps that it offers to workflows.
 	Functions []Function
 
+	// UnfurlDomains are those whose links the app shows more of: hosts in lower case, with all below them.
+	UnfurlDomains []string
+
 	// Events are the subscribed bot events by their names in a manifest ("app_mention", "message.im", …). Others are
 	// never delivered, and each is delivered only where its scope was granted.
 	Events []string
@@ -161,6 +164,8 @@ type Sim struct {
 	Sender *Sender
 	// Workflows run the steps that the app offers.
 	Workflows *Workflows
+	// Links are drafts with links, and what the app shows for them.
+	Links *Links
 	// Forms act as people do in a browser. They are what slacksim/web is made with.
 	Forms *Forms
 	// People edit, delete and share, and other bots write among them.
@@ -193,6 +198,7 @@ type parts struct {
 	streams   *streams
 	sessions  *sessions
 	workflows *Workflows
+	links     *Links
 }
 
 // New makes a Sim with an empty world (see AddSmallWorld). It starts nothing.
@@ -219,9 +225,10 @@ func New(cfg Config) *Sim {
 	sched := &schedule{engine: e, world: w, oauth: o, events: ev, record: r}
 	p := &parts{engine: e, record: r, world: w, views: v, oauth: o, sockets: sockets, outbox: out, events: ev, hooks: h,
 		files: files, schedule: sched, streams: st, sessions: ses,
+		links:     &Links{engine: e, world: w, oauth: o, events: ev, shares: map[string]*share{}},
 		workflows: &Workflows{engine: e, record: r, world: w, oauth: o, events: ev, hooks: h}}
 	s := &Sim{parts: p, Sockets: sockets, Directory: &Directory{p}, Admins: &Admins{p}, Sender: &Sender{p},
-		People: &People{p}, Files: files, Workflows: p.workflows}
+		People: &People{p}, Files: files, Workflows: p.workflows, Links: p.links}
 	s.Agents = &Agents{parts: p, sim: s}
 	s.Forms = &Forms{parts: p, sim: s, offers: map[offerKey][]Option{}}
 	s.api = &api{parts: p, methods: methodsOf(p), given: map[string]Answerer{}, rates: newRates(e)}
@@ -370,6 +377,7 @@ func (s *Sim) App() App {
 	defer s.mu.Unlock()
 	a := s.app
 	a.Commands, a.Events = slices.Clone(a.Commands), slices.Clone(a.Events)
+	a.UnfurlDomains = slices.Clone(a.UnfurlDomains)
 	a.Shortcuts, a.Functions = slices.Clone(a.Shortcuts), slices.Clone(a.Functions)
 	if a.Agent != nil {
 		v := *a.Agent

@@ -145,7 +145,7 @@ func TestOptionsInViewsThroughASocket(t *testing.T) {
 func plainText(t string) map[string]any { return map[string]any{"type": "plain_text", "text": t} }
 
 func TestOptionsThatSlackRefuses(t *testing.T) {
-	w := newWorld(t, withOptions, func(c *slacksim.Config) { c.AckTimeout = 60 * time.Millisecond })
+	w := newWorld(t, withOptions, func(c *slacksim.Config) { c.AckTimeout = time.Second })
 	tok := w.Install(slacksim.AcmeAdmin)
 	dm := w.Sim.DM(slacksim.AcmeAdmin)
 	ts := w.Call("chat.postMessage", tok, "channel", dm, "text", "Who?", "blocks", ownerMenu).Str("ts")

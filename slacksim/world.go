@@ -70,6 +70,7 @@ type Message struct {
 	Edited       bool
 	Reactions    map[string][]string // name → user ids
 	Metadata     json.RawMessage     // of an app's message; nil when there is none
+	Unfurls      map[string]Unfurl   // what the app shows for links in it, by URL
 	At           time.Time
 
 	// Streaming is what became of a message that an app writes bit by bit: "in_progress", "completed", or "errored" when
@@ -177,7 +178,7 @@ func (s *Sim) Messages(channelID, viewerID string) []Message {
 			continue
 		}
 		x := *m
-		x.Reactions = maps.Clone(m.Reactions)
+		x.Reactions, x.Unfurls = maps.Clone(m.Reactions), maps.Clone(m.Unfurls)
 		x.AppGone = m.Blocks != nil && s.oauth.authorLocked(m) == nil
 		if m.User == Slackbot && !c.im {
 			for id := range c.pending {
@@ -369,6 +370,9 @@ func (s *world) messageJSONLocked(c *channel, m *Message) map[string]any {
 	}
 	if m.Blocks != nil {
 		out["blocks"] = m.Blocks
+	}
+	if m.Unfurls != nil {
+		out["attachments"] = s.unfurledJSONLocked(m)
 	}
 	if m.Attachments != nil {
 		out["attachments"] = m.Attachments

@@ -162,6 +162,7 @@ func (p *program) simApp(public string, also ...bot.Handler) (slacksim.App, erro
 	if m.Settings.Interactivity != nil {
 		app.OptionsURL = m.Settings.Interactivity.MessageMenuOptionsUrl
 	}
+	app.UnfurlDomains = m.Features.UnfurlDomains
 	for _, x := range m.Features.Shortcuts {
 		app.Shortcuts = append(app.Shortcuts, slacksim.Shortcut{Name: x.Name, CallbackID: x.CallbackID,
 			Description: x.Description, OnMessage: x.Type == "message"})

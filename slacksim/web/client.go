@@ -87,6 +87,7 @@ type messageView struct {
 	InThread                       bool
 	Act, Menu                      string
 	Shortcuts                      []slacksim.Shortcut
+	Unfurls                        []unfurlView
 	Change                         string // the page where this person edits or deletes it; "" where they can't
 	Files                          []fileView
 	Streaming                      bool   // the app is still writing it
@@ -96,6 +97,12 @@ type messageView struct {
 type fileView struct {
 	Name, Link string
 	Size       int
+}
+
+// unfurlView is what the app shows for a link.
+type unfurlView struct {
+	URL  string
+	Body template.HTML
 }
 
 type reactionView struct {
@@ -350,11 +357,28 @@ func (s screen) message(m *slacksim.Message) messageView {
 			pingTo: v.Act}
 		v.Blocks = f.blocks(m.Blocks)
 	}
+	for _, at := range slices.Sorted(maps.Keys(m.Unfurls)) {
+		v.Unfurls = append(v.Unfurls, unfurlView{URL: at, Body: s.unfurl(m.Unfurls[at], "u"+m.TS)})
+	}
 	for _, name := range slices.Sorted(maps.Keys(m.Reactions)) {
 		emoji := cmp.Or(emojis[name], ":"+name+":")
 		v.Reactions = append(v.Reactions, reactionView{Name: name, Emoji: emoji, Count: len(m.Reactions[name])})
 	}
 	return v
+}
+
+// unfurl shows what an app has for a link: its blocks, in which nothing can be pressed, or an attachment's words.
+func (s screen) unfurl(u slacksim.Unfurl, prefix string) template.HTML {
+	if u.Blocks != nil {
+		return surface{names: s.n, dead: true, prefix: prefix}.blocks(u.Blocks)
+	}
+	var words struct{ Title, Text, Fallback string }
+	_ = json.Unmarshal(u.Attachment, &words)
+	out := template.HTML("")
+	if title := cmp.Or(words.Title, u.Title); title != "" {
+		out = template.HTML("<strong>" + esc(title) + "</strong> ")
+	}
+	return out + s.n.mrkdwn(cmp.Or(words.Text, words.Fallback))
 }
 
 // placeBelow says how a message stands below the one before it: on a new day, or as more of the same.

@@ -104,3 +104,24 @@ func TestMenusThatTheAppFillsWithoutScript(t *testing.T) {
 		t.Errorf("without an address: %d", code)
 	}
 }
+
+func TestUnfurledLinksAreShown(t *testing.T) {
+	w := newWorld(t, func(c *slacksim.Config) {
+		c.App.UnfurlDomains, c.App.Events = []string{"tick.example"}, []string{"link_shared"}
+	})
+	tok := w.Install(slacksim.AcmeAdmin, botScopes+",links:read,links:write")
+	b := w.browser()
+	b.send("/signin", "user", slacksim.AcmeAdmin)
+	at := "/client/T0ACME0001/" + slacksim.AcmeGeneral
+	b.send(at+"/say", "text", "See https://tick.example/7 and https://tick.example/8")
+	w.Settled()
+	ts := w.Sim.Messages(slacksim.AcmeGeneral, "")[0].TS
+	if a := w.Call("chat.unfurl", tok, "channel", slacksim.AcmeGeneral, "ts", ts, "unfurls", `{
+		"https://tick.example/7":{"blocks":`+twoButtons+`},
+		"https://tick.example/8":{"title":"<Eight>","text":"*closed*"}}`); a["ok"] != true {
+		t.Fatal(a)
+	}
+	page := b.open(at)
+	b.want(page, `data-url="https://tick.example/7"`, `data-action-id="go" disabled`, "<strong>&lt;Eight&gt;</strong>",
+		"<strong>closed</strong>")
+}
