@@ -30,18 +30,18 @@ var (
 	ErrNoStore = errors.New("this bot keeps no data: Config.Values and Config.Timers say where")
 )
 
-// Home says whose a bot's data is: an app's, in one workspace. What is kept there follows the workspace and not the
+// ValueOwner says whose a bot's data is: an app's, in one workspace. What is kept there follows the workspace and not the
 // access that it was written with: it is found again after the workspace joined an organisation, after an
 // organisation-wide install took over, and after a re-install. It goes with the connection that used it last.
-type Home struct {
+type ValueOwner struct {
 	ConnectionID string // con_…: that of the delivery
 	AppID        string // A…
 	TeamID       string // T…; E… for what concerns an organisation and none of its workspaces
 }
 
 // homeOf is the home of a delivery from a workspace, "" for none, that c was found for.
-func homeOf(c connection.Connection, team string) Home {
-	home := Home{ConnectionID: c.ID, AppID: c.AppID, TeamID: c.TeamID}
+func homeOf(c connection.Connection, team string) ValueOwner {
+	home := ValueOwner{ConnectionID: c.ID, AppID: c.AppID, TeamID: c.TeamID}
 	if c.Org() {
 		home.TeamID = team
 	}
@@ -62,16 +62,16 @@ type Kept struct {
 // whose time is over is as good as none.
 type Values interface {
 	// Get returns the value of a key, or the zero Kept.
-	Get(ctx context.Context, of Home, key string) (Kept, error)
+	Get(ctx context.Context, of ValueOwner, key string) (Kept, error)
 	// Put writes a value, whatever was there, until a time; zero: for good. connection.ErrNotFound when there is no
 	// such connection.
-	Put(ctx context.Context, of Home, key string, data []byte, until time.Time) error
+	Put(ctx context.Context, of ValueOwner, key string, data []byte, until time.Time) error
 	// Replace writes data where the value is still was, and leaves its time alone. It reports whether it did.
-	Replace(ctx context.Context, of Home, was Kept, data []byte) (done bool, err error)
+	Replace(ctx context.Context, of ValueOwner, was Kept, data []byte) (done bool, err error)
 	// Delete deletes a value, if there is one.
-	Delete(ctx context.Context, of Home, key string) error
+	Delete(ctx context.Context, of ValueOwner, key string) error
 	// List returns at most n values whose keys begin with prefix and come after a key, in the order of their bytes.
-	List(ctx context.Context, of Home, prefix, after string, n int) ([]Kept, error)
+	List(ctx context.Context, of ValueOwner, prefix, after string, n int) ([]Kept, error)
 }
 
 // Store keeps small values for the workspace of a Request, as JSON. Nothing in it can be read from another workspace.
@@ -82,7 +82,7 @@ type Values interface {
 // finds them. Its methods block for the database, and may be called from any number of goroutines.
 type Store struct {
 	values Values
-	of     Home
+	of     ValueOwner
 	now    func() time.Time
 }
 

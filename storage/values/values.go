@@ -86,7 +86,7 @@ const (
 const sweptAtOnce = 1000
 
 // Get is bot.Values'.
-func (t *Table) Get(ctx context.Context, of bot.Home, key string) (bot.Kept, error) {
+func (t *Table) Get(ctx context.Context, of bot.ValueOwner, key string) (bot.Kept, error) {
 	found, err := db.One[row](t.current(ctx, of).Where("name = ?", columns.Text(key)).Limit(1))
 	switch {
 	case errors.Is(err, connection.ErrNotFound):
@@ -100,7 +100,7 @@ func (t *Table) Get(ctx context.Context, of bot.Home, key string) (bot.Kept, err
 }
 
 // List is bot.Values'.
-func (t *Table) List(ctx context.Context, of bot.Home, prefix, after string, n int) ([]bot.Kept, error) {
+func (t *Table) List(ctx context.Context, of bot.ValueOwner, prefix, after string, n int) ([]bot.Kept, error) {
 	// No key has this last of all characters, which isn't printable.
 	const behind = "\U0010FFFF"
 	var rows []row
@@ -122,13 +122,13 @@ func (t *Table) List(ctx context.Context, of bot.Home, prefix, after string, n i
 }
 
 // Put is bot.Values'.
-func (t *Table) Put(ctx context.Context, of bot.Home, key string, data []byte, until time.Time) error {
+func (t *Table) Put(ctx context.Context, of bot.ValueOwner, key string, data []byte, until time.Time) error {
 	_, err := t.write(ctx, "put value", insertValue, of, bot.Kept{Key: key}, data, until)
 	return err
 }
 
 // Replace is bot.Values'.
-func (t *Table) Replace(ctx context.Context, of bot.Home, was bot.Kept, data []byte) (done bool, err error) {
+func (t *Table) Replace(ctx context.Context, of bot.ValueOwner, was bot.Kept, data []byte) (done bool, err error) {
 	statement := replaceValue
 	if was.Version == 0 {
 		statement = insertWhereNone
@@ -137,7 +137,7 @@ func (t *Table) Replace(ctx context.Context, of bot.Home, was bot.Kept, data []b
 }
 
 // Delete is bot.Values'.
-func (t *Table) Delete(ctx context.Context, of bot.Home, key string) error {
+func (t *Table) Delete(ctx context.Context, of bot.ValueOwner, key string) error {
 	_, err := t.pool.Change(ctx, "DELETE FROM bot_values WHERE "+thisValue, t.names(of, key))
 	return db.Fault(ctx, "delete value", err)
 }
@@ -153,19 +153,19 @@ func (t *Table) SweepExpired(ctx context.Context, at time.Time) error {
 }
 
 // current are the values of a home that are not over.
-func (t *Table) current(ctx context.Context, of bot.Home) *gorm.DB {
+func (t *Table) current(ctx context.Context, of bot.ValueOwner) *gorm.DB {
 	return t.pool.Read.WithContext(ctx).Where("app_id = ? AND team_id = ? AND (expires_at = 0 OR expires_at > ?)",
 		columns.Text(of.AppID), columns.Text(of.TeamID), columns.Micros(t.pool.Now()))
 }
 
 // names are the values of thisValue.
-func (t *Table) names(of bot.Home, key string) map[string]any {
+func (t *Table) names(of bot.ValueOwner, key string) map[string]any {
 	return map[string]any{"app": columns.Text(of.AppID), "team": columns.Text(of.TeamID), "key": columns.Text(key),
 		"connection": columns.Text(of.ConnectionID), "now": columns.Micros(t.pool.Now())}
 }
 
 // write seals data and runs a statement that writes one row, or none.
-func (t *Table) write(ctx context.Context, doing, statement string, of bot.Home, was bot.Kept, data []byte,
+func (t *Table) write(ctx context.Context, doing, statement string, of bot.ValueOwner, was bot.Kept, data []byte,
 	until time.Time) (written bool, err error) {
 	at := row{AppID: of.AppID, TeamID: of.TeamID, Name: was.Key}
 	box, err := t.keys.SealOn(t.pool.Now(), data, at.place())
@@ -186,7 +186,7 @@ func (t *Table) write(ctx context.Context, doing, statement string, of bot.Home,
 // adopt makes the values of a workspace those of the connection that they are used by: another one than before where an
 // organisation-wide install took over. Else they would go with the old one. What can't be done now is done at the next
 // look.
-func (t *Table) adopt(ctx context.Context, of bot.Home, found *row) {
+func (t *Table) adopt(ctx context.Context, of bot.ValueOwner, found *row) {
 	if found.ConnectionID == of.ConnectionID {
 		return
 	}

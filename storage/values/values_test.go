@@ -20,24 +20,24 @@ import (
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
-func home(c connection.Connection) bot.Home {
-	return bot.Home{ConnectionID: c.ID, AppID: c.AppID, TeamID: c.TeamID}
+func home(c connection.Connection) bot.ValueOwner {
+	return bot.ValueOwner{ConnectionID: c.ID, AppID: c.AppID, TeamID: c.TeamID}
 }
 
 // connected is the home of a workspace that has just been connected.
-func connected(t *testing.T, f storetest.Fixture, app, team string) bot.Home {
+func connected(t *testing.T, f storetest.Fixture, app, team string) bot.ValueOwner {
 	t.Helper()
 	return home(storetest.Put(t, f, storetest.Full(storetest.Key(app, "E1", team))))
 }
 
-func put(t *testing.T, db *storage.DB, of bot.Home, key, data string, until ...time.Time) {
+func put(t *testing.T, db *storage.DB, of bot.ValueOwner, key, data string, until ...time.Time) {
 	t.Helper()
 	if err := db.Values().Put(t.Context(), of, key, []byte(data), append(until, time.Time{})[0]); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func get(t *testing.T, db *storage.DB, of bot.Home, key string) bot.Kept {
+func get(t *testing.T, db *storage.DB, of bot.ValueOwner, key string) bot.Kept {
 	t.Helper()
 	kept, err := db.Values().Get(t.Context(), of, key)
 	if err != nil {
@@ -64,7 +64,7 @@ func TestValues(t *testing.T) {
 		put(t, f.DB, mine, "k", "1")
 		put(t, f.DB, others, "k", "2")
 		put(t, f.DB, app, "k", "3")
-		for of, want := range map[bot.Home]string{mine: "1", others: "2", app: "3"} {
+		for of, want := range map[bot.ValueOwner]string{mine: "1", others: "2", app: "3"} {
 			if kept := get(t, f.DB, of, "k"); string(kept.Data) != want || kept.Key != "k" {
 				t.Errorf("%v has %s", of, kept.Data)
 			}
@@ -91,7 +91,7 @@ func TestValues(t *testing.T) {
 			t.Errorf("a value of a deleted one's was replaced: %v %v", done, err)
 		}
 
-		err := f.Values().Put(t.Context(), bot.Home{ConnectionID: "con_gone", AppID: "A1", TeamID: "T9"}, "k", []byte("1"),
+		err := f.Values().Put(t.Context(), bot.ValueOwner{ConnectionID: "con_gone", AppID: "A1", TeamID: "T9"}, "k", []byte("1"),
 			time.Time{})
 		if !errors.Is(err, connection.ErrNotFound) {
 			t.Errorf("of no connection: %v", err)
@@ -251,7 +251,7 @@ func TestValuesFollowTheWorkspace(t *testing.T) {
 
 		// The organisation takes over, and the workspace's own connection goes.
 		org := storetest.Put(t, f, storetest.Full(storetest.Key("A1", "E1", "")))
-		inside := bot.Home{ConnectionID: org.ID, AppID: "A1", TeamID: "T1"}
+		inside := bot.ValueOwner{ConnectionID: org.ID, AppID: "A1", TeamID: "T1"}
 		if kept := get(t, f.DB, inside, "k"); string(kept.Data) != "1" {
 			t.Errorf("by the organisation's: %+v", kept)
 		}
@@ -292,7 +292,7 @@ func TestValuesAreSealed(t *testing.T) {
 		}
 
 		const copied = "UPDATE bot_values SET value = (SELECT value FROM bot_values WHERE team_id = 'T1' AND name = 'k') WHERE "
-		for of, where := range map[bot.Home]string{others: "team_id = 'T2'", mine: "name = 'other'"} {
+		for of, where := range map[bot.ValueOwner]string{others: "team_id = 'T2'", mine: "name = 'other'"} {
 			storetest.Exec(t, f, copied+where)
 			key := "k"
 			if of == mine {
