@@ -149,6 +149,8 @@ func (b *Bot) acted(ctx context.Context, h Handler, a act) transport.Answer {
 		ack, to.acked, to.form = answerOfView(r.reply), true, a.kept.Payload
 	case KindViewClosed:
 		return transport.Answer{} // there is nothing left to show it in
+	case KindOptions: // what comes too late, and what went wrong, has no place
+		return answerOfOptions(r.reply)
 	}
 
 	// A button's answer goes to the response_url: Slack shows nothing of the body of its acknowledgement.

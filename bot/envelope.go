@@ -72,12 +72,16 @@ type inner struct {
 	BotProfile json.RawMessage `json:"bot_profile"`
 	Item       json.RawMessage `json:"item"` // reaction_added, pin_added, star_added
 	Container  json.RawMessage `json:"container"`
-	Edited     json.RawMessage `json:"edited"`  // a mention that was changed
-	Message    json.RawMessage `json:"message"` // message_changed
-	Previous   json.RawMessage `json:"previous_message"`
-	Assistant  json.RawMessage `json:"assistant_thread"`
 	Tab        string          `json:"tab"`      // app_home_opened
 	EventTS    string          `json:"event_ts"` // when it happened, by Slack's clock
+	Function   json.RawMessage `json:"function"` // function_executed
+	Links      []struct {
+		Domain string `json:"domain"`
+	} `json:"links"` // link_shared
+	Edited    json.RawMessage `json:"edited"`  // a mention that was changed
+	Message   json.RawMessage `json:"message"` // message_changed
+	Previous  json.RawMessage `json:"previous_message"`
+	Assistant json.RawMessage `json:"assistant_thread"`
 }
 
 // spot is a part of an event that can say who acted, and where.
@@ -277,7 +281,18 @@ type interaction struct {
 		ChannelID string `json:"channel_id"`
 		ViewID    string `json:"view_id"`
 	} `json:"container"`
-	Channel     *ids   `json:"channel"`
+	Channel    *ids   `json:"channel"`
+	CallbackID string `json:"callback_id"` // of a shortcut
+	ActionID   string `json:"action_id"`   // of a menu that asks for options
+	BlockID    string `json:"block_id"`
+	MessageTS  string `json:"message_ts"`
+	Function   *struct {
+		ExecutionID string `json:"execution_id"`
+		Function    struct {
+			CallbackID string `json:"callback_id"`
+		} `json:"function"`
+	} `json:"function_data"` // of what a step of a workflow posted or opened
+	Token       string `json:"bot_access_token"`
 	ResponseURL string `json:"response_url"`
 	Actions     []struct {
 		ActionID string `json:"action_id"`
@@ -303,6 +318,9 @@ func (i interaction) fill(team string) func(*Request) {
 			t.ViewID = cmp.Or(i.View.ID, t.ViewID)
 		}
 		t.TriggerID, t.address = i.Trigger, connection.Secret(i.ResponseURL)
+		if f := i.Function; f != nil {
+			t.Step = newStep(t, f.ExecutionID, f.Function.CallbackID, i.Token)
+		}
 	}
 }
 

@@ -164,6 +164,12 @@ func (h Handler) subscriptions() (events []string) {
 		return h.agentSubscriptions()
 	case h.Kind == KindMention:
 		return []string{"app_mention"}
+	case h.Kind == KindLink:
+		return []string{"link_shared"}
+	case h.Kind == KindFunction:
+		return []string{"function_executed"}
+	case h.Kind == KindHome:
+		return []string{"app_home_opened"}
 	case h.Kind == KindMessage, h.Kind == KindEvent && messageSubtype(h.Name) != "":
 		return messageEvents(h.Scopes)
 	case h.Kind != KindEvent:

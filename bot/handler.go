@@ -35,6 +35,13 @@ const (
 	KindViewSubmission Kind = "view"        // a modal that was submitted: OnViewSubmission
 	KindViewClosed     Kind = "view_closed" // a modal that was closed instead: OnViewClosed
 
+	KindShortcut        Kind = "shortcut"         // from Slack's own menus: OnShortcut
+	KindMessageShortcut Kind = "message_shortcut" // from a message's menu: OnMessageShortcut
+	KindOptions         Kind = "options"          // for a menu from outside: OnOptions
+	KindFunction        Kind = "function"         // a step of a workflow: OnFunction
+	KindLink            Kind = "link"             // to a domain of the app's: OnLink
+	KindHome            Kind = "home"             // the Home tab: OnHomeOpened
+
 	KindAgentOpened  Kind = "agent_opened"  // the conversation with an agent: OnAgentOpened
 	KindAgentMessage Kind = "agent_message" // written there: OnAgentMessage
 	KindAgentStopped Kind = "agent_stopped" // the button that stops it: OnAgentStopped
@@ -64,9 +71,12 @@ type Handler struct {
 	// UserScopes are permissions that it needs of a person to act for them.
 	UserScopes []string
 
-	About string // commands: what Slack shows in its menu; required
+	Title string // shortcuts and steps of workflows: their name in Slack's menus; required
+	About string // commands, shortcuts and steps: what Slack shows of it; required
 	Usage string // commands: the hint behind the name, as in "[city]"
 
+	inputs    []Parameter // of a step
+	outputs   []Parameter
 	place     string   // where it was made: bot.go:12
 	given     []option // those that were used, also where they do nothing
 	block     string   // actions: only those in the block of this id
@@ -210,7 +220,15 @@ func (h *Handler) checkName() error {
 			return err
 		}
 		return h.checkEvent()
-	case KindAction, KindViewSubmission, KindViewClosed:
+	case KindLink:
+		return h.checkDomain()
+	case KindFunction:
+		return h.checkFunction()
+	case KindHome:
+		return nil
+	case KindShortcut, KindMessageShortcut:
+		return h.checkShortcut()
+	case KindAction, KindViewSubmission, KindViewClosed, KindOptions:
 		if n := utf8.RuneCountInString(h.Name); n == 0 || n > 255 {
 			return errors.New("Slack allows 1 to 255 characters")
 		}

@@ -113,7 +113,7 @@ func (b *Bot) seeTo(ctx context.Context, e *Delivery, v *visit) (done bool, err 
 	_, shared := b.routes.find(KindEvent, e.Type)
 	h, ours := ofTheBot[e.Type]
 	if e.Type == sessionStopped {
-		if _, agents := b.routes.findAgent(e.Type, inner{}); agents {
+		if _, agents := b.routes.findByKind(e.Type, inner{}); agents {
 			shared = true
 		}
 		h, ours = stopped(!shared), true

@@ -41,7 +41,8 @@ type Profile struct {
 // off. https://docs.slack.dev/reference/app-manifest
 type Manifest struct {
 	slack.Manifest
-	Features Features `json:"features"`
+	Features  Features                    `json:"features"`
+	Functions map[string]ManifestFunction `json:"functions,omitempty"` // by callback_id; slack-go has no steps
 }
 
 // Features are slack-go's, with an App Home that is always whole.
@@ -103,9 +104,23 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 			m.Features.SlashCommands = append(m.Features.SlashCommands, slack.ManifestSlashCommand{
 				Command: h.Name, Url: requests, Description: h.About, UsageHint: h.Usage, ShouldEscape: true,
 			})
-		case KindAction, KindViewSubmission, KindViewClosed:
-			m.Settings.Interactivity.IsEnabled = true
+		case KindHome:
+			m.Features.AppHome.HomeTab = true
+		case KindLink:
+			m.Features.UnfurlDomains = append(m.Features.UnfurlDomains, h.Name)
+		case KindFunction:
+			if m.Functions == nil {
+				m.Functions = map[string]ManifestFunction{}
+			}
+			m.Functions[h.Name] = ManifestFunction{Title: h.Title, Description: h.About,
+				Inputs: manifestParameters(h.inputs), Outputs: manifestParameters(h.outputs)}
+			m.Settings.FunctionRuntime = slack.ManifestFunctionRuntimeRemote
+		case KindShortcut, KindMessageShortcut:
+			m.Features.Shortcuts = append(m.Features.Shortcuts, h.manifestShortcut())
+		case KindOptions:
+			m.Settings.Interactivity.MessageMenuOptionsUrl = requests
 		}
+		m.Settings.Interactivity.IsEnabled = m.Settings.Interactivity.IsEnabled || h.interactive()
 	}
 
 	slices.SortFunc(m.Features.SlashCommands, func(a, b slack.ManifestSlashCommand) int {
@@ -194,6 +209,16 @@ func (m Manifest) check() error {
 	p.length("bot_user display_name", m.Features.BotUser.DisplayName, 1, 80)
 	if n := len(m.Features.SlashCommands); n > 50 {
 		p.bad("%d slash commands, Slack allows 50", n)
+	}
+
+	if n := len(m.Features.UnfurlDomains); n > 5 {
+		p.bad("%d domains of links, Slack allows 5", n)
+	}
+	if n := len(m.Features.Shortcuts); n > 10 {
+		p.bad("%d shortcuts, Slack allows 10", n)
+	}
+	if n := len(m.Functions); n > 50 {
+		p.bad("%d steps of workflows, Slack allows 50", n)
 	}
 
 	for _, c := range m.Features.SlashCommands {

@@ -31,6 +31,8 @@ const (
 	optionDeletions  option = "Deletions"
 	optionInBlock    option = "InBlock"
 	optionWhileBusy  option = "WhileBusy"
+	optionTitled     option = "Titled"
+	optionOutputs    option = "Outputs"
 )
 
 // Scopes are permissions of the bot that the handler needs. Where a workspace hasn't allowed all of them it doesn't
@@ -99,6 +101,12 @@ func Describe(about, usage string) Option {
 	return func(h *Handler) { h.About, h.Usage = about, usage; h.with(optionDescribe) }
 }
 
+// Titled names a shortcut or a step of a workflow: what Slack's menus show, and below it what it does. A shortcut's
+// title has at most 24 characters, its description 150.
+func Titled(title, about string) Option {
+	return func(h *Handler) { h.Title, h.About = title, about; h.with(optionTitled) }
+}
+
 // Bots makes a handler of messages or mentions hear what other bots and workflows write, too. Request.BotID tells them
 // apart. Two apps that answer each other's messages never end.
 func Bots() Option {
@@ -136,7 +144,10 @@ var idleOptions = []struct {
 	why    string
 }{
 	{optionDescribe, func(h Handler) bool { return h.Kind != KindCommand }, "only commands are in Slack's menu"},
-	{optionExternal, func(h Handler) bool { return h.Kind == KindCommand || h.ofEvents() },
+	{optionTitled, func(h Handler) bool { return !h.ofShortcut() && h.Kind != KindFunction },
+		"only shortcuts and steps of workflows have a title"},
+	{optionOutputs, func(h Handler) bool { return h.Kind != KindFunction }, "only steps of workflows have outputs"},
+	{optionExternal, func(h Handler) bool { return h.Kind == KindCommand || h.ofShortcut() || h.ofEvents() },
 		"only buttons and forms are refused to people of other companies"},
 	{optionOpensModal, func(h Handler) bool { return !h.async },
 		"it is for durable work (OnCommandAsync, OnActionAsync). Others open their modal by OpenModal"},
@@ -149,14 +160,21 @@ var idleOptions = []struct {
 	{optionEdits, func(h Handler) bool { return h.Kind == KindAgentMessage }, agentsAnswerOnce},
 	{optionDeletions, func(h Handler) bool { return h.Kind != KindMessage }, "Slack tells of deleted messages alone"},
 	{optionWhileBusy, func(h Handler) bool { return h.Kind != KindAgentMessage }, "only agents are busy in a thread"},
-	{optionInBlock, func(h Handler) bool { return h.Kind != KindAction }, "only actions stand in a block"},
+	{optionInBlock, func(h Handler) bool {
+		return h.Kind != KindAction && h.Kind != KindOptions
+	}, "only actions stand in a block"},
 	{optionInBlock, func(h Handler) bool { return h.block == "" }, "a block_id has at least one character"},
 }
 
 const agentsAnswerOnce = "an agent has answered a message by the time it is changed"
 
 // ofEvents reports whether h is run for events, which come from the inbox and have nobody who waits for an answer.
-func (h Handler) ofEvents() bool { return h.Kind == KindEvent || h.ofMessages() || h.ofAgents() }
+func (h Handler) ofEvents() bool {
+	return h.ofMessages() || h.ofAgents() || h.Kind == KindEvent || h.Kind == KindFunction || h.Kind == KindLink || h.Kind == KindHome
+}
+
+// ofShortcut reports whether h is run for a shortcut.
+func (h Handler) ofShortcut() bool { return h.Kind == KindShortcut || h.Kind == KindMessageShortcut }
 
 // ofMessages reports whether h is run for what somebody wrote.
 func (h Handler) ofMessages() bool {
@@ -166,7 +184,7 @@ func (h Handler) ofMessages() bool {
 // checkOptions finds an option that does nothing on h.
 func (h Handler) checkOptions() error {
 	given := h.given
-	if h.About != "" || h.Usage != "" { // as fields
+	if h.Usage != "" || h.About != "" && h.Title == "" { // as fields
 		given = append(slices.Clip(given), optionDescribe)
 	}
 

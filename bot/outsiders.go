@@ -86,9 +86,12 @@ func (i *insiders) mayHear(ctx context.Context, t *Request) bool {
 
 // forPeopleAt says whom a button or a form is for. It names the company alone, which Slack shows on the shared channel.
 func forPeopleAt(c connection.Connection, i *interaction) string {
-	what := "button"
-	if i.Type != "block_actions" {
-		what = "form"
+	what := "form"
+	switch i.Type {
+	case "block_actions":
+		what = "button"
+	case "shortcut", "message_action":
+		what = "shortcut"
 	}
 	return "Only people at " + cmp.Or(c.TeamName, "the company that added this app") + " can use this " + what + "."
 }
@@ -135,6 +138,7 @@ func (t *Request) notForOutsiders() Reply {
 func (i interaction) foreignBot(c connection.Connection) bool {
 	wrote := ""
 	switch {
+	case i.Message != nil && i.Type == "message_action": // of anybody
 	case i.Message != nil:
 		wrote = i.Message.BotID
 	case i.View != nil && i.View.Type == "modal": // a Home tab can be older than the connection

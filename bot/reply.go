@@ -39,6 +39,8 @@ type Reply struct {
 	push   bool // view goes on top, else in its place
 	clear  bool
 	errors map[string]string
+
+	offer *offer // of a menu's options
 }
 
 // Text is a Reply of a sentence in Slack's mrkdwn. What comes from outside has to be escaped in it.
@@ -114,6 +116,14 @@ type viewAnswer struct {
 	Action string                  `json:"response_action"`
 	Errors map[string]string       `json:"errors,omitempty"`
 	View   *slack.ModalViewRequest `json:"view,omitempty"`
+}
+
+// answerOfOptions is the acknowledgement of a menu's question that carries r. Without an offer it offers nothing.
+func answerOfOptions(r Reply) transport.Answer {
+	if r.offer == nil || len(r.offer.Options)+len(r.offer.Groups) == 0 {
+		return transport.Answer{Body: []byte(`{"options":[]}`), ContentType: "application/json; charset=utf-8"}
+	}
+	return answerWith(r.offer)
 }
 
 // answerOfView is the acknowledgement of a submitted modal that carries r: an empty one closes it.

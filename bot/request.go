@@ -63,6 +63,8 @@ type Request struct {
 	AckBy time.Time
 	// TriggerID opens one modal, within 3 s of the command or the press: see OpenModal. "" for events.
 	TriggerID string
+	// Step is the step of a workflow that this is about or leads back to; nil: there is none.
+	Step *Step
 	// Raw is what Slack sent: the JSON of an event or an interaction, a command's form. It must not be changed.
 	Raw []byte
 
@@ -102,7 +104,7 @@ type recorded struct {
 
 // record keeps a handler's answer. One that says and does nothing is none.
 func (t *Request) record(r Reply) error {
-	if r.empty() && r.Then == nil && r.view == nil && len(r.errors) == 0 && !r.clear {
+	if r.empty() && r.Then == nil && r.view == nil && len(r.errors) == 0 && !r.clear && r.offer == nil {
 		return nil
 	}
 	if t.answer == nil {

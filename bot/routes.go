@@ -15,7 +15,8 @@ type routes struct {
 	several  map[Kind][]Handler // those whose name stands for several, in order
 	messages []Handler          // in order; the first that matches runs
 	mentions []Handler          // as messages
-	ordered  map[string]bool    // types of events that a handler wants in their order
+	links    []Handler
+	ordered  map[string]bool // types of events that a handler wants in their order
 }
 
 // newRoutes takes the handlers in, with middleware around each. The errors are everything that is wrong with them.
@@ -50,6 +51,12 @@ func (r *routes) add(h Handler) {
 		r.messages, ordered = append(r.messages, h), "message"
 	case h.Kind == KindMention:
 		r.mentions, ordered = append(r.mentions, h), "app_mention"
+	case h.Kind == KindLink:
+		r.links, ordered = append(r.links, h), "link_shared"
+	case h.Kind == KindFunction:
+		ordered = "function_executed"
+	case h.Kind == KindHome:
+		ordered = "app_home_opened"
 	case h.pattern != nil:
 		r.several[h.Kind] = append(r.several[h.Kind], h)
 	}
@@ -76,17 +83,17 @@ func (r routes) find(kind Kind, name string) (Handler, bool) {
 	return Handler{}, false
 }
 
-// findAction returns the handler of an action: those of its block go first.
-func (r routes) findAction(action, block string) (Handler, bool) {
-	if h, found := r.byName[Handler{Kind: KindAction, Name: action, block: block}.id()]; found && h.pattern == nil {
+// findAction returns the handler of an action, or of a menu's options: those of its block go first.
+func (r routes) findAction(kind Kind, action, block string) (Handler, bool) {
+	if h, found := r.byName[Handler{Kind: kind, Name: action, block: block}.id()]; found && h.pattern == nil {
 		return h, true
 	}
-	for _, h := range r.several[KindAction] {
+	for _, h := range r.several[kind] {
 		if _, ok := h.matches(action); ok && h.block != "" && h.block == block {
 			return h, true
 		}
 	}
-	return r.find(KindAction, action)
+	return r.find(kind, action)
 }
 
 // hears reports whether any handler could want an event, before anything is looked up for it.
@@ -103,15 +110,22 @@ func (r routes) hears(kind string, in inner) bool {
 	}
 	_, ours := ofTheBot[kind]
 	_, theirs := r.find(KindEvent, kind)
-	_, agents := r.findAgent(kind, in)
-	return ours || theirs || agents || kind == sessionStopped
+	_, kinds := r.findByKind(kind, in)
+	return ours || theirs || kinds || kind == sessionStopped
 }
 
-// findAgent returns the handler of what happens in an agent's conversation without a message. Opening it is one of two
-// tabs.
-func (r routes) findAgent(kind string, in inner) (h Handler, found bool) {
+// findByKind returns the handler of an event that has a kind of its own. Opening the app's place is one of two, by its
+// tab.
+func (r routes) findByKind(kind string, in inner) (h Handler, found bool) {
 	name := agentKinds[kind]
-	if kind == "app_home_opened" && in.Tab == "messages" {
+	switch {
+	case kind == "link_shared":
+		return r.linked(in)
+	case kind == "function_executed":
+		return r.find(KindFunction, in.callbackID())
+	case kind == "app_home_opened" && in.Tab == "home":
+		name = KindHome
+	case kind == "app_home_opened" && in.Tab == "messages":
 		name = KindAgentOpened
 	}
 	h, found = r.byName[Handler{Kind: name}.id()]
@@ -122,7 +136,7 @@ func (r routes) findAgent(kind string, in inner) (h Handler, found bool) {
 // them: to the mention's handler in a channel, if one matches it, to the message's in a direct message. That depends on
 // nothing but the event, so replicas that see one each agree.
 func (r routes) route(kind string, in inner, botUser string) (h Handler, match []string, ok bool) {
-	if h, ok = r.findAgent(kind, in); ok {
+	if h, ok = r.findByKind(kind, in); ok {
 		return h, nil, true
 	}
 	if kind != "message" && kind != "app_mention" {
@@ -176,10 +190,16 @@ func (r routes) pressed(i interaction) (h Handler, found bool) {
 	switch i.Type {
 	case "block_actions":
 		for _, a := range i.Actions {
-			if h, found = r.findAction(a.ActionID, a.BlockID); found {
+			if h, found = r.findAction(KindAction, a.ActionID, a.BlockID); found {
 				return h, true
 			}
 		}
+	case "block_suggestion":
+		return r.findAction(KindOptions, i.ActionID, i.BlockID)
+	case "shortcut":
+		return r.find(KindShortcut, i.CallbackID)
+	case "message_action":
+		return r.find(KindMessageShortcut, i.CallbackID)
 	case "view_submission", "view_closed":
 		if i.View == nil {
 			return Handler{}, false

@@ -33,6 +33,12 @@ var suggestion = map[Kind]string{
 	KindAgentStopped:   agentSuggestion("Stopped"),
 	KindAgentContext:   agentSuggestion("Context"),
 	KindAgentTitle:     agentSuggestion("Title"),
+	KindShortcut:       "bot.OnShortcut(%q, func(ctx context.Context, s *bot.Shortcut) error { … }, bot.Titled(…))",
+	KindMessageShortcut: "bot.OnMessageShortcut(%q, func(ctx context.Context, s *bot.Shortcut) error { … }, " +
+		"bot.Titled(…))",
+	KindOptions:  "bot.OnOptions(%q, func(ctx context.Context, o *bot.Options) error { … })",
+	KindFunction: "bot.OnFunction(%q, func(ctx context.Context, f *bot.Function[…]) error { … }, bot.Titled(…))",
+	KindLink:     "bot.OnLink(%q, func(ctx context.Context, l *bot.Link) error { … })",
 }
 
 func agentSuggestion(what string) string {
@@ -74,6 +80,10 @@ func (s *suggestions) unhandled(ctx context.Context, log *slog.Logger, in inner)
 		s.suggest(ctx, log, KindMention, "")
 	case agentKinds[in.Type] != "":
 		s.suggest(ctx, log, agentKinds[in.Type], in.Type)
+	case in.Type == "function_executed":
+		s.suggest(ctx, log, KindFunction, in.callbackID())
+	case in.Type == "link_shared" && len(in.Links) > 0:
+		s.suggest(ctx, log, KindLink, in.Links[0].Domain)
 	default:
 		s.suggest(ctx, log, KindEvent, in.Type)
 	}
@@ -86,6 +96,12 @@ func (s *suggestions) unheard(ctx context.Context, log *slog.Logger, i interacti
 		s.suggest(ctx, log, KindAction, i.Actions[0].ActionID)
 	case i.Type == "view_submission" && i.View != nil:
 		s.suggest(ctx, log, KindViewSubmission, i.View.CallbackID)
+	case i.Type == "shortcut":
+		s.suggest(ctx, log, KindShortcut, i.CallbackID)
+	case i.Type == "message_action":
+		s.suggest(ctx, log, KindMessageShortcut, i.CallbackID)
+	case i.Type == "block_suggestion":
+		s.suggest(ctx, log, KindOptions, i.ActionID)
 	case i.Type == "view_closed" && i.View != nil:
 		s.suggest(ctx, log, KindViewClosed, i.View.CallbackID)
 	default:

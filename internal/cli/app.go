@@ -68,7 +68,7 @@ func (a App) messages(cfg install.Config, handlers []bot.Handler) install.Messag
 	}
 	m := messages.New(cfg)
 	m.Home = slices.ContainsFunc(handlers, func(h bot.Handler) bool {
-		return h.Kind == bot.KindEvent && h.Name == "app_home_opened"
+		return h.Kind == bot.KindHome || h.Kind == bot.KindEvent && h.Name == "app_home_opened"
 	})
 	return m
 }
@@ -98,8 +98,16 @@ func (a App) does() []string {
 			step = "You mention it in a channel where it was added, and it answers there."
 		case h.Kind == bot.KindMessage && slices.Contains(h.Scopes, "im:history"):
 			step = "You write to it in a direct message, and it answers there."
-		case h.Kind == bot.KindEvent && h.Name == "app_home_opened":
+		case h.Kind == bot.KindHome, h.Kind == bot.KindEvent && h.Name == "app_home_opened":
 			step = "Its Home tab shows what it has for you."
+		case h.Kind == bot.KindShortcut:
+			step = fmt.Sprintf("You choose “%s” from Slack’s shortcuts: %s.", h.Title, strings.TrimSuffix(h.About, "."))
+		case h.Kind == bot.KindMessageShortcut:
+			step = fmt.Sprintf("You choose “%s” from a message’s menu: %s.", h.Title, strings.TrimSuffix(h.About, "."))
+		case h.Kind == bot.KindFunction:
+			step = fmt.Sprintf("You add the step “%s” to a workflow: %s.", h.Title, strings.TrimSuffix(h.About, "."))
+		case h.Kind == bot.KindLink:
+			step = fmt.Sprintf("You post a link to %s, and it shows what is there.", h.Name)
 		}
 
 		if step != "" && !slices.Contains(steps, step) {
