@@ -45,7 +45,7 @@ func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (transport.Ans
 		return transport.Answer{}, nil
 	}
 	name := form.Get("command")
-	h, ok := b.routes.find(KindCommand, name)
+	h, ok := b.routes.command(name, form.Get("text"))
 	if !ok {
 		b.metrics.drop(transport.KindCommands, droppedUnhandled)
 		b.suggestions.suggest(ctx, b.log, KindCommand, name)

@@ -80,6 +80,7 @@ type Handler struct {
 	place     string   // where it was made: bot.go:12
 	given     []option // those that were used, also where they do nothing
 	block     string   // actions: only those in the block of this id
+	describes bool     // a command that nothing runs for: its subcommands do
 	always    bool
 	anyone    bool
 	async     bool
@@ -166,8 +167,6 @@ type decodeError struct{ err error }
 func (e *decodeError) Error() string { return "decode payload: " + e.err.Error() }
 func (e *decodeError) Unwrap() error { return e.err }
 
-var commandName = regexp.MustCompile(`^/[a-z0-9_-]{1,31}$`)
-
 // check finds what would only fail later, in Slack, or never happen, and compiles the pattern of its name.
 func (h *Handler) check() error {
 	err := h.checkOptions()
@@ -204,13 +203,7 @@ func (h *Handler) checkScopes() error {
 func (h *Handler) checkName() error {
 	switch h.Kind {
 	case KindCommand:
-		if !commandName.MatchString(h.Name) {
-			return errors.New("Slack allows a slash and 1 to 31 lower-case letters, digits, - and _")
-		}
-		if h.About == "" {
-			return errors.New("no description for Slack's menu (Describe)")
-		}
-		return nil
+		return h.checkCommand()
 	case KindMessage, KindMention, KindAgentMessage:
 		return h.checkPattern()
 	case KindAgentOpened, KindAgentStopped, KindAgentContext, KindAgentTitle:

@@ -4,7 +4,6 @@ package bot
 // be forgotten nor linger. https://docs.slack.dev/reference/app-manifest
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -100,10 +99,6 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 		case KindEvent:
 			m.Features.AppHome.HomeTab = m.Features.AppHome.HomeTab ||
 				slices.Contains(h.subscriptions(), "app_home_opened")
-		case KindCommand:
-			m.Features.SlashCommands = append(m.Features.SlashCommands, slack.ManifestSlashCommand{
-				Command: h.Name, Url: requests, Description: h.About, UsageHint: h.Usage, ShouldEscape: true,
-			})
 		case KindHome:
 			m.Features.AppHome.HomeTab = true
 		case KindLink:
@@ -123,10 +118,7 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 		m.Settings.Interactivity.IsEnabled = m.Settings.Interactivity.IsEnabled || h.interactive()
 	}
 
-	slices.SortFunc(m.Features.SlashCommands, func(a, b slack.ManifestSlashCommand) int {
-		return cmp.Compare(a.Command, b.Command)
-	})
-
+	m.Features.SlashCommands = manifestCommands(handlers, requests)
 	return m, errors.Join(CheckCatalogue(p.Scopes, p.UserScopes, handlers), m.check())
 }
 

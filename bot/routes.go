@@ -16,12 +16,14 @@ type routes struct {
 	messages []Handler          // in order; the first that matches runs
 	mentions []Handler          // as messages
 	links    []Handler
-	ordered  map[string]bool // types of events that a handler wants in their order
+	commands map[string][]Handler // by the command that they are, or are subcommands of; in order
+	ordered  map[string]bool      // types of events that a handler wants in their order
 }
 
 // newRoutes takes the handlers in, with middleware around each. The errors are everything that is wrong with them.
 func newRoutes(handlers []Handler, middleware []Middleware) (r routes, problems []error) {
-	r = routes{byName: map[string]Handler{}, several: map[Kind][]Handler{}, ordered: map[string]bool{}}
+	r = routes{byName: map[string]Handler{}, several: map[Kind][]Handler{}, ordered: map[string]bool{},
+		commands: map[string][]Handler{}}
 	for _, h := range handlers {
 		if err := h.check(); err != nil {
 			problems = append(problems, err)
@@ -51,6 +53,8 @@ func (r *routes) add(h Handler) {
 		r.messages, ordered = append(r.messages, h), "message"
 	case h.Kind == KindMention:
 		r.mentions, ordered = append(r.mentions, h), "app_mention"
+	case h.Kind == KindCommand:
+		r.commands[h.root()] = append(r.commands[h.root()], h)
 	case h.Kind == KindLink:
 		r.links, ordered = append(r.links, h), "link_shared"
 	case h.Kind == KindFunction:
