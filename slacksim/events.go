@@ -246,20 +246,24 @@ func (s *events) editEventLocked(c *channel, m *Message, subtype string, before 
 	if m.Ephemeral {
 		return
 	}
-	name := c.messageEvent()
+	inner := map[string]any{"type": "message", "subtype": subtype, "hidden": true,
+		"channel": c.ID, "channel_type": c.kind(), "ts": s.world.tsLocked(), "previous_message": before}
+	if subtype == "message_changed" {
+		inner["message"] = s.world.messageJSONLocked(c, m)
+	} else {
+		inner["deleted_ts"] = m.TS
+	}
+	s.tellOnceLocked(c, authorTeam, c.messageEvent(), inner)
+}
+
+// tellOnceLocked sends an event about a conversation to the first side that sees it and wants it, the author's first.
+// Slack delivers an event once per app, even when two of its installations could see it.
+func (s *events) tellOnceLocked(c *channel, authorTeam, name string, inner map[string]any) {
 	for _, in := range s.oauth.sidesLocked(c, authorTeam) {
-		if !c.seenBy(in) || !s.wantedLocked(in, name) {
-			continue
+		if c.seenBy(in) && s.wantedLocked(in, name) {
+			s.tellLocked(s.fromLocked(c, in, authorTeam, Event{Name: name, Inner: inner}), in)
+			return
 		}
-		inner := map[string]any{"type": "message", "subtype": subtype, "hidden": true,
-			"channel": c.ID, "channel_type": c.kind(), "ts": s.world.tsLocked(), "previous_message": before}
-		if subtype == "message_changed" {
-			inner["message"] = s.world.messageJSONLocked(c, m)
-		} else {
-			inner["deleted_ts"] = m.TS
-		}
-		s.tellLocked(s.fromLocked(c, in, authorTeam, Event{Name: name, Inner: inner}), in)
-		return
 	}
 }
 

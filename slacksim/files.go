@@ -37,6 +37,7 @@ type file struct {
 	length int           // announced for an upload, in bytes
 	done   bool          // completed, which can happen once
 	gone   bool          // deleted
+	given  []*installation
 }
 
 // Files are what was uploaded to a Sim.
@@ -104,15 +105,8 @@ func (s *Files) shareLocked(c *channel, m *Message, authorTeam string, files []*
 }
 
 func (s *Files) sharedEventLocked(c *channel, f *file, authorTeam string) {
-	for _, in := range s.oauth.sidesLocked(c, cmp.Or(authorTeam, c.TeamID)) {
-		if !c.seenBy(in) || !s.events.wantedLocked(in, "file_shared") {
-			continue
-		}
-		inner := map[string]any{"type": "file_shared", "file_id": f.ID, "user_id": f.User, "channel_id": c.ID,
-			"file": map[string]any{"id": f.ID}}
-		s.events.tellLocked(s.events.fromLocked(c, in, c.TeamID, Event{Inner: inner}), in)
-		return
-	}
+	s.events.tellOnceLocked(c, cmp.Or(authorTeam, c.TeamID), "file_shared", map[string]any{"type": "file_shared",
+		"file_id": f.ID, "user_id": f.User, "channel_id": c.ID, "file": map[string]any{"id": f.ID}})
 }
 
 // Upload is a file that a person shares.
@@ -144,6 +138,33 @@ func (s *People) Share(_ context.Context, userID, channelID, threadTS, text stri
 	}
 	m := &Message{User: userID, Text: text, ThreadTS: threadTS, client: clientMsgID()}
 	return s.files.shareLocked(c, m, u.TeamID, list).TS, nil
+}
+
+// Attach makes a file of a person's that is shared nowhere, as a file_input of a modal does. Its id is what the input
+// is filled in with.
+func (s *People) Attach(_ context.Context, userID string, x Upload) (File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.world.userLocked(userID)
+	if u == nil {
+		return File{}, fmt.Errorf("attach file: %w", ErrNoUser)
+	}
+	f := s.files.addLocked(u.TeamID, u.ID, x.Name)
+	f.fill(x.Content)
+	f.done = true
+	return f.export(), nil
+}
+
+// givenLocked are the files that a person put into a file_input of the app's. The app may read them from then on.
+func (s *Files) givenLocked(in *installation, ids []string) []any {
+	out := []any{}
+	for _, id := range ids {
+		if f := s.findLocked(id); f != nil {
+			f.given = append(f.given, in)
+			out = append(out, s.world.fileJSON(f.File))
+		}
+	}
+	return out
 }
 
 // fileJSON is a file as messages show it.
@@ -230,7 +251,7 @@ func (s *Files) serveDownload(w http.ResponseWriter, r *http.Request) {
 
 // visibleLocked reports whether an installation may see a file: its own, or one shared where its bot is.
 func (s *Files) visibleLocked(in *installation, f *file) bool {
-	if f.inst == in {
+	if f.inst == in || slices.Contains(f.given, in) {
 		return true
 	}
 	for id := range f.Shares {

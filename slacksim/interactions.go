@@ -344,6 +344,11 @@ func elementState(e object, in Input) object {
 		out["selected_options"] = picked(e, in, all)
 	case "multi_users_select", "multi_channels_select", "multi_conversations_select":
 		out[stateKeys[typ]] = all
+	case "rich_text_input":
+		out["rich_text_value"] = nil
+		if in.Value != "" {
+			out["rich_text_value"], _ = blockkit.Markdown(in.Value)
+		}
 	case "datetimepicker":
 		out["selected_date_time"] = nil
 		if t, err := time.Parse("2006-01-02T15:04", in.Value); err == nil {
@@ -390,6 +395,10 @@ func (s *Forms) stateLocked(at spot, given Inputs) map[string]map[string]any {
 		}
 		if out[bid] == nil {
 			out[bid] = map[string]any{}
+		}
+		if e["type"] == "file_input" {
+			out[bid][aid] = object{"type": "file_input", "files": s.files.givenLocked(at.inst, in.Values)}
+			return
 		}
 		out[bid][aid] = elementState(e, in)
 	})

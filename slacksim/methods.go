@@ -6,7 +6,6 @@ package slacksim
 import (
 	"cmp"
 	"encoding/json"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -62,6 +61,7 @@ func methodsOf(p *parts) map[string]method {
 		"views.update":                          {run: view.viewsUpdate},
 		"views.publish":                         {kind: "bot", run: view.viewsPublish},
 		"reactions.add":                         {scopes: []string{"reactions:write"}, run: chat.reactionsAdd},
+		"reactions.remove":                      {scopes: []string{"reactions:write"}, run: chat.reactionsRemove},
 		"functions.completeSuccess":             {kind: "bot", tier: 3, run: app.completeFunction},
 		"functions.completeError":               {kind: "bot", tier: 3, run: app.completeFunction},
 	}
@@ -411,30 +411,4 @@ func (s chatMethods) chatDelete(r *apiRequest) (map[string]any, *apiError) {
 	}
 	s.events.deleteLocked(c, m, c.TeamID)
 	return map[string]any{"channel": c.ID, "ts": m.TS}, nil
-}
-
-func (s chatMethods) reactionsAdd(r *apiRequest) (map[string]any, *apiError) {
-	c, err := s.placeLocked(r, false)
-	if err != nil {
-		return nil, err
-	}
-	m := c.find(r.arg("timestamp"))
-	if m == nil || m.Deleted || m.Ephemeral {
-		return nil, fail("message_not_found")
-	}
-	name := strings.Trim(r.arg("name"), ":")
-	if name == "" {
-		return nil, fail("invalid_name")
-	}
-
-	me := r.token.chain.userID
-	if slices.Contains(m.Reactions[name], me) {
-		return nil, fail("already_reacted")
-	}
-	if m.Reactions == nil {
-		m.Reactions = map[string][]string{}
-	}
-	m.Reactions[name] = append(slices.Clone(m.Reactions[name]), me)
-	s.noteLocked()
-	return nil, nil
 }

@@ -110,7 +110,8 @@ func (f surface) block(x object) string {
 	case "input":
 		return f.input(x)
 	case "markdown":
-		return whole("div", "block-markdown", x, broken(textOf(x["text"])))
+		prose, _ := blockkit.Markdown(textOf(x["text"]))
+		return whole("div", "block-markdown", x, all(prose["elements"], f.rich))
 	case "rich_text":
 		return whole("div", "block-rich-text", x, all(x["elements"], f.rich))
 	default:
@@ -335,7 +336,7 @@ type control struct {
 // typedKinds are the inputs that are one field of a form.
 var typedKinds = map[string]string{
 	"plain_text_input": "text", "email_text_input": "email", "url_text_input": "url", "number_input": "number",
-	"datepicker": "date", "timepicker": "time", "datetimepicker": "datetime-local",
+	"rich_text_input": "text", "datepicker": "date", "timepicker": "time", "datetimepicker": "datetime-local",
 }
 
 func (f surface) control(block string, e object, c control) string {
@@ -356,6 +357,8 @@ func (f surface) control(block string, e object, c control) string {
 	case typedKinds[typ] != "":
 		out = `<input type="` + typedKinds[typ] + `"` + c.attrs + ` placeholder="` + esc(c.hint) +
 			`" value="` + esc(c.now.Value) + `">`
+	case typ == "file_input":
+		out = within("span", "no-image", "Files can't be picked here.")
 	case typ == "radio_buttons":
 		out = f.boxes("radio", e, c)
 	case typ == "checkboxes":
