@@ -44,7 +44,7 @@ func TestCoverage(t *testing.T) {
 		case listed[kind+" "+name]:
 			t.Errorf("%s %s is listed twice", kind, name)
 		case verdict == "absent" && there:
-			t.Errorf("%s %s is listed as absent, and is in the code", kind, name)
+			t.Errorf("%s %s is listed as absent in testdata/coverage.txt, and is in the code", kind, name)
 		case verdict != "absent" && !there:
 			t.Errorf("%s %s is listed as %s, and isn't in the code", kind, name, verdict)
 		}
