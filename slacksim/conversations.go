@@ -100,6 +100,13 @@ func later(a, b string) bool {
 	return x > y
 }
 
+// within reports whether a time lies in the span that was asked for.
+func (r *apiRequest) within(ts string) bool {
+	oldest, latest := r.arg("oldest"), r.arg("latest")
+	edge := r.flag("inclusive") && (ts == oldest || ts == latest)
+	return edge || later(ts, oldest) && (latest == "" || later(latest, ts))
+}
+
 // conversationLocked lists messages of one conversation, oldest first, from the oldest to the latest asked for. The
 // root of a thread is always among them.
 func (s chatMethods) conversationLocked(r *apiRequest, root string, want func(*Message) bool) ([]map[string]any,
@@ -108,16 +115,10 @@ func (s chatMethods) conversationLocked(r *apiRequest, root string, want func(*M
 	if err != nil {
 		return nil, err
 	}
-	oldest, latest := r.arg("oldest"), r.arg("latest")
-	within := func(ts string) bool {
-		edge := r.flag("inclusive") && (ts == oldest || ts == latest)
-		return edge || later(ts, oldest) && (latest == "" || later(latest, ts))
-	}
-
 	found := []map[string]any{}
 	for _, m := range c.messages {
 		gone := m.Deleted && !c.replied(m)
-		if gone || m.Ephemeral || m.TS != root && !within(m.TS) || !want(m) {
+		if gone || m.Ephemeral || m.TS != root && !r.within(m.TS) || !want(m) {
 			continue
 		}
 		out := s.world.messageJSONLocked(c, m)

@@ -362,7 +362,8 @@ func (s *world) messageJSONLocked(c *channel, m *Message) map[string]any {
 			out[k] = v
 		}
 	}
-	if root := c.find(m.ThreadTS); root != nil && root != m {
+	root := s.rootLocked(c, m)
+	if root != nil {
 		out["parent_user_id"] = root.User
 	}
 	if x := c.sessions[m.TS]; x != nil {
@@ -377,7 +378,7 @@ func (s *world) messageJSONLocked(c *channel, m *Message) map[string]any {
 	if m.Attachments != nil {
 		out["attachments"] = m.Attachments
 	}
-	if root := s.rootLocked(c, m); m.Subtype == "thread_broadcast" && root != nil {
+	if m.Subtype == "thread_broadcast" && root != nil {
 		out["root"] = s.messageJSONLocked(c, root)
 	}
 	if m.Files != nil {
@@ -387,30 +388,33 @@ func (s *world) messageJSONLocked(c *channel, m *Message) map[string]any {
 		out["team"] = u.TeamID
 	}
 
-	switch {
-	case m.AppID != "":
-		out["bot_id"], out["app_id"], out["team"] = m.BotID, m.AppID, c.TeamID
-		out["bot_profile"] = map[string]any{"id": m.BotID, "app_id": m.AppID, "name": m.Username, "deleted": false,
-			"team_id": c.TeamID, "updated": m.At.Unix(), "user_id": m.User}
-
-	case m.BotID != "":
-		b := s.botByUserLocked(m.BotID)
-		out["bot_id"], out["app_id"] = m.BotID, s.app.ID
-		home := c.TeamID
-		if b != nil && !strings.HasPrefix(b.home, "E") {
-			home = b.home
-		}
-		out["team"] = home
-		out["bot_profile"] = map[string]any{
-			"id": m.BotID, "app_id": s.app.ID, "name": s.app.Name, "deleted": false, "team_id": home, "updated": m.At.Unix(),
-			"user_id": m.User, "icons": s.iconsLocked(),
-		}
-	}
-
+	maps.Copy(out, s.botJSONLocked(c, m))
 	if m.Edited {
 		out["edited"] = map[string]any{"user": m.User, "ts": cmp.Or(m.editedTS, m.TS)}
 	}
 	return out
+}
+
+// botJSONLocked is what a message tells of the app or the bot that wrote it, nothing for a person's.
+func (s *world) botJSONLocked(c *channel, m *Message) map[string]any {
+	switch {
+	case m.AppID != "":
+		return map[string]any{"bot_id": m.BotID, "app_id": m.AppID, "team": c.TeamID, "bot_profile": map[string]any{
+			"id": m.BotID, "app_id": m.AppID, "name": m.Username, "deleted": false, "team_id": c.TeamID,
+			"updated": m.At.Unix(), "user_id": m.User,
+		}}
+	case m.BotID == "":
+		return nil
+	}
+
+	home := c.TeamID
+	if b := s.botByUserLocked(m.BotID); b != nil && !strings.HasPrefix(b.home, "E") {
+		home = b.home
+	}
+	return map[string]any{"bot_id": m.BotID, "app_id": s.app.ID, "team": home, "bot_profile": map[string]any{
+		"id": m.BotID, "app_id": s.app.ID, "name": s.app.Name, "deleted": false, "team_id": home, "updated": m.At.Unix(),
+		"user_id": m.User, "icons": s.iconsLocked(),
+	}}
 }
 
 // contextLocked is what a person has before them, as events tell it.

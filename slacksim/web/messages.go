@@ -15,8 +15,11 @@ func mayChange(u slacksim.User, m *slacksim.Message) bool {
 	return !m.Ephemeral && (m.User == u.ID || u.Admin)
 }
 
+// messageForms are how.
+type messageForms struct{ *site }
+
 // message is the one at the request's address, if the person sees it.
-func (s *site) message(r *http.Request, u slacksim.User) (m slacksim.Message, channel string, ok bool) {
+func (s messageForms) message(r *http.Request, u slacksim.User) (m slacksim.Message, channel string, ok bool) {
 	channel = s.placeID(u, r.PathValue("place"))
 	c, known := s.sim.Directory.Channel(channel)
 	if !known || !c.VisibleTo(u) {
@@ -30,7 +33,7 @@ func (s *site) message(r *http.Request, u slacksim.User) (m slacksim.Message, ch
 	return all[i], channel, mayChange(u, &all[i])
 }
 
-func (s *site) pageChange(w http.ResponseWriter, r *http.Request, u slacksim.User) {
+func (s messageForms) pageChange(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 	m, _, ok := s.message(r, u)
 	if !ok {
 		problem(w, http.StatusNotFound, "That message is gone", "It was deleted or changed in the meantime.", "")
@@ -40,7 +43,7 @@ func (s *site) pageChange(w http.ResponseWriter, r *http.Request, u slacksim.Use
 		"Back": "/client/" + u.TeamID + "/" + r.PathValue("place"), "Text": entities.Replace(m.Text)})
 }
 
-func (s *site) doChange(w http.ResponseWriter, r *http.Request, u slacksim.User) {
+func (s messageForms) doChange(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 	m, channel, ok := s.message(r, u)
 	if ok && r.PostFormValue("do") == "delete" {
 		ok = s.sim.People.Delete(r.Context(), u.ID, channel, m.TS) == nil
@@ -56,7 +59,7 @@ func (s *site) doChange(w http.ResponseWriter, r *http.Request, u slacksim.User)
 }
 
 // file sends a file to somebody who sees one of the conversations it is in.
-func (s *site) file(w http.ResponseWriter, r *http.Request, u slacksim.User) {
+func (s messageForms) file(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 	for _, f := range s.sim.Files.All() {
 		for id := range f.Shares {
 			if c, ok := s.sim.Directory.Channel(id); ok && f.ID == r.PathValue("id") && c.VisibleTo(u) {
