@@ -121,7 +121,8 @@ func (s *Agents) agent(userID string) (*installation, error) {
 }
 
 // ChangeContext has a person look at something else in Slack, the most important thing first, or at nothing that Slack
-// tells of. The app hears app_context_changed, if it is something else. What the person opens and writes from then on comes with it, too.
+// tells of. If it is something else, the app hears app_context_changed. What the person opens and writes from then on
+// comes with it, too.
 // docs.slack.dev/reference/events/app_context_changed
 func (s *Agents) ChangeContext(_ context.Context, userID string, seen ...Entity) error {
 	in, err := s.agent(userID)

@@ -50,11 +50,12 @@ func TestPersonAndAgent(t *testing.T) {
 	all := w.Sim.Messages(dm, slacksim.AcmeAdmin)
 	root := all[len(all)-1].TS
 
-	ts := w.Call("chat.startStream", token, "channel", dm, "thread_ts", root, "markdown_text", "1. It\n\nIt **grows**").Str("ts")
+	ts := w.Call("chat.startStream", token, "channel", dm, "thread_ts", root,
+		"markdown_text", "1. It\n\nIt **grows**").Str("ts")
 	w.Call("agents.sessions.rename", token, "channel_id", dm, "thread_ts", root, "title", "A <chat>")
 	page = b.open("/client/T0ACME0001/dm?thread=" + root)
-	b.want(page, "<ol><li><div>It</div></li></ol>", "<strong>grows</strong>", "Writing…", ">Working…</span>", `id="agent-stop"`, `value="A &lt;chat&gt;"`,
-		"Look again")
+	b.want(page, "<ol><li><div>It</div></li></ol>", "<strong>grows</strong>", "Writing…", ">Working…</span>",
+		`id="agent-stop"`, `value="A &lt;chat&gt;"`, "Look again")
 	if b.thread(page) != root {
 		t.Errorf("the stop button is that of %s, want %s", b.thread(page), root)
 	}
