@@ -8,11 +8,11 @@ import (
 	"github.com/switchboard-go/switchboard/bot"
 )
 
-func main() {
-	switchboard.App{Name: "Hello", Handlers: []bot.Handler{
-		bot.OnMention("", func(ctx context.Context, m *bot.Message) error {
-			_, err := m.Say(ctx, bot.Text("Hey <@"+m.UserID+">!"))
-			return err
-		}),
-	}}.Main()
+var handlers = []bot.Handler{
+	bot.OnMention("", func(ctx context.Context, m *bot.Message) error {
+		_, err := m.Say(ctx, bot.Text("Hey <@"+m.UserID+">!"))
+		return err
+	}),
 }
+
+func main() { switchboard.App{Name: "Hello", Handlers: handlers}.Main() }

@@ -96,29 +96,32 @@ func (d *demo) start(p *program, addr string) error {
 		}
 	}
 
-	d.cfg = server.Config{
+	d.cfg = simulatedConfig(d.slack, listen, d.folder)
+	d.cfg.Install.App = install.App{Operator: "you, on this machine"}
+	d.cfg.Bot.Handlers, d.cfg.Database.Program = p.DemoHandlers, p.name
+	p.Fill(&d.cfg)
+	return nil
+}
+
+// simulatedConfig is what an app runs with in a small Slack: its credentials, and SQLite in a folder.
+func simulatedConfig(slack *slacksim.Sim, listen net.Listener, folder string) server.Config {
+	app := slack.App()
+	return server.Config{
 		Install: install.Config{
-			App:          install.App{Operator: "you, on this machine"},
-			ClientID:     simulated.ClientID,
-			ClientSecret: connection.Secret(simulated.ClientSecret),
-			AppID:        simulated.ID,
-			SlackURL:     d.slack.URL(),
-			PublicURL:    public,
+			ClientID:     app.ClientID,
+			ClientSecret: connection.Secret(app.ClientSecret),
+			AppID:        app.ID,
+			SlackURL:     slack.URL(),
+			PublicURL:    "http://" + listen.Addr().String(),
 		},
-		Bot: bot.Config{
-			Handlers:       p.DemoHandlers,
-			SigningSecrets: []connection.Secret{connection.Secret(simulated.SigningSecret)},
-		},
+		Bot: bot.Config{SigningSecrets: []connection.Secret{connection.Secret(app.SigningSecret)}},
 		Database: server.Database{
-			URL:     connection.Secret("sqlite:" + filepath.Join(d.folder, "switchboard.db")),
-			DataDir: d.folder,
+			URL:     connection.Secret("sqlite:" + filepath.Join(folder, "switchboard.db")),
+			DataDir: folder,
 			Keys:    connection.Secret(seal.NewKey()),
-			Program: p.name,
 		},
 		Listener: listen,
 	}
-	p.Fill(&d.cfg)
-	return nil
 }
 
 // run serves the app of the demo until ctx ends.
@@ -141,8 +144,8 @@ func (d *demo) close() error {
 }
 
 // simApp registers the app, and what the demo has besides, with the small Slack, from a manifest like the real one's.
-func (p *program) simApp(public string, also ...bot.Handler) (slacksim.App, error) {
-	m, err := p.manifest(public, also...)
+func (a App) simApp(public string, also ...bot.Handler) (slacksim.App, error) {
+	m, err := a.manifest(public, also...)
 	if err != nil {
 		return slacksim.App{}, err
 	}

@@ -65,6 +65,7 @@ var mayImport = map[string][]string{
 	"install":            {"install/..."},
 	"bot":                {"install/...", "internal/loopback", "bot/internal/..."},
 	"commands":           {"install/...", "bot", "commands/connection"},
+	"bot/bottest":        {"install/connection", "bot", "internal/cli", "slacksim"},
 
 	"install/mrkdwn":      {},
 	"install/messages":    {"install", "install/connection", "install/mrkdwn"},

@@ -1,0 +1,230 @@
+package bottest
+
+// What people do. Each act ends when Slack has the app's acknowledgement; what comes of it is looked for by Posted,
+// Reads and the like.
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/switchboard-go/switchboard/slacksim"
+)
+
+// Actor is a person who acts. Channels go by their names ("#general") or ids; "" is the direct message with the app.
+type Actor struct {
+	Person
+	s *Suite
+	// thread is where they write: see InThread.
+	thread string
+}
+
+// As returns p, to act.
+func (s *Suite) As(p Person) *Actor { return &Actor{Person: p, s: s} }
+
+// InThread returns the same person, who writes in the thread below a message.
+func (a *Actor) InThread(ts string) *Actor {
+	in := *a
+	in.thread = ts
+	return &in
+}
+
+func (a *Actor) place(channel string) string {
+	a.s.t.Helper()
+	if channel == "" {
+		return a.s.Sim.DM(a.ID)
+	}
+	return a.s.channel(a.Team, channel)
+}
+
+func (a *Actor) ctx() context.Context { return a.s.t.Context() }
+
+// Say writes a message, and returns its ts.
+func (a *Actor) Say(channel, text string) (ts string) {
+	a.s.t.Helper()
+	write := func() (string, error) { return a.s.Sim.Say(a.ctx(), a.ID, a.place(channel), text) }
+	if a.thread != "" {
+		write = func() (string, error) { return a.s.Sim.Reply(a.ctx(), a.ID, a.place(channel), a.thread, text) }
+	}
+	return must[string](a.s.t, "say")(write())
+}
+
+// DM writes to the app in a direct message.
+func (a *Actor) DM(text string) (ts string) {
+	a.s.t.Helper()
+	return a.Say("", text)
+}
+
+// Mention writes a message that begins with a mention of the app.
+func (a *Actor) Mention(channel, text string) (ts string) {
+	a.s.t.Helper()
+	in, _ := a.s.Sim.Installed(a.s.teamOf(a.place(channel)))
+	return a.Say(channel, strings.TrimSpace("<@"+in.BotUserID+"> "+text))
+}
+
+// teamOf is the workspace that a channel is in.
+func (s *Suite) teamOf(channel string) string {
+	c, _ := s.Sim.Directory.Channel(channel)
+	return c.TeamID
+}
+
+// Edit changes the text of one of their messages, and Delete takes it back.
+func (a *Actor) Edit(channel, ts, text string) {
+	a.s.t.Helper()
+	a.check("edit", a.s.Sim.People.Edit(a.ctx(), a.ID, a.place(channel), ts, text))
+}
+
+// Delete takes back one of their messages.
+func (a *Actor) Delete(channel, ts string) {
+	a.s.t.Helper()
+	a.check("delete", a.s.Sim.People.Delete(a.ctx(), a.ID, a.place(channel), ts))
+}
+
+// Command types a slash command in a channel, as in Command("#general", "/coin toss").
+func (a *Actor) Command(channel, line string) {
+	a.s.t.Helper()
+	must[slacksim.CommandReply](a.s.t, line)(a.s.Sim.Command(a.ctx(), a.ID, a.place(channel), line))
+}
+
+// Press presses a button of the app's that the person sees, by its action_id: in the window that is open, else in the
+// newest message of the channel that has it. value is what is chosen in a menu instead.
+func (a *Actor) Press(channel, actionID string, value ...string) {
+	a.s.t.Helper()
+	if v, open := a.open(); open && has(v.Blocks, actionID) {
+		f := slacksim.Form{ActionID: actionID, Value: value}
+		must[slacksim.Ack](a.s.t, "press "+actionID)(a.s.Sim.Forms.PressInView(a.ctx(), a.ID, v.ID, f))
+		return
+	}
+
+	m := a.withAction(channel, actionID)
+	must[slacksim.Ack](a.s.t, "press "+actionID)(
+		a.s.Sim.Press(a.ctx(), a.ID, a.place(channel), m.TS, actionID, value...))
+}
+
+// PressHome presses a button in the Home tab.
+func (a *Actor) PressHome(actionID string, value ...string) {
+	a.s.t.Helper()
+	must[slacksim.Ack](a.s.t, "press "+actionID)(a.s.Sim.PressHome(a.ctx(), a.ID, actionID, value...))
+}
+
+// withAction waits for the newest message with an element of this action_id.
+func (a *Actor) withAction(channel, actionID string) (found slacksim.Message) {
+	a.s.t.Helper()
+	place := a.place(channel)
+	a.s.await(func() bool {
+		for _, m := range slices.Backward(a.s.Sim.Messages(place, a.ID)) {
+			if !m.Deleted && has(m.Blocks, actionID) {
+				found = m
+				return true
+			}
+		}
+		return false
+	}, func() string { return "no message here has " + actionID + ":\n" + a.s.shown(place, a.ID) })
+	return found
+}
+
+// has reports whether blocks have an element of this action_id.
+func has(blocks json.RawMessage, actionID string) bool {
+	id, _ := json.Marshal(actionID)
+	return strings.Contains(string(blocks), `"action_id":`+string(id)) ||
+		strings.Contains(string(blocks), `"action_id": `+string(id))
+}
+
+// open is the window that the person has before them.
+func (a *Actor) open() (v slacksim.View, ok bool) {
+	views := a.s.Sim.OpenViews(a.ID)
+	if len(views) == 0 {
+		return v, false
+	}
+	return views[len(views)-1], true
+}
+
+// Submit submits the window before them, with what they put in by block_id. It waits for the window.
+func (a *Actor) Submit(values map[string]string) {
+	a.s.t.Helper()
+	v := a.Modal().view()
+	given := slacksim.Inputs{}
+	for block, value := range values {
+		id := actionIn(v.Blocks, block)
+		given[block] = map[string]slacksim.Input{id: {Value: value}}
+	}
+	must[slacksim.Ack](a.s.t, "submit")(a.s.Sim.Forms.Submit(a.ctx(), a.ID, v.ID, given))
+}
+
+// actionIn is the action_id of the input in a block.
+func actionIn(blocks json.RawMessage, block string) string {
+	var all []struct {
+		ID      string `json:"block_id"`
+		Element struct {
+			ActionID string `json:"action_id"`
+		} `json:"element"`
+	}
+	_ = json.Unmarshal(blocks, &all) // what can't be read has no input
+	for _, b := range all {
+		if b.ID == block {
+			return b.Element.ActionID
+		}
+	}
+	return ""
+}
+
+// Close closes the window before them.
+func (a *Actor) Close() {
+	a.s.t.Helper()
+	v := a.Modal().view()
+	must[slacksim.Ack](a.s.t, "close")(a.s.Sim.CloseView(a.ctx(), a.ID, v.ID, false))
+}
+
+// Shortcut uses a global shortcut, MessageShortcut one in a message's menu.
+func (a *Actor) Shortcut(callbackID string) {
+	a.s.t.Helper()
+	must[slacksim.Ack](a.s.t, "shortcut "+callbackID)(a.s.Sim.Forms.Shortcut(a.ctx(), a.ID, callbackID))
+}
+
+// MessageShortcut uses a shortcut in the menu of a message.
+func (a *Actor) MessageShortcut(channel, ts, callbackID string) {
+	a.s.t.Helper()
+	must[slacksim.Ack](a.s.t, "shortcut "+callbackID)(
+		a.s.Sim.Forms.MessageShortcut(a.ctx(), a.ID, a.place(channel), ts, callbackID))
+}
+
+// Options types into a menu that the app fills, in the window before them or in the newest message that has it, and
+// returns what it offers.
+func (a *Actor) Options(channel, actionID, typed string) []slacksim.Option {
+	a.s.t.Helper()
+	f := slacksim.Form{ActionID: actionID, Value: []string{typed}}
+	if v, open := a.open(); open && has(v.Blocks, actionID) {
+		return must[slacksim.Suggestions](a.s.t, "type")(a.s.Sim.Forms.SuggestInView(a.ctx(), a.ID, v.ID, f)).Options
+	}
+	m := a.withAction(channel, actionID)
+	return must[slacksim.Suggestions](a.s.t, "type")(
+		a.s.Sim.Forms.SuggestInMessage(a.ctx(), a.ID, a.place(channel), m.TS, f)).Options
+}
+
+// OpenHome opens the app's Home tab.
+func (a *Actor) OpenHome() {
+	a.s.t.Helper()
+	a.check("open the Home tab", a.s.Sim.OpenHome(a.ctx(), a.ID, "home"))
+}
+
+// AgentMessage writes to the app as an agent: a message of its own begins a thread, InThread goes on in one. It returns
+// the message's ts.
+func (a *Actor) AgentMessage(text string) (ts string) {
+	a.s.t.Helper()
+	return must[string](a.s.t, "write to the agent")(a.s.Sim.Agents.Write(a.ctx(), a.ID, a.thread, text))
+}
+
+// Stop presses the stop button of a thread with the agent.
+func (a *Actor) Stop(thread string) {
+	a.s.t.Helper()
+	a.check("stop", a.s.Sim.Agents.Stop(a.ctx(), a.ID, a.s.Sim.DM(a.ID), cmp.Or(thread, a.thread)))
+}
+
+func (a *Actor) check(doing string, err error) {
+	a.s.t.Helper()
+	if err != nil {
+		a.s.t.Fatalf("%s: %v", doing, err)
+	}
+}

@@ -1,0 +1,147 @@
+package bottest_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/bot/bottest"
+)
+
+// The first test that somebody writes: ten lines.
+func TestHello(t *testing.T) {
+	t.Parallel()
+	s := bottest.New(t, hello)
+	s.As(bottest.Member).Mention("#general", "hello")
+	s.Posted("#general").Want("Hey <@" + bottest.Member.ID + ">!")
+}
+
+var hello = bot.OnMention("hello", func(ctx context.Context, m *bot.Message) error {
+	_, err := m.Say(ctx, bot.Text("Hey <@"+m.UserID+">!"))
+	return err
+})
+
+// An act for each kind that has one, and what comes of it.
+func TestActs(t *testing.T) {
+	t.Parallel()
+	s := bottest.New(t, everything()...)
+	leon := s.As(bottest.Member)
+
+	ts := leon.Say("#general", "deploy api")
+	s.Posted("#general").Want("deploying api")
+	leon.InThread(ts).Say("#general", "deploy web")
+	if s.Posted("#general").Want("deploying web"); s.Posted("#general").Newest().ThreadTS != ts {
+		t.Error("the answer is not in the thread")
+	}
+	leon.Edit("#general", ts, "deploy it all")
+	s.Posted("#general").Want("now it")
+	leon.DM("deploy it here")
+	leon.Reads("").Want("deploying it here")
+
+	leon.Command("#general", "/ticket")
+	leon.Modal().Want("What is it?")
+	leon.Submit(map[string]string{"title": "no"})
+	leon.Modal().Want("title: …too short")
+	leon.Submit(map[string]string{"title": "The printer burns"})
+	leon.Modal().Want("Filed: The printer burns")
+	leon.Close()
+
+	leon.Command("#general", "/vote")
+	s.Posted("#general").Want("Tea or coffee?")
+	leon.Press("#general", "vote.tea")
+	s.Posted("#general").Want("tea it is")
+	leon.MessageShortcut("#general", ts, "remember")
+	leon.Reads("#general").Want("I will remember “deploy it all”")
+	leon.OpenHome()
+	leon.Home().Want("Welcome home")
+
+	s.As(bottest.Outsider).Say("#shared", "deploy ours")
+	s.Posted("#shared").Want("deploying ours")
+}
+
+func everything() []bot.Handler {
+	voted := func(ctx context.Context, a *bot.Action) error {
+		return a.Respond(ctx, bot.Reply{Text: strings.TrimPrefix(a.Action.ActionID, "vote.") + " it is", InChannel: true})
+	}
+	return []bot.Handler{
+		bot.OnMessage(`^deploy (\w+)`, deploy, bot.Scopes("channels:history", "im:history"), bot.Edits()),
+		bot.OnCommand("/ticket", func(ctx context.Context, c *bot.Command) error {
+			_, err := c.OpenModal(ctx, form())
+			return err
+		}, bot.Describe("Files a ticket", "")),
+		bot.OnViewSubmission("ticket", submitted),
+		bot.OnCommand("/vote", func(ctx context.Context, c *bot.Command) error {
+			const text = "Tea or coffee?"
+			button := slack.NewButtonBlockElement("vote.tea", "", slack.NewTextBlockObject("plain_text", "Tea", false, false))
+			return c.Respond(ctx, bot.Reply{Text: text, InChannel: true, Blocks: []slack.Block{
+				slack.NewSectionBlock(slack.NewTextBlockObject("mrkdwn", text, false, false), nil, nil),
+				slack.NewActionBlock("", button),
+			}})
+		}, bot.Describe("Starts a vote", "")),
+		bot.OnAction("vote.*", voted),
+		bot.OnMessageShortcut("remember", func(ctx context.Context, sc *bot.Shortcut) error {
+			return sc.Respond(ctx, bot.Text("I will remember “"+sc.Text+"”"))
+		}, bot.Titled("Remember", "Remembers a message")),
+		bot.OnHomeOpened(func(ctx context.Context, h *bot.Home) error {
+			return h.Publish(ctx, slack.HomeTabViewRequest{Blocks: slack.Blocks{BlockSet: []slack.Block{
+				slack.NewSectionBlock(slack.NewTextBlockObject("mrkdwn", "Welcome home", false, false), nil, nil),
+			}}})
+		}),
+	}
+}
+
+func deploy(ctx context.Context, m *bot.Message) error {
+	text := "deploying " + m.Matches[1]
+	if m.Text == "deploy it here" {
+		text += " here"
+	}
+	if m.Edited {
+		text = "now " + m.Matches[1]
+	}
+	_, err := m.Say(ctx, bot.Text(text))
+	return err
+}
+
+func form() slack.ModalViewRequest {
+	plain := func(s string) *slack.TextBlockObject { return slack.NewTextBlockObject("plain_text", s, false, false) }
+	return slack.ModalViewRequest{
+		Type: slack.VTModal, CallbackID: "ticket", Title: plain("Ticket"), Submit: plain("File"), Close: plain("Cancel"),
+		Blocks: slack.Blocks{BlockSet: []slack.Block{slack.NewInputBlock("title", plain("What is it?"), nil,
+			slack.NewPlainTextInputBlockElement(nil, "text"))}},
+	}
+}
+
+func submitted(ctx context.Context, s *bot.Submission) error {
+	title := s.Payload.View.State.Values["title"]["text"].Value
+	if len(title) < 5 {
+		return s.Errors(map[string]string{"title": "That is too short."})
+	}
+	return s.Respond(ctx, bot.Text("Filed: "+title))
+}
+
+// The clock is the test's, for the app and for Slack.
+func TestClock(t *testing.T) {
+	t.Parallel()
+	s := bottest.New(t, hello)
+	before := s.Sim.Now()
+	s.Advance(20 * time.Hour) // its token has to be renewed
+	s.As(bottest.Admin).Mention("#general", "hello again")
+	s.Posted("#general").Want("Hey")
+	if d := s.Sim.Now().Sub(before); d < 20*time.Hour {
+		t.Errorf("the clock moved %v", d)
+	}
+}
+
+// A second workspace has a connection of its own.
+func TestSecondWorkspace(t *testing.T) {
+	t.Parallel()
+	s := bottest.New(t, hello)
+	s.Install(bottest.OtherAdmin)
+	s.As(bottest.OtherAdmin).Mention("#general", "hello")
+	s.As(bottest.OtherAdmin).Reads("#general").Want("Hey <@" + bottest.OtherAdmin.ID + ">!")
+	s.Posted("#general").Nothing()
+}

@@ -1,0 +1,185 @@
+package bottest
+
+// What is there to be read.
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/switchboard-go/switchboard/slacksim"
+)
+
+// Place is what a person, or everybody, reads in one place.
+type Place struct {
+	s       *Suite
+	what    string
+	key     string
+	texts   func() []string // all that was written there by the app, oldest first
+	newest  func() slacksim.Message
+	current func() slacksim.View
+}
+
+// Posted is what the app wrote in a channel of Acme Corp for everybody there.
+func (s *Suite) Posted(channel string) *Place {
+	s.t.Helper()
+	return s.written(s.channel(slacksim.Acme, channel), "", "posted in "+channel)
+}
+
+// Reads is what the app wrote that the person reads in a channel, also what they alone see; "": in the direct message.
+func (a *Actor) Reads(channel string) *Place {
+	a.s.t.Helper()
+	return a.s.written(a.place(channel), a.ID, "read by "+a.ID+" in "+channel)
+}
+
+// written is what the app wrote in a conversation; viewer "" reads what everybody does.
+func (s *Suite) written(place, viewer, what string) *Place {
+	messages := func() (all []slacksim.Message) {
+		in, _ := s.Sim.Installed(s.teamOf(place))
+		for _, m := range s.Sim.Messages(place, viewer) {
+			if m.BotID != "" && m.AppID == "" && !m.Deleted && (in.BotUserID == "" || m.User == in.BotUserID || m.Ephemeral) {
+				all = append(all, m)
+			}
+		}
+		return all
+	}
+	return &Place{
+		s: s, what: what, key: place + " " + viewer,
+		texts: func() (texts []string) {
+			for _, m := range messages() {
+				texts = append(texts, m.Text+"\n"+words(m.Blocks))
+			}
+			return texts
+		},
+		newest: func() slacksim.Message {
+			all := messages()
+			if len(all) == 0 {
+				return slacksim.Message{}
+			}
+			return all[len(all)-1]
+		},
+	}
+}
+
+// Modal is the window before the person.
+func (a *Actor) Modal() *Place {
+	return a.s.shownView("the window of "+a.ID, a.open)
+}
+
+// Home is the person's Home tab.
+func (a *Actor) Home() *Place {
+	return a.s.shownView("the Home tab of "+a.ID, func() (slacksim.View, bool) { return a.s.Sim.Home(a.ID) })
+}
+
+func (s *Suite) shownView(what string, view func() (slacksim.View, bool)) *Place {
+	return &Place{
+		s: s, what: what, key: what,
+		current: func() slacksim.View { v, _ := view(); return v },
+		texts: func() []string {
+			v, ok := view()
+			if !ok {
+				return nil
+			}
+			said := v.Title + "\n" + words(v.Blocks)
+			for block, wrong := range v.Errors {
+				said += "\n" + block + ": " + wrong
+			}
+			return []string{said}
+		},
+	}
+}
+
+// view waits until there is one.
+func (p *Place) view() slacksim.View {
+	p.s.t.Helper()
+	p.s.await(func() bool { return p.current().ID != "" }, func() string { return "there is no " + p.what })
+	return p.current()
+}
+
+// Want waits until something there says all of this, in its text or its blocks; an ellipsis (…) in it stands for
+// anything. In messages it looks behind what an earlier Want of the same place has found. It returns the place, so that
+// more can be wanted of it.
+func (p *Place) Want(says string) *Place {
+	p.s.t.Helper()
+	pattern := regexp.MustCompile("(?s)" + strings.ReplaceAll(regexp.QuoteMeta(says), "…", ".*"))
+	from := p.s.index[p.key]
+	p.s.await(func() bool {
+		all := p.texts()
+		for i := min(from, len(all)); i < len(all); i++ {
+			if pattern.MatchString(all[i]) {
+				if p.current == nil {
+					p.s.index[p.key] = i + 1
+				}
+				return true
+			}
+		}
+		return false
+	}, func() string {
+		return fmt.Sprintf("%q was not %s. There is:\n%s", says, p.what, strings.Join(p.texts(), "\n---\n"))
+	})
+	return p
+}
+
+// Newest is the newest message there, for what Want has no word for.
+func (p *Place) Newest() slacksim.Message {
+	if p.newest == nil {
+		return slacksim.Message{}
+	}
+	return p.newest()
+}
+
+// Nothing fails the test if anything was written there that no Want has found, once all that Slack sent is worked.
+func (p *Place) Nothing() {
+	p.s.t.Helper()
+	if err := p.s.Sim.Settle(p.s.t.Context()); err != nil {
+		p.s.t.Fatal(err)
+	}
+	if all := p.texts(); len(all) > p.s.index[p.key] {
+		p.s.t.Fatalf("%s, unexpectedly: %s", p.what, strings.Join(all[p.s.index[p.key]:], "\n---\n"))
+	}
+}
+
+// shown is a conversation as a person sees it, for the word of a failed test.
+func (s *Suite) shown(place, viewer string) string {
+	var lines []string
+	for _, m := range s.Sim.Messages(place, viewer) {
+		lines = append(lines, m.User+": "+m.Text)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// words are all texts in blocks, in their order.
+func words(blocks json.RawMessage) string {
+	var all any
+	if len(blocks) == 0 || json.Unmarshal(blocks, &all) != nil {
+		return ""
+	}
+	var texts []string
+	collect(all, &texts)
+	return strings.Join(texts, "\n")
+}
+
+// collect finds the texts in a part of blocks.
+func collect(part any, texts *[]string) {
+	switch p := part.(type) {
+	case []any:
+		for _, e := range p {
+			collect(e, texts)
+		}
+	case map[string]any:
+		keys := make([]string, 0, len(p))
+		for k := range p {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		for _, k := range keys {
+			if text, ok := p[k].(string); ok && k == "text" {
+				*texts = append(*texts, text)
+				continue
+			}
+			collect(p[k], texts)
+		}
+	}
+}
