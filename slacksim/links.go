@@ -275,43 +275,61 @@ func (s *world) unfurledJSONLocked(m *Message) (out []any) {
 
 // unfurlableLocked is the event that a call is about, if it may be answered.
 func (s chatMethods) unfurlableLocked(r *apiRequest) (*share, *apiError) {
-	id, source, channel, ts := r.arg("unfurl_id"), r.arg("source"), r.arg("channel"), r.arg("ts")
-	x := s.links.findLocked(r)
-	switch {
-	case len(s.app.UnfurlDomains) == 0:
+	if len(s.app.UnfurlDomains) == 0 {
 		return nil, fail("cannot_find_service")
-	case id != "" && source == "":
-		return nil, fail("missing_source")
-	case id == "" && source != "":
-		return nil, fail("missing_unfurl_id")
-	case id == "" && channel == "":
-		return nil, fail("missing_channel")
-	case id == "" && ts == "":
-		return nil, fail("missing_ts")
-	case source != "" && source != inComposer && source != inHistory:
-		return nil, fail("invalid_source")
-	case id != "" && (x == nil || x.inst != r.inst || (source == inComposer) != (x.message == nil)):
-		return nil, fail("invalid_unfurl_id")
-	case x != nil && x.inst == r.inst:
-		if x.message != nil && x.message.Deleted {
-			return nil, fail("cannot_find_message")
+	}
+	if code := r.whichUnfurl(); code != "" {
+		return nil, fail(code)
+	}
+
+	x := s.links.findLocked(r)
+	if x != nil && x.inst != r.inst {
+		x = nil // another installation's
+	}
+	if r.has("unfurl_id") {
+		if x == nil || (r.arg("source") == inComposer) != (x.message == nil) {
+			return nil, fail("invalid_unfurl_id")
 		}
 		return x, nil
 	}
-
-	// No event told of it. Why not?
-	c := s.world.channelLocked(channel)
-	if c == nil || !s.oauth.reachesLocked(r.inst, c) {
-		return nil, fail("cannot_find_channel")
+	if x == nil || x.message != nil && x.message.Deleted {
+		return nil, s.whyNotLocked(r)
 	}
-	m := c.find(ts)
+	return x, nil
+}
+
+// whichUnfurl is the error code of a call that does not say what it is about, in one way or the other.
+func (r *apiRequest) whichUnfurl() string {
+	id, source := r.has("unfurl_id"), r.arg("source")
+	switch {
+	case id && source == "":
+		return "missing_source"
+	case !id && source != "":
+		return "missing_unfurl_id"
+	case !id && !r.has("channel"):
+		return "missing_channel"
+	case !id && !r.has("ts"):
+		return "missing_ts"
+	case source != "" && source != inComposer && source != inHistory:
+		return "invalid_source"
+	}
+	return ""
+}
+
+// whyNotLocked says why nothing can be unfurled in a message that no event told of.
+func (s chatMethods) whyNotLocked(r *apiRequest) *apiError {
+	c := s.world.channelLocked(r.arg("channel"))
+	if c == nil || !s.oauth.reachesLocked(r.inst, c) {
+		return fail("cannot_find_channel")
+	}
+	m := c.find(r.arg("ts"))
 	if m == nil || m.Deleted || m.Ephemeral {
-		return nil, fail("cannot_find_message")
+		return fail("cannot_find_message")
 	}
 	if s.world.userLocked(m.User) == nil {
-		return nil, fail("cannot_unfurl_message") // an app's own, or Slack's
+		return fail("cannot_unfurl_message") // an app's own, or Slack's
 	}
-	return nil, fail("cannot_unfurl_url")
+	return fail("cannot_unfurl_url")
 }
 
 // unfurlsLocked reads what is to be shown, by URL.

@@ -134,21 +134,20 @@ func suggested(w http.ResponseWriter, r *http.Request, u slacksim.User, place st
 	pressed(w, r, u, place, err)
 }
 
-// doShortcut runs a global shortcut.
+// doShortcut runs a shortcut from the menu of a message, or a global one.
 func (s *site) doShortcut(w http.ResponseWriter, r *http.Request, u slacksim.User) {
-	ack, err := s.sim.Forms.Shortcut(r.Context(), u.ID, r.PostFormValue("shortcut"))
+	place, ts, id := r.PathValue("place"), r.PathValue("ts"), r.PostFormValue("shortcut")
+	if ts != "" {
+		_, err := s.sim.Forms.MessageShortcut(r.Context(), u.ID, s.placeID(u, place), ts, id)
+		pressed(w, r, u, place, err)
+		return
+	}
+
+	ack, err := s.sim.Forms.Shortcut(r.Context(), u.ID, id)
 	if err == nil && ack.Shown != "" {
 		problem(w, http.StatusBadGateway, "That didn’t work", ack.Shown, "")
 		return
 	}
-	pressed(w, r, u, r.PathValue("place"), err)
-}
-
-// doMessageShortcut runs a shortcut from the menu of a message.
-func (s *site) doMessageShortcut(w http.ResponseWriter, r *http.Request, u slacksim.User) {
-	place := r.PathValue("place")
-	_, err := s.sim.Forms.MessageShortcut(r.Context(), u.ID, s.placeID(u, place), r.PathValue("ts"),
-		r.PostFormValue("shortcut"))
 	pressed(w, r, u, place, err)
 }
 

@@ -55,7 +55,7 @@ func (s *site) routes() http.Handler {
 	mux.HandleFunc("GET /client/{team}/{place}/{ts}/change", s.as(messageForms{s}.pageChange))
 	mux.HandleFunc("POST /client/{team}/{place}/{ts}/change", s.as(messageForms{s}.doChange))
 	mux.HandleFunc("GET /client/{team}/files/{id}", s.as(messageForms{s}.file))
-	mux.HandleFunc("POST /client/{team}/{place}/{ts}/shortcut", s.as(s.doMessageShortcut))
+	mux.HandleFunc("POST /client/{team}/{place}/{ts}/shortcut", s.as(s.doShortcut))
 	mux.HandleFunc("POST /client/{team}/{place}/shortcut", s.as(s.doShortcut))
 	agentForms{s}.routes(mux)
 	mux.HandleFunc("POST /client/{team}/home/act", s.as(s.doActHome))
