@@ -82,5 +82,5 @@
 // ended, and interactivity pointers live as long as trigger ids. chat.unfurl waits up to a second for the
 // acknowledgement of its event before it answers cannot_unfurl_url.
 //
-// Group DMs are not part of it, nor are buttons in what is shown for a link.
+// Group DMs are not part of it.
 package slacksim

@@ -48,7 +48,7 @@ func (s *Sim) Press(ctx context.Context, userID, channelID, ts, actionID string,
 func (s *Forms) PressInMessage(ctx context.Context, userID, channelID, ts string, f Form) (Ack, error) {
 	var at spot
 	ack, err := s.send(ctx, "press "+f.ActionID, func() (in *installation, p object, err error) {
-		if at, err = s.messageSpotLocked(userID, channelID, ts); err != nil {
+		if at, err = s.messageSpotLocked(userID, channelID, ts, f); err != nil {
 			return nil, nil, err
 		}
 		return s.pressedLocked(at, f)
@@ -73,12 +73,16 @@ type spot struct {
 	inst *installation // nil where the app was removed since
 	c    *channel      // that m is in; nil for a view
 	m    *Message
+	link string // the one in m whose unfurl it is; "" for the message itself
 	v    *View
 }
 
 func (at spot) blocks() json.RawMessage {
 	if at.v != nil {
 		return at.v.Blocks
+	}
+	if at.link != "" {
+		return at.m.Unfurls[at.link].Blocks
 	}
 	return at.m.Blocks
 }
@@ -99,8 +103,8 @@ func (at spot) run() *execution {
 	return at.m.run
 }
 
-// messageSpotLocked is a message that a person sees.
-func (s *Forms) messageSpotLocked(userID, channelID, ts string) (spot, error) {
+// messageSpotLocked is a message that a person sees, or what is shown there for a link if the form's element is in that.
+func (s *Forms) messageSpotLocked(userID, channelID, ts string, f Form) (spot, error) {
 	u, c, err := s.world.memberLocked(userID, channelID)
 	if err != nil {
 		return spot{}, err
@@ -108,6 +112,13 @@ func (s *Forms) messageSpotLocked(userID, channelID, ts string) (spot, error) {
 	m := c.find(ts)
 	if m == nil || m.Deleted || m.Ephemeral && m.EphemeralTo != userID {
 		return spot{}, ErrNoMessage
+	}
+	if link := s.linkLocked(m, f); link != "" {
+		in := m.Unfurls[link].inst
+		if in != nil && in.gone {
+			in = nil
+		}
+		return spot{user: u, inst: in, c: c, m: m, link: link}, nil
 	}
 	return spot{user: u, inst: s.oauth.authorLocked(m), c: c, m: m}, nil
 }
@@ -162,7 +173,9 @@ func (s *Forms) pressedLocked(at spot, f Form) (*installation, object, error) {
 		p["state"] = object{"values": s.stateLocked(at, f.Inputs)}
 	}
 	if at.m != nil && at.run() == nil {
-		p["response_url"] = s.hooks.newHookLocked(at.inst, at.user.ID, at.c.ID, at.m.TS).url
+		h := s.hooks.newHookLocked(at.inst, at.user.ID, at.c.ID, at.m.TS)
+		h.link = at.link
+		p["response_url"] = h.url
 	}
 	return at.inst, p, nil
 }
@@ -179,6 +192,9 @@ func (s *Forms) addSpotLocked(p object, at spot, given Inputs) {
 	container := object{"type": "message", "message_ts": at.m.TS, "channel_id": at.c.ID, "is_ephemeral": at.m.Ephemeral}
 	if at.m.ThreadTS != "" {
 		container["thread_ts"] = at.m.ThreadTS
+	}
+	if at.link != "" {
+		s.addUnfurlLocked(p, container, at.m, at.link)
 	}
 	p["container"] = container
 	p["channel"] = object{"id": at.c.ID, "name": commandChannelName(at.c)}

@@ -25,6 +25,8 @@ type Unfurl struct {
 	Blocks     json.RawMessage
 	Title      string
 	Entity     json.RawMessage
+
+	inst *installation // that shows it
 }
 
 // Draft is a message that somebody is writing, with what the app shows for its links.
@@ -259,9 +261,12 @@ func addUnfurls(into, found map[string]Unfurl) {
 	}
 }
 
+// links are those of a message that the app shows something for. An attachment's id is its place among them, from 1.
+func (m *Message) links() []string { return slices.Sorted(maps.Keys(m.Unfurls)) }
+
 // unfurledJSONLocked are the attachments that a message has for its links.
 func (s *world) unfurledJSONLocked(m *Message) (out []any) {
-	for i, at := range slices.Sorted(maps.Keys(m.Unfurls)) {
+	for i, at := range m.links() {
 		a, u := object{}, m.Unfurls[at]
 		_ = blockkit.Decode(u.Attachment, &a)
 		maps.Copy(a, object{"id": i + 1, "from_url": at, "app_unfurl_url": at, "is_app_unfurl": true, "app_id": s.app.ID})
@@ -271,6 +276,46 @@ func (s *world) unfurledJSONLocked(m *Message) (out []any) {
 		out = append(out, a)
 	}
 	return out
+}
+
+// linkLocked is the link whose unfurl has the element that a form is about, "" where none has. What the message itself
+// has comes first.
+func (s *Forms) linkLocked(m *Message, f Form) string {
+	has := func(blocks json.RawMessage) (found bool) {
+		blockkit.EachElement(blocks, func(b, e object, _ bool) { found = found || f.names(b, e) })
+		return found
+	}
+	if len(m.Unfurls) == 0 || has(m.Blocks) {
+		return ""
+	}
+	links := m.links()
+	if i := slices.IndexFunc(links, func(at string) bool { return has(m.Unfurls[at].Blocks) }); i >= 0 {
+		return links[i]
+	}
+	return ""
+}
+
+// addUnfurlLocked says in a payload that it comes from what is shown for a link.
+func (s *Forms) addUnfurlLocked(p, container object, m *Message, link string) {
+	i := slices.Index(m.links(), link)
+	maps.Copy(container, object{"type": "message_attachment", "attachment_id": i + 1, "is_app_unfurl": true,
+		"app_unfurl_url": link})
+	p["app_unfurl"] = s.world.unfurledJSONLocked(m)[i]
+}
+
+// replaceUnfurlLocked does what an answer asks for that replaces what is shown for a link, or takes it away.
+func (s *hooks) replaceUnfurlLocked(h *hook, c *channel, p *hookPost, blocks json.RawMessage) *Message {
+	m := c.find(h.message)
+	if m == nil || m.Unfurls[h.link].URL == "" {
+		return m
+	}
+	delete(m.Unfurls, h.link)
+	if !p.DeleteOriginal {
+		attachment, _ := json.Marshal(map[string]string{"text": p.Text})
+		m.Unfurls[h.link] = Unfurl{URL: h.link, Attachment: attachment, Blocks: blocks, inst: h.inst}
+	}
+	s.noteLocked()
+	return m
 }
 
 // unfurlableLocked is the event that a call is about, if it may be answered.
@@ -353,7 +398,7 @@ func (s chatMethods) unfurlsLocked(r *apiRequest, x *share) (map[string]Unfurl, 
 		if err != nil {
 			return nil, err
 		}
-		u.Entity = found[at].Entity
+		u.Entity, u.inst = found[at].Entity, r.inst
 		found[at] = u
 	}
 	for at := range found {

@@ -211,3 +211,51 @@ func TestUnfurlErrors(t *testing.T) {
 	w.WantError("chat.unfurl", tok, "cannot_find_service", "channel", general, "ts", ts, "unfurls", ticket)
 	w.WantError("chat.unfurl", w.Install(slacksim.BirchAdmin, botScopes), "missing_scope", "channel", slacksim.BirchGeneral)
 }
+
+func TestPressInAnUnfurl(t *testing.T) {
+	w := newWorld(t, withLinks)
+	tok := w.Install(slacksim.AcmeAdmin, linkScopes)
+	ts, _ := w.Sim.Say(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, ticketURL+" https://tick.example/1")
+	w.Settled()
+	if a := w.Call("chat.unfurl", tok, "channel", slacksim.AcmeGeneral, "ts", ts, "unfurls",
+		`{"`+ticketURL+`":{"blocks":`+twoButtons+`},"https://tick.example/1":{"text":"one"}}`); a["ok"] != true {
+		t.Fatal(a)
+	}
+	press := func() answer {
+		t.Helper()
+		if _, err := w.Sim.Press(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, ts, "go"); err != nil {
+			t.Fatal(err)
+		}
+		return w.Bot.Last(t).Outer
+	}
+	p := press()
+	c := answer(p["container"].(map[string]any))
+	if c.Str("type") != "message_attachment" || c["attachment_id"] != 2.0 || c["is_app_unfurl"] != true ||
+		c.Str("app_unfurl_url") != ticketURL || c.Str("message_ts") != ts || p["app_unfurl"] == nil ||
+		p.Str("message", "user") != slacksim.AcmeMember || p.Str("state", "values", "acts", "pick", "type") != "static_select" {
+		t.Errorf("payload %v", p)
+	}
+
+	// What is replaced or deleted is what the app shows, never the message.
+	answers := func(body string) slacksim.Message {
+		t.Helper()
+		res, err := http.Post(press().Str("response_url"), "application/json", strings.NewReader(body))
+		if err != nil || res.StatusCode != http.StatusOK {
+			t.Fatalf("response_url: %v %v", res, err)
+		}
+		res.Body.Close()
+		return w.Sim.Messages(slacksim.AcmeGeneral, "")[0]
+	}
+	m := answers(`{"replace_original":true,"text":"done","blocks":` + twoButtons + `}`)
+	if !strings.Contains(string(m.Unfurls[ticketURL].Attachment), "done") || !strings.HasPrefix(m.Text, ticketURL) {
+		t.Errorf("replaced %+v", m)
+	}
+	m = answers(`{"delete_original":true}`)
+	if _, there := m.Unfurls[ticketURL]; there || m.Deleted || len(m.Unfurls) != 1 {
+		t.Errorf("deleted %+v", m)
+	}
+	if _, err := w.Sim.Press(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, ts, "go"); !errors.Is(err, slacksim.ErrNoAction) {
+		t.Errorf("pressed what is gone: %v", err)
+	}
+	w.WantBreaches()
+}

@@ -29,6 +29,7 @@ type hook struct {
 	at      time.Time
 	uses    int
 	message string // ts of the message whose button was pressed: what replace_original means
+	link    string // in that message, where the button was in what the app shows for it
 	last    string // ts of the newest answer: what replace_original means after a command
 }
 
@@ -158,6 +159,10 @@ func (s *hooks) respondLocked(h *hook, r *http.Request, body []byte) (status int
 	if c == nil { // Home tab: there is nowhere to answer
 		return http.StatusNotFound, fail("invalid_url")
 	}
+	if p.DeleteOriginal && h.link != "" {
+		s.replaceUnfurlLocked(h, c, &p, nil)
+		return http.StatusOK, nil
+	}
 	if p.DeleteOriginal {
 		if m := s.originalLocked(h, c); m != nil {
 			m.Deleted = true
@@ -199,6 +204,9 @@ func (s *hooks) answerLocked(h *hook, c *channel, p *hookPost, rule string) (*Me
 	}
 
 	text := cut(p.Text, 40000)
+	if p.ReplaceOriginal && h.link != "" {
+		return s.replaceUnfurlLocked(h, c, p, blocks), nil
+	}
 	if p.ReplaceOriginal {
 		if m := s.originalLocked(h, c); m != nil {
 			m.Text, m.Blocks, m.Edited = text, blocks, !m.Ephemeral

@@ -29,7 +29,7 @@ func (s *Forms) Shortcut(ctx context.Context, userID, callbackID string) (Ack, e
 func (s *Forms) MessageShortcut(ctx context.Context, userID, channelID, ts, callbackID string) (Ack, error) {
 	var at spot
 	ack, err := s.send(ctx, "message shortcut "+callbackID, func() (in *installation, p object, err error) {
-		if at, err = s.messageSpotLocked(userID, channelID, ts); err != nil {
+		if at, err = s.messageSpotLocked(userID, channelID, ts, Form{}); err != nil {
 			return nil, nil, err
 		}
 		if at.m.Ephemeral {

@@ -33,7 +33,7 @@ const defaultQuery = 3
 // PressInMessage from then on, by that person in that message. Nothing is retried. An answer that Slack would refuse is
 // a breach, offers nothing and shows the person an error.
 func (s *Forms) SuggestInMessage(ctx context.Context, userID, channelID, ts string, f Form) (Suggestions, error) {
-	return s.suggest(ctx, f, func() (spot, error) { return s.messageSpotLocked(userID, channelID, ts) })
+	return s.suggest(ctx, f, func() (spot, error) { return s.messageSpotLocked(userID, channelID, ts, f) })
 }
 
 // SuggestInView is SuggestInMessage in an open modal or, for an empty viewID, in the person's Home tab.

@@ -103,6 +103,7 @@ type fileView struct {
 type unfurlView struct {
 	URL  string
 	Body template.HTML
+	Form bool // it has blocks
 }
 
 type reactionView struct {
@@ -358,7 +359,10 @@ func (s screen) message(m *slacksim.Message) messageView {
 		v.Blocks = f.blocks(m.Blocks)
 	}
 	for _, at := range slices.Sorted(maps.Keys(m.Unfurls)) {
-		v.Unfurls = append(v.Unfurls, unfurlView{URL: at, Body: s.unfurl(m.Unfurls[at], "u"+m.TS)})
+		u := m.Unfurls[at]
+		f := surface{names: s.n, dead: !p.Installed, prefix: "u" + m.TS, choices: s.choices, offered: s.offered(m.TS),
+			pingTo: v.Act}
+		v.Unfurls = append(v.Unfurls, unfurlView{URL: at, Body: f.unfurl(u), Form: u.Blocks != nil})
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Reactions)) {
 		emoji := cmp.Or(emojis[name], ":"+name+":")
@@ -367,10 +371,10 @@ func (s screen) message(m *slacksim.Message) messageView {
 	return v
 }
 
-// unfurl shows what an app has for a link: its blocks, in which nothing can be pressed, or an attachment's words.
-func (s screen) unfurl(u slacksim.Unfurl, prefix string) template.HTML {
+// unfurl shows what an app has for a link: blocks, or an attachment's words.
+func (f surface) unfurl(u slacksim.Unfurl) template.HTML {
 	if u.Blocks != nil {
-		return surface{names: s.n, dead: true, prefix: prefix}.blocks(u.Blocks)
+		return f.blocks(u.Blocks)
 	}
 	var words struct{ Title, Text, Fallback string }
 	_ = json.Unmarshal(u.Attachment, &words)
@@ -378,7 +382,7 @@ func (s screen) unfurl(u slacksim.Unfurl, prefix string) template.HTML {
 	if title := cmp.Or(words.Title, u.Title); title != "" {
 		out = template.HTML("<strong>" + esc(title) + "</strong> ")
 	}
-	return out + s.n.mrkdwn(cmp.Or(words.Text, words.Fallback))
+	return out + f.mrkdwn(cmp.Or(words.Text, words.Fallback))
 }
 
 // placeBelow says how a message stands below the one before it: on a new day, or as more of the same.

@@ -190,12 +190,25 @@ func pressed(w http.ResponseWriter, r *http.Request, u slacksim.User, place stri
 	back(w, r, "/client/"+u.TeamID+"/"+place)
 }
 
+// blocksOf are a message's blocks, and those of what is shown for its links.
+func blocksOf(m slacksim.Message) json.RawMessage {
+	var all []any
+	_ = json.Unmarshal(m.Blocks, &all)
+	for _, u := range m.Unfurls {
+		var more []any
+		_ = json.Unmarshal(u.Blocks, &more)
+		all = append(all, more...)
+	}
+	out, _ := json.Marshal(all)
+	return out
+}
+
 func (s *site) doActMessage(w http.ResponseWriter, r *http.Request, u slacksim.User) {
 	f, ok := readForm(r)
 	channel, ts := s.placeID(u, r.PathValue("place")), r.PathValue("ts")
 	all := s.sim.Messages(channel, u.ID)
 	i := slices.IndexFunc(all, func(m slacksim.Message) bool { return m.TS == ts })
-	if !ok || i < 0 || all[i].Blocks == nil {
+	if !ok || i < 0 || all[i].Blocks == nil && all[i].Unfurls == nil {
 		problem(w, http.StatusNotFound, "That message is gone", "It was deleted or changed in the meantime.", "")
 		return
 	}
@@ -205,7 +218,7 @@ func (s *site) doActMessage(w http.ResponseWriter, r *http.Request, u slacksim.U
 		suggested(w, r, u, r.PathValue("place"), got, err)
 		return
 	}
-	if confirmed(w, r, all[i].Blocks, f) {
+	if confirmed(w, r, blocksOf(all[i]), f) {
 		_, err := s.sim.Forms.PressInMessage(r.Context(), u.ID, channel, ts, f)
 		pressed(w, r, u, r.PathValue("place"), err)
 	}

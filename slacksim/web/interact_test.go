@@ -122,6 +122,10 @@ func TestUnfurledLinksAreShown(t *testing.T) {
 		t.Fatal(a)
 	}
 	page := b.open(at)
-	b.want(page, `data-url="https://tick.example/7"`, `data-action-id="go" disabled`, "<strong>&lt;Eight&gt;</strong>",
+	b.want(page, `data-url="https://tick.example/7"`, `action="`+at+"/"+ts+`/act"`, `data-action-id="go">`, "<strong>&lt;Eight&gt;</strong>",
 		"<strong>closed</strong>")
+	b.send(at+"/"+ts+"/act", "action", "acts/go", "back", at)
+	if p := w.Bot.Last(t).Outer; p["type"] != "block_actions" || p["app_unfurl"] == nil {
+		t.Errorf("the app got %v", p)
+	}
 }
