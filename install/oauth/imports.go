@@ -7,7 +7,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/switchboard-go/switchboard/install/connection"
 )
@@ -64,16 +67,39 @@ const (
 	ImportFailed    ImportOutcome = "failed"    // Slack or the database had trouble: worth another try
 )
 
+// importers is how many tokens are looked at at a time. Slack's limits are for each workspace.
+const importers = 8
+
 // Import takes over what another program kept, the bots first. It returns what became of each, in order. An error says
-// that ctx ended before all of them had been looked at. It blocks for one or two calls to Slack for each.
+// that ctx ended before all of them had been looked at. It blocks for one or two calls to Slack for each, some at a
+// time.
 func (f *Flow) Import(ctx context.Context, r ImportRequest) ([]ImportResult, error) {
-	im := &imports{consents: f.consents, dry: r.DryRun, apps: map[string]connection.Key{}}
+	im := &imports{consents: f.consents, dry: r.DryRun, keys: map[string]connection.Key{}}
 	chosen, results := choose(r, f.cfg.AppID)
-	for _, c := range chosen {
-		if ctx.Err() != nil {
+	people := slices.IndexFunc(chosen, func(c candidate) bool { return c.person != "" })
+	if people < 0 {
+		people = len(chosen)
+	}
+
+	ends := make([]*ImportResult, len(chosen))
+	for _, part := range [][2]int{{0, people}, {people, len(chosen)}} {
+		var group errgroup.Group
+		group.SetLimit(importers)
+		for i := part[0]; i < part[1] && ctx.Err() == nil; i++ {
+			group.Go(func() error {
+				end := im.take(ctx, chosen[i])
+				ends[i] = &end
+				return nil
+			})
+		}
+		_ = group.Wait()
+	}
+
+	for _, end := range ends {
+		if end == nil {
 			return results, ctx.Err()
 		}
-		results = append(results, im.take(ctx, c))
+		results = append(results, *end)
 	}
 	return results, nil
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -19,9 +20,29 @@ import (
 // imports takes over what another program kept.
 type imports struct {
 	*consents
-	dry  bool
-	apps map[string]connection.Key // connections that were taken over, or would be, by their organisation and workspace
+	dry bool
+
+	mu   sync.Mutex
+	keys map[string]connection.Key // of bots that are here, or would be, by their organisation and workspace
 }
+
+// note remembers that there is a bot, for the people whose access hangs on it.
+func (im *imports) note(k connection.Key) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	im.keys[placeOf(k)] = k
+}
+
+// noted returns the key of the bot in the place of k.
+func (im *imports) noted(k connection.Key) (connection.Key, bool) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	known, ok := im.keys[placeOf(k)]
+	return known, ok
+}
+
+// placeOf names a workspace or an organisation, whatever the app.
+func placeOf(k connection.Key) string { return k.EnterpriseID + "/" + k.TeamID }
 
 // alive is a token that Slack took a moment ago.
 type alive struct {
@@ -39,20 +60,29 @@ func (im *imports) take(ctx context.Context, c candidate) ImportResult {
 	c.SavedAt = c.SavedAt.Truncate(time.Microsecond) // as the database keeps it
 	got := alive{candidate: c, pair: connection.TakenOver(c.Token, c.RefreshToken, c.ExpiresAt, im.Now())}
 
-	failed := im.identify(ctx, &got)
-	if failed == nil || failed.Reason != hasExpired || c.RefreshToken == "" {
-		return im.keep(ctx, got, failed)
-	}
-
-	// What is here is looked at before the refresh token is spent, which can be done once.
+	// What is here where the records say is looked at first. Slack needn't be asked about what is the same, and a refresh
+	// token can be spent once.
 	here, err := im.find(ctx, got, false)
 	if err != nil {
 		return c.result(ImportFailed, "The database couldn't be asked: %v.", err)
 	}
-	if o, why := here.standing().against(got.pair, got.SavedAt, im.Now()); o != "" {
-		return got.result(o, "%s", why)
+	o, why := here.standing().against(got.pair, got.SavedAt, im.Now())
+	stands := got.result(o, "%s", why)
+	stands.ConnectionID = here.connection.ID
+	if o == ImportUnchanged && here.standing().pair.Token == c.Token {
+		if c.person == "" {
+			im.note(here.connection.Key)
+		}
+		return stands
 	}
-	if im.dry {
+
+	failed := im.identify(ctx, &got)
+	switch {
+	case failed == nil || failed.Reason != hasExpired || c.RefreshToken == "":
+		return im.keep(ctx, got, failed)
+	case o != "":
+		return stands
+	case im.dry:
 		return c.result(ImportDone, "It has expired, so importing it renews it.")
 	}
 	return im.keep(ctx, got, im.renew(ctx, &got))
@@ -84,8 +114,8 @@ func (im *imports) belongs(got *alive) *ImportResult {
 	if id.IsEnterpriseInstall {
 		k.TeamID = ""
 	}
-	place := k.String()
-	k.AppID = cmp.Or(id.AppID, im.AppID, im.apps[place].AppID)
+	known, _ := im.noted(k)
+	k.AppID = cmp.Or(id.AppID, im.AppID, known.AppID)
 
 	var why string
 	switch {
@@ -107,7 +137,7 @@ func (im *imports) belongs(got *alive) *ImportResult {
 
 	got.AppID, got.EnterpriseID, got.TeamID = k.AppID, k.EnterpriseID, k.TeamID
 	if got.person == "" {
-		im.apps[place] = k
+		im.note(k)
 		return nil
 	}
 	got.person = id.UserID
@@ -233,7 +263,7 @@ func (im *imports) find(ctx context.Context, got alive, move bool) (here found, 
 		return here, err
 	}
 
-	_, planned := im.apps[connection.Key{EnterpriseID: h.EnterpriseID, TeamID: h.TeamID}.String()]
+	_, planned := im.noted(h.Key)
 	here.orphan = (here.isNew || here.connection.State == connection.Removed) && !(im.dry && planned)
 	if here.isNew {
 		return here, nil
