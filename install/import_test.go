@@ -113,13 +113,20 @@ func TestImportIsDueRightAway(t *testing.T) {
 		}
 		r.Spent(0)
 
+		asked := len(r.Slack.Calls("auth.test"))
 		r.imports(in, oauth.ImportUnchanged, record)
+		if again := len(r.Slack.Calls("auth.test")) - asked; again != 0 {
+			t.Errorf("asked %d times about what is here already", again)
+		}
 		if n, err := in.RenewDue(r.Ctx); n != 2 || err != nil {
 			t.Fatalf("%d renewed, %v", n, err)
 		}
 		renewed := r.Row(in.db, acmeKey)
 		r.Works(renewed)
 		r.imports(in, oauth.ImportUnchanged, record)
+		ahead := record // of a program whose clock is some minutes ahead
+		ahead.Bot.ExpiresAt = renewed.ExpiresAt.Add(5 * time.Minute)
+		r.imports(in, oauth.ImportUnchanged, ahead)
 		if now := r.Row(in.db, acmeKey); now.Token != renewed.Token || now.Generation != renewed.Generation {
 			t.Error("an older import took the place of what was renewed")
 		}
@@ -320,6 +327,14 @@ func TestImportLeavesOut(t *testing.T) {
 		if bot := r.imports(in, oauth.ImportSkipped, one); bot.Reason != why {
 			t.Errorf("%q, not %q", bot.Reason, why)
 		}
+	}
+
+	another := r.replica(func(cfg *install.Config) { cfg.AppID = "A0ANOTHER1" })
+	quiet := withoutPerson(good)
+	quiet.AppID = ""
+	if bot := r.imports(another, oauth.ImportSkipped, quiet); bot.Reason !=
+		"Slack says that it is of another app, A0RENEWAL1." {
+		t.Error(bot.Reason)
 	}
 
 	alone := good

@@ -130,58 +130,77 @@ func (c candidate) result(o ImportOutcome, reason string, args ...any) ImportRes
 		Renews: c.RefreshToken != "", Outcome: o, Reason: fmt.Sprintf(reason, args...)}
 }
 
-// choose returns the newest of what there is of each owner, bots first, and why the rest is left out: each token once,
-// however many copies there are.
-func choose(r ImportRequest, appID string) (chosen []candidate, left []ImportResult) {
-	told := map[connection.Secret]bool{}
-	leave := func(c candidate, why string, args ...any) {
-		if token := cmp.Or(c.Token, c.User.Token); token == "" || !told[token] {
-			left, told[token] = append(left, c.result(ImportSkipped, why, args...)), true
-		}
-	}
+// choice is what of a program's records is worth asking Slack about, and why the rest is left out.
+type choice struct {
+	chosen []candidate
+	left   []ImportResult
+	told   map[connection.Secret]bool // tokens in left: each is named once, however many copies there are
+}
 
-	var all []candidate
+// choose returns the newest of what there is of each owner, bots first, and why the rest is left out.
+func choose(r ImportRequest, appID string) (chosen []candidate, left []ImportResult) {
+	made := choice{told: map[connection.Secret]bool{}}
+	all := made.usable(r, appID)
+	isPerson := func(c candidate) bool { return c.person != "" }
+	made.newest(slices.DeleteFunc(slices.Clone(all), isPerson))
+	made.newest(slices.DeleteFunc(all, func(c candidate) bool { return !isPerson(c) }))
+	return made.chosen, made.left
+}
+
+func (m *choice) leave(c candidate, why string, args ...any) {
+	if token := cmp.Or(c.Token, c.User.Token); token == "" || !m.told[token] {
+		m.left, m.told[token] = append(m.left, c.result(ImportSkipped, why, args...)), true
+	}
+}
+
+// usable are the tokens of this app.
+func (m *choice) usable(r ImportRequest, appID string) (all []candidate) {
 	for _, i := range r.Installations {
 		bot := candidate{Installation: i, Tokens: i.Bot}
+		person := candidate{Installation: i, Tokens: i.User, person: i.UserID}
+		hasPerson := person.Token != "" && person.person != ""
 		switch {
 		case i.ClientID != "" && i.ClientID != r.ClientID:
-			leave(bot, "It is of another client ID, %s.", i.ClientID)
+			m.leave(bot, "It is of another client ID, %s.", i.ClientID)
+			continue
 		case i.AppID != "" && appID != "" && i.AppID != appID:
-			leave(bot, "It is of another app, %s.", i.AppID)
-		case i.Bot.Token == "" && (i.User.Token == "" || i.UserID == ""):
-			leave(bot, "There is no token in it.")
-		case i.UserID == "":
+			m.leave(bot, "It is of another app, %s.", i.AppID)
+			continue
+		case bot.Token == "" && !hasPerson:
+			m.leave(bot, "There is no token in it.")
+		}
+
+		bot.AppID, person.AppID = cmp.Or(i.AppID, appID), cmp.Or(i.AppID, appID)
+		if bot.Token != "" {
 			all = append(all, bot)
-		default:
-			all = append(all, bot, candidate{Installation: i, Tokens: i.User, person: i.UserID})
+		}
+		if hasPerson {
+			all = append(all, person)
 		}
 	}
+	return all
+}
 
+// newest chooses the newest of each owner.
+func (m *choice) newest(of []candidate) {
 	at := map[connection.TokenOwner]int{}
-	for _, bots := range []bool{true, false} {
-		for _, c := range all {
-			if c.Token == "" || (c.person == "") != bots {
-				continue
-			}
-			c.AppID = cmp.Or(c.AppID, appID)
-			i, known := at[c.owner()]
-			if !known {
-				at[c.owner()] = len(chosen)
-				chosen = append(chosen, c)
-				continue
-			}
+	for _, c := range of {
+		i, known := at[c.owner()]
+		if !known {
+			at[c.owner()] = len(m.chosen)
+			m.chosen = append(m.chosen, c)
+			continue
+		}
 
-			older := c
-			if c.isNewer(chosen[i]) {
-				older, chosen[i] = chosen[i], c
-			}
-			chosen[i].complete(older)
-			if older.Token != chosen[i].Token { // else it is a copy
-				leave(older, "It is older than %s.", chosen[i].From)
-			}
+		older := c
+		if c.isNewer(m.chosen[i]) {
+			older, m.chosen[i] = m.chosen[i], c
+		}
+		m.chosen[i].complete(older)
+		if older.Token != m.chosen[i].Token { // else it is a copy
+			m.leave(older, "It is older than %s.", m.chosen[i].From)
 		}
 	}
-	return chosen, left
 }
 
 // complete adds to c what another record of the same consent says: of two tables one alone tells who installed.

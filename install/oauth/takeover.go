@@ -319,54 +319,68 @@ func (s standing) against(next connection.TokenPair, saved, now time.Time) (o Im
 
 // keep stores got where nothing speaks against it.
 func (im *imports) keep(ctx context.Context, got alive, failed *ImportResult) ImportResult {
-	if failed != nil {
-		if got.kept != nil && failed.Outcome == ImportSkipped {
-			im.Tokens.Journal.Drop(ctx, *got.kept)
-		}
-		return *failed
-	}
-
 	const tries = 3 // somebody installs or renews at this moment
-	for range tries {
+	for try := 0; failed == nil; try++ {
+		if try == tries {
+			return got.result(ImportFailed, "It couldn't be stored, because it is changed here at the same time.")
+		}
 		here, err := im.find(ctx, got, true)
 		if err != nil {
 			return got.result(ImportFailed, "The database couldn't be asked: %v.", err)
 		}
-		stands := here.standing()
-		o, why := stands.against(got.pair, got.SavedAt, im.Now())
-		if here.orphan {
-			o, why = ImportSkipped, "There is no bot of the app there that it could belong to."
+		if failed = im.stays(here, got); failed != nil {
+			break
 		}
-		if o != "" {
-			r := got.result(o, "%s", why)
-			r.ConnectionID = here.connection.ID
-			return im.keep(ctx, got, &r)
-		}
-		if stands.dead && !here.isNew && got.pair.RefreshToken != "" && got.kept == nil && !im.dry {
+		if here.standing().dead && !here.isNew && got.pair.RefreshToken != "" && got.kept == nil && !im.dry {
 			// Whether the records' pair is of before or after the one that died here, Slack alone can tell.
-			if failed := im.renew(ctx, &got); failed != nil {
-				return im.keep(ctx, got, failed)
-			}
+			failed = im.renew(ctx, &got)
 			continue
 		}
-
-		r := got.result(ImportDone, "")
-		r.TeamName = cmp.Or(got.id.Team, r.TeamName)
-		if im.dry {
-			return r
-		}
-		switch r.ConnectionID, err = im.store(ctx, got, here); {
-		case err == nil:
-			return r
-		case !errors.Is(err, tokens.ErrUndecided):
-			return got.result(ImportFailed, "It couldn't be stored: %v.", err)
+		if r := im.store(ctx, got, here); r != nil {
+			return *r
 		}
 	}
-	return got.result(ImportFailed, "It couldn't be stored, because it is changed here at the same time.")
+
+	if got.kept != nil && failed.Outcome == ImportSkipped {
+		im.Tokens.Journal.Drop(ctx, *got.kept)
+	}
+	return *failed
 }
 
-// store stores got over what was looked at. tokens.ErrUndecided when that is another one by now.
-func (im *imports) store(ctx context.Context, got alive, here found) (connectionID string, err error) {
+// stays says why what is here stays as it is; nil: got takes its place.
+func (im *imports) stays(here found, got alive) *ImportResult {
+	o, why := here.standing().against(got.pair, got.SavedAt, im.Now())
+	if here.orphan {
+		o, why = ImportSkipped, "There is no bot of the app there that it could belong to."
+	}
+	if o == "" {
+		return nil
+	}
+	r := got.result(o, "%s", why)
+	r.ConnectionID = here.connection.ID
+	return &r
+}
+
+// store stores got over what was looked at, and returns how that ended; nil: what was looked at is another one by now.
+func (im *imports) store(ctx context.Context, got alive, here found) *ImportResult {
+	r := got.result(ImportDone, "")
+	r.TeamName = cmp.Or(got.id.Team, r.TeamName)
+	if im.dry {
+		return &r
+	}
+
+	var err error
+	switch r.ConnectionID, err = im.write(ctx, got, here); {
+	case errors.Is(err, tokens.ErrUndecided):
+		return nil
+	case err != nil:
+		r = got.result(ImportFailed, "It couldn't be stored: %v.", err)
+	}
+	return &r
+}
+
+// write is store, with tokens.ErrUndecided.
+func (im *imports) write(ctx context.Context, got alive, here found) (connectionID string, err error) {
 	// What is begun is finished, whoever leaves.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeBudget)
 	defer cancel()
