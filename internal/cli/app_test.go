@@ -51,6 +51,21 @@ func TestWordsFollowFromHandlers(t *testing.T) {
 	}
 }
 
+// In the demo an app is an agent if its handlers make it one.
+func TestDemoPlaysAgents(t *testing.T) {
+	t.Parallel()
+	agent := bot.OnAgentMessage("", func(context.Context, *bot.Thread) error { return nil })
+	for _, also := range [][]bot.Handler{nil, {agent}} {
+		app, err := another().simApp("http://127.0.0.1:1", also...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (app.Agent != nil) != (also != nil) || app.Agent != nil && app.Agent.Description == "" {
+			t.Errorf("with %d handlers of an agent it is %+v", len(also), app.Agent)
+		}
+	}
+}
+
 // The command line goes by the name of the program, and says nothing of the app that comes with this module.
 func TestAnotherProgramSaysItsName(t *testing.T) {
 	t.Parallel()

@@ -166,6 +166,12 @@ func (a App) simApp(public string, also ...bot.Handler) (slacksim.App, error) {
 		app.OptionsURL = m.Settings.Interactivity.MessageMenuOptionsUrl
 	}
 	app.UnfurlDomains = m.Features.UnfurlDomains
+	if view := m.Features.AgentView; view != nil {
+		app.Agent = &slacksim.AgentView{Description: view.Description}
+		for _, x := range view.Prompts {
+			app.Agent.Prompts = append(app.Agent.Prompts, slacksim.Prompt(x))
+		}
+	}
 	for _, x := range m.Features.Shortcuts {
 		app.Shortcuts = append(app.Shortcuts, slacksim.Shortcut{Name: x.Name, CallbackID: x.CallbackID,
 			Description: x.Description, OnMessage: x.Type == "message"})
