@@ -34,7 +34,8 @@ func TestCoverage(t *testing.T) {
 		if strings.HasPrefix(line, "#") {
 			continue
 		}
-		if len(f) < 3 || !slices.Contains([]string{"full", "partial", "absent"}, f[2]) || (f[2] == "partial") != (len(f) == 4) {
+		if len(f) < 3 || !slices.Contains([]string{"full", "partial", "absent"}, f[2]) ||
+			(f[2] == "partial") != (len(f) == 4) {
 			t.Errorf("line %d: %q is not kind, name, full or absent, or partial with what is missing", i+1, line)
 			continue
 		}

@@ -72,7 +72,8 @@ func (s *People) messageLocked(userID, channelID, ts string) (*User, *channel, *
 // bot_message and no user. Name, BotID and AppID have defaults.
 type OtherBot struct{ Name, UserID, BotID, AppID string }
 
-// PostAs writes a message as another bot, in a thread where threadTS is one, and returns its ts. Bots mention apps, too.
+// PostAs writes a message as another bot, in a thread where threadTS is one, and returns its ts. Bots mention apps,
+// too.
 func (s *People) PostAs(_ context.Context, b OtherBot, channelID, threadTS, text string) (ts string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -85,7 +85,8 @@ func TestOtherBotsAndWorkflows(t *testing.T) {
 	w.Sim.Invite(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, in.BotUserID)
 	mention := "<@" + in.BotUserID + "> deploy"
 
-	w.Sim.People.PostAs(w.Ctx, slacksim.OtherBot{Name: "Deployer", UserID: "U0DEPLOYER"}, slacksim.AcmeGeneral, "", mention)
+	w.Sim.People.PostAs(w.Ctx, slacksim.OtherBot{Name: "Deployer", UserID: "U0DEPLOYER"}, slacksim.AcmeGeneral, "",
+		mention)
 	w.Settled()
 	for _, typ := range []string{"message", "app_mention"} {
 		e := w.Bot.Events(typ)

@@ -90,7 +90,7 @@ func (s *Files) findLocked(id string) *file {
 }
 
 // shareLocked posts files in a conversation. The app hears file_shared before the message, as it often does in Slack.
-func (s *Files) shareLocked(c *channel, m *Message, authorTeam string, files []*file) *Message {
+func (s *Files) shareLocked(c *channel, m *Message, authorTeam string, files []*file) {
 	m.Subtype = "file_share"
 	for _, f := range files {
 		m.Files = append(m.Files, f.export())
@@ -101,7 +101,6 @@ func (s *Files) shareLocked(c *channel, m *Message, authorTeam string, files []*
 		s.sharedEventLocked(c, f, authorTeam)
 	}
 	s.events.messageEventsLocked(c, m, authorTeam)
-	return m
 }
 
 func (s *Files) sharedEventLocked(c *channel, f *file, authorTeam string) {
@@ -137,7 +136,9 @@ func (s *People) Share(_ context.Context, userID, channelID, threadTS, text stri
 		list = append(list, f)
 	}
 	m := &Message{User: userID, Text: text, ThreadTS: threadTS, client: clientMsgID()}
-	return s.files.shareLocked(c, m, u.TeamID, list).TS, nil
+	s.files.shareLocked(c, m, u.TeamID, list)
+	s.links.sharedLocked(c, m)
+	return m.TS, nil
 }
 
 // Attach makes a file of a person's that is shared nowhere, as a file_input of a modal does. Its id is what the input

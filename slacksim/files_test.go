@@ -139,7 +139,8 @@ func TestPersonSharesFiles(t *testing.T) {
 		SharedWith: []string{slacksim.Birch}, Members: []string{slacksim.AcmeMember}})
 	in, _ := w.Sim.Installed(slacksim.Acme)
 	w.Sim.Invite(w.Ctx, slacksim.AcmeMember, "C0SHARED01", in.BotUserID)
-	w.Sim.People.Share(w.Ctx, slacksim.AcmeMember, "C0SHARED01", "", "", slacksim.Upload{Name: "c.txt", Content: []byte("c")})
+	w.Sim.People.Share(w.Ctx, slacksim.AcmeMember, "C0SHARED01", "", "",
+		slacksim.Upload{Name: "c.txt", Content: []byte("c")})
 	w.Settled()
 	list := w.Bot.Events("message")
 	stub := list[len(list)-1].Event["files"].([]any)[0].(map[string]any)

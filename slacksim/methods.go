@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/switchboard-go/switchboard/slacksim/internal/blockkit"
 )
 
 // methodsOf are those that this Slack knows.
@@ -260,7 +262,7 @@ func (s chatMethods) draftLocked(r *apiRequest) (*channel, *Message, *apiError) 
 	if m.Metadata, err = s.metadataLocked(r); err != nil {
 		return nil, nil, err
 	}
-	if m.Attachments, err = r.attachments(); err != nil {
+	if m.Attachments, err = s.attachmentsLocked(r); err != nil {
 		return nil, nil, err
 	}
 
@@ -294,21 +296,21 @@ func (c *channel) threadLocked(r *apiRequest) (string, *apiError) {
 	return ts, nil
 }
 
-// attachments are kept as they were sent. An empty list means none.
-func (r *apiRequest) attachments() (json.RawMessage, *apiError) {
+// attachmentsLocked are kept as they were sent, but for their blocks' ids. An empty list means none.
+func (s chatMethods) attachmentsLocked(r *apiRequest) (json.RawMessage, *apiError) {
 	raw := r.arg("attachments")
-	var list []json.RawMessage
-	switch err := json.Unmarshal([]byte(raw), &list); {
-	case raw == "":
-		return nil, nil
-	case err != nil:
-		return nil, fail("invalid_attachments")
-	case len(list) > 100:
-		return nil, fail("too_many_attachments")
-	case len(list) == 0:
+	if raw == "" || raw == "[]" {
 		return nil, nil
 	}
-	return json.RawMessage(raw), nil
+	out, wrong := blockkit.CheckAttachments(json.RawMessage(raw), s.world.idLocked)
+	if len(wrong) > 0 {
+		return nil, failWith("invalid_attachments", wrong...)
+	}
+	var list []json.RawMessage
+	if _ = json.Unmarshal(out, &list); len(list) > 100 {
+		return nil, fail("too_many_attachments")
+	}
+	return out, nil
 }
 
 func (s chatMethods) chatPostMessage(r *apiRequest) (map[string]any, *apiError) {
@@ -373,7 +375,7 @@ func (s chatMethods) chatUpdate(r *apiRequest) (map[string]any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
-	attachments, err := r.attachments()
+	attachments, err := s.attachmentsLocked(r)
 	if err != nil {
 		return nil, err
 	}

@@ -110,6 +110,7 @@ func TestWhatAMessageTakes(t *testing.T) {
 		{"msg_too_long", "markdown_text", strings.Repeat("ü", 12001)},
 		{"too_many_attachments", "attachments", "[" + strings.TrimSuffix(strings.Repeat("{},", 101), ",") + "]"},
 		{"invalid_attachments", "attachments", "{}"},
+		{"invalid_attachments", "attachments", `[{"blocks":[{"type":"alert"}]}]`},
 		{"missing_scope", "text", "t", "username", "Somebody"},
 		{"invalid_metadata_format", "text", "t", "metadata", `{"event_type":"e"}`},
 		{"invalid_metadata_schema", "text", "t", "metadata", `{"event_type":"` + strings.Repeat("e", 51) +
@@ -123,8 +124,8 @@ func TestWhatAMessageTakes(t *testing.T) {
 		}
 	}
 
-	root := post("markdown_text", "**root**", "unfurl_links", "false", "unfurl_media", "false", "unfurl_app_links", "false",
-		"attachments", `[{"text":"a"}]`, "metadata", `{"entities":[{}]}`)
+	root := post("markdown_text", "**root**", "unfurl_links", "false", "unfurl_media", "false",
+		"unfurl_app_links", "false", "attachments", `[{"text":"a"}]`, "metadata", `{"entities":[{}]}`)
 	if root["ok"] != true || root["message"].(map[string]any)["attachments"] == nil {
 		t.Fatal(root)
 	}

@@ -372,11 +372,10 @@ func (s *world) messageJSONLocked(c *channel, m *Message) map[string]any {
 	if m.Blocks != nil {
 		out["blocks"] = m.Blocks
 	}
-	if m.Unfurls != nil {
-		out["attachments"] = s.unfurledJSONLocked(m)
-	}
-	if m.Attachments != nil {
-		out["attachments"] = m.Attachments
+	if m.Attachments != nil || m.Unfurls != nil {
+		var sent []any
+		_ = blockkit.Decode(m.Attachments, &sent)
+		out["attachments"] = append(sent, s.unfurledJSONLocked(m)...)
 	}
 	if m.Subtype == "thread_broadcast" && root != nil {
 		out["root"] = s.messageJSONLocked(c, root)

@@ -62,7 +62,8 @@ func TestComposedBlocksShowAndAct(t *testing.T) {
 	button := func(id string) string {
 		return `{"type":"button","action_id":"` + id + `","value":"v","text":` + text("Press "+id) + `}`
 	}
-	card := `{"type":"card","title":` + text("Card title") + `,"body":` + text("Card body") + `,"actions":[` + button("card") + `]}`
+	card := `{"type":"card","title":` + text("Card title") + `,"body":` + text("Card body") + `,"actions":[` +
+		button("card") + `]}`
 	a := w.Call("chat.postMessage", tok, "channel", slacksim.AcmeAdmin, "text", "t", "blocks", `[`+card+`,
 		{"type":"carousel","elements":[`+card+`]},
 		{"type":"container","title":`+text("Box")+`,"is_collapsible":true,"child_blocks":[{"type":"actions","elements":[`+
@@ -86,8 +87,8 @@ func TestComposedBlocksShowAndAct(t *testing.T) {
 	}
 
 	page := b.open("/client/" + slacksim.Acme + "/dm")
-	b.want(page, "Card title", "Card body", "<summary><strong>Box", `<div class="wide">`, "<caption>People", "Ann &lt;b&gt;",
-		"<td>4.5</td>", "<th>Half</th><td>50</td>", "✓ <strong>First", "a source", "▶ A film", ">Good</button>",
+	b.want(page, "Card title", "Card body", "<summary><strong>Box", `<div class="wide">`, "<caption>People",
+		"Ann &lt;b&gt;", "<td>4.5</td>", "<th>Half</th><td>50</td>", "✓ <strong>First", "a source", "▶ A film", ">Good</button>",
 		">Bad</button>")
 	if strings.Contains(page, "Remove") || strings.Contains(page, "not shown here") {
 		t.Error("a button for somebody else shows, or a block doesn't")

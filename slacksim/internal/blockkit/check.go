@@ -43,6 +43,24 @@ func CheckBlocks(on Surface, raw json.RawMessage, fill func(prefix string) strin
 	return blocks, c.messages()
 }
 
+// CheckAttachments is CheckBlocks for those inside the attachments of a message.
+func CheckAttachments(raw json.RawMessage, fill func(prefix string) string) (json.RawMessage, []string) {
+	c := newChecker(Message, fill)
+	var list []Object
+	if err := Decode(raw, &list); err != nil {
+		c.bad("/attachments", "must be a valid JSON array of attachments")
+		return nil, c.messages()
+	}
+	for i, a := range list {
+		if a["blocks"] != nil {
+			c.count = 0
+			a["blocks"] = c.blocks(fmt.Sprintf("/attachments/%d/blocks", i), json.RawMessage(Text(a["blocks"])))
+		}
+	}
+	out, _ := json.Marshal(list)
+	return out, c.messages()
+}
+
 // CheckView does the same with a view, which must be of the type wanted: "modal" or "home". The blocks come back in
 // the view.
 func CheckView(raw json.RawMessage, wanted string, fill func(prefix string) string) (view Object, complaints []string) {

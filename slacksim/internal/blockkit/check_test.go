@@ -130,7 +130,8 @@ func TestBlocksBySurface(t *testing.T) {
 			t.Errorf("no test has a %s", name)
 		}
 	}
-	if _, got := CheckBlocks(Message, json.RawMessage(`[{"type":"file","external_id":"x","source":"remote"}]`), filler()); got == nil {
+	file := json.RawMessage(`[{"type":"file","external_id":"x","source":"remote"}]`)
+	if _, got := CheckBlocks(Message, file, filler()); got == nil {
 		t.Error("apps can't send file blocks")
 	}
 }
@@ -195,7 +196,8 @@ func TestBlockLimits(t *testing.T) {
 		{"M", times(fmt.Sprintf(pie, `{"label":"a","value":1}`), 3), "/2", "no more than 2 data_visualization"},
 		{"M", `{"type":"data_visualization","title":"` + long(51) + `","chart":` + line("A", "B") + `}`, "/0/title",
 			"less than 51"},
-		{"M", `{"type":"data_visualization","title":"T","chart":` + line("A") + `}`, "/0/chart/series/0/data", "each category"},
+		{"M", `{"type":"data_visualization","title":"T","chart":` + line("A") + `}`, "/0/chart/series/0/data",
+			"each category"},
 		{"V", input(menu("file_input", `,"max_files":11`)), "/0/element/max_files", "less than or equal to 10"},
 		{"V", strings.Replace(input(menu("file_input", ``)), `"input"`, `"input","dispatch_action":true`, 1),
 			"/0/dispatch_action", "not supported"},
@@ -238,7 +240,9 @@ func TestBlockLimits(t *testing.T) {
 	} {
 		_, got := CheckBlocks(Surface(x.on[0]), json.RawMessage("["+x.blocks+"]"), filler())
 		at := "[json-pointer:/blocks" + x.pointer + "]"
-		if !slices.ContainsFunc(got, func(c string) bool { return strings.Contains(c, x.words) && strings.HasSuffix(c, at) }) {
+		if !slices.ContainsFunc(got, func(c string) bool {
+			return strings.Contains(c, x.words) && strings.HasSuffix(c, at)
+		}) {
 			t.Errorf("%.120s: %v, want %q at %s", x.blocks, got, x.words, at)
 		}
 	}

@@ -8,8 +8,8 @@ import (
 // offered is what an app answers when it is asked for the options of a menu. A list can be empty: nothing was found.
 // docs.slack.dev/reference/block-kit/block-elements/select-menu-element
 var offered = func() shape {
-	list100 := list(0, 100, object(optionShape(plain(75))))
-	groups := list(0, 100, object(shape{must: rules{"label": plain(75), "options": list100}}))
+	list100 := listOf(0, 100, object(optionShape(plain(75))))
+	groups := listOf(0, 100, object(shape{must: rules{"label": plain(75), "options": list100}}))
 	return shape{may: rules{"options": list100, "option_groups": groups},
 		either: []string{"options", "option_groups"}, apart: []string{"options", "option_groups"}}
 }()

@@ -104,7 +104,7 @@ func textOf(max int, types ...string) rule {
 	}
 }
 
-func list(min, max int, of rule) rule {
+func listOf(min, max int, of rule) rule {
 	return func(c *checker, p string, v any) {
 		all, ok := v.([]any)
 		switch {
@@ -138,13 +138,13 @@ func object(s shape) rule {
 	}
 }
 
-func options(max int, words rule) rule { return list(1, max, object(optionShape(words))) }
+func options(max int, words rule) rule { return listOf(1, max, object(optionShape(words))) }
 
 func elements(place string) rule {
 	return func(c *checker, p string, v any) { c.element(p, v, place) }
 }
 
-func anyBlocks(c *checker, p string, v any) { list(0, 1<<20, (*checker).block)(c, p, v) }
+func anyBlocks(c *checker, p string, v any) { listOf(0, 1<<20, (*checker).block)(c, p, v) }
 
 // within is a block of one of these types that stands in another.
 func within(place string, types ...string) rule {
@@ -193,7 +193,7 @@ var (
 	layoutBlocks = []string{"actions", "alert", "card", "carousel", "container", "context", "data_table",
 		"data_visualization", "divider", "header", "image", "input", "rich_text", "section", "table", "video"}
 
-	layoutRow = object(shape{must: rules{"items": list(1, 3, object(shape{
+	layoutRow = object(shape{must: rules{"items": listOf(1, 3, object(shape{
 		must: rules{"block": within("layout", layoutBlocks...)},
 		may:  rules{"width": enum("narrow", "standard", "wide"), "horizontal_alignment": enum("start", "center", "end")},
 	}))}})
@@ -299,7 +299,7 @@ func richElement(c *checker, p string, v any) {
 		c.bad(p+"/type", "unsupported type: %s", typ)
 		return
 	}
-	c.shape(p, o, shape{must: rules{"elements": list(0, 1000, inside)}, may: may}, "")
+	c.shape(p, o, shape{must: rules{"elements": listOf(0, 1000, inside)}, may: may}, "")
 }
 
 func richWord(c *checker, p string, v any) {

@@ -27,7 +27,7 @@ var (
 func tableRows(k tableKind) rule {
 	return func(c *checker, p string, v any) {
 		width, row := -1, 0
-		list(k.minRows, k.maxRows, func(c *checker, p string, v any) {
+		listOf(k.minRows, k.maxRows, func(c *checker, p string, v any) {
 			cells, _ := v.([]any)
 			if width < 0 {
 				width = len(cells)
@@ -35,7 +35,7 @@ func tableRows(k tableKind) rule {
 			if k.even && len(cells) != width {
 				c.bad(p, "must have as many cells as the first row")
 			}
-			list(1, 20, func(c *checker, p string, v any) { c.cell(p, v, k, row == 0) })(c, p, v)
+			listOf(1, 20, func(c *checker, p string, v any) { c.cell(p, v, k, row == 0) })(c, p, v)
 			row++
 		})(c, p, v)
 	}
@@ -98,14 +98,15 @@ func twoCharts(c *checker, p string, _ Object) {
 }
 
 var (
-	label = str(1, 20)
+	chartLabel = str(1, 20)
 
-	pieShape = shape{must: rules{"segments": list(1, 12, object(shape{must: rules{"label": label, "value": positive}}))}}
+	pieShape = shape{must: rules{"segments": listOf(1, 12, object(shape{
+		must: rules{"label": chartLabel, "value": positive}}))}}
 
 	seriesShape = shape{must: rules{
-		"series": list(1, 12, object(shape{must: rules{"name": label,
-			"data": list(1, 20, object(shape{must: rules{"label": label, "value": realNumber}}))}})),
-		"axis_config": object(shape{must: rules{"categories": list(1, 20, label)},
+		"series": listOf(1, 12, object(shape{must: rules{"name": chartLabel,
+			"data": listOf(1, 20, object(shape{must: rules{"label": chartLabel, "value": realNumber}}))}})),
+		"axis_config": object(shape{must: rules{"categories": listOf(1, 20, chartLabel)},
 			may: rules{"x_label": str(0, 50), "y_label": str(0, 50)}}),
 	}, also: evenSeries}
 )
