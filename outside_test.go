@@ -117,6 +117,47 @@ func TestTheCommandUnderAnotherName(t *testing.T) {
 	v.never(`/connection[^.]|Switchboard`) // with a full stop it is the id of a button
 }
 
+// A new app is whole: it passes vet and its tests, and its demo runs, from an empty folder.
+func TestNewApp(t *testing.T) {
+	storagetest.Long(t) // it builds programs
+	folder := filepath.Join(t.TempDir(), "weather-bot")
+	run := func(in string, args ...string) string {
+		t.Helper()
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Dir, cmd.Env = in, append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+
+	said := run(".", "go", "run", "./cmd/switchboard", "new", folder, "--module", "github.com/you/weather-bot")
+	if !strings.Contains(said, "Weather bot is ready") {
+		t.Errorf("new says %s", said)
+	}
+	run(folder, "go", "vet", "./...")
+	run(folder, "go", "test", "./...")
+	run(folder, "go", "build", "-o", "weather-bot", ".")
+	if manifest := run(folder, "./weather-bot", "manifest", "--public-url", "https://bot.example.com"); !strings.Contains(
+		manifest, "/weather-bot") {
+		t.Errorf("its manifest: %s", manifest)
+	}
+	v := visitor{t: t, cookies: map[string]string{}}
+	public, _ := v.startDemo(filepath.Join(folder, "weather-bot"))
+	if landing := v.get(public); !strings.Contains(landing, "Weather bot") {
+		t.Errorf("the install page: %s", landing)
+	}
+
+	for _, wrong := range [][]string{{folder}, {filepath.Join(t.TempDir(), "Not A Name")},
+		{filepath.Join(t.TempDir(), "fine"), "--module", "no module"}} {
+		cmd := exec.Command("go", append([]string{"run", "./cmd/switchboard", "new"}, wrong...)...)
+		if out, err := cmd.CombinedOutput(); err == nil {
+			t.Errorf("new %q: %s", wrong, out)
+		}
+	}
+}
+
 // install installs the app in Acme Corp as its admin, and returns the page where that began.
 func (v *visitor) install(public string) (landing string) {
 	v.t.Helper()
@@ -239,7 +280,7 @@ func (v *visitor) startDemo(program string) (public string, log *logged) {
 		}
 	})
 	v.t.Cleanup(cancel) // before it is waited for
-	if v.slack == "" || !strings.Contains(said.String(), "Hello's demo is running") {
+	if v.slack == "" || !strings.Contains(said.String(), "'s demo is running") {
 		v.t.Fatalf("the demo says %q, and logs %s", said.String(), log)
 	}
 	v.until("the app to serve", func() bool { return log.has(`"msg":"serving"`) })

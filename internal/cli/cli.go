@@ -103,6 +103,7 @@ type environment struct {
 type commandLine struct {
 	Demo        demoCmd        `cmd:"" help:"Try it on this machine: a small Slack in the browser, no account needed."`
 	Serve       serveCmd       `cmd:"" help:"Run the app for real."`
+	New         newCmd         `cmd:"" help:"Make a new app: a folder with a bot, its tests and what it takes to run it."`
 	Manifest    manifestCmd    `cmd:"" help:"Print the app manifest to paste into Slack."`
 	Connections connectionsCmd `cmd:"" help:"Look at the workspaces that are connected."`
 	Inbox       inboxCmd       `cmd:"" help:"Look at what Slack sent that is not done, and at what failed for good."`

@@ -134,6 +134,7 @@ var apart = map[string]string{
 	"storage/internal/storetest": "testing",                   // it opens databases for tests
 	"storage/storagetest":        "github.com/jackc/ testing", // it hands databases to tests
 	"slacksim/internal/simtest":  "testing",                   // it is the stage of the simulator's own tests
+	"bot/bottest":                "testing",                   // it is what tests of bots are written with
 	// it makes an empty schema for the program it drives, and drops it
 	"cmd/load": "github.com/jackc/",
 }

@@ -1,0 +1,208 @@
+package cli
+
+// A new app, from a few templates.
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"text/template"
+	"unicode"
+)
+
+//go:embed new/*.tmpl
+var newFiles embed.FS
+
+type newCmd struct {
+	Folder string `arg:"" help:"The folder to make. Its name is the app's."`
+	Module string `help:"The app's module path, such as github.com/you/mybot. Without it example.com and the folder's name."`
+}
+
+// newApp is what the templates are filled with.
+type newApp struct {
+	Program, Command string // mybot
+	Name             string // My bot
+	Module           string
+	Go               string // 1.26.0
+	Library, Version string // of this module
+	Replace          string // its checkout, as the new folder sees it; "": Library is fetched at Version
+	Requires         string // what Library requires, where it is a checkout
+}
+
+var (
+	folderName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`)
+	modulePath = regexp.MustCompile(`^[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*$`)
+)
+
+// Run makes a folder with an app, its tests and what it takes to run it.
+func (c *newCmd) Run(env *environment) error {
+	base := filepath.Base(filepath.Clean(c.Folder))
+	if !folderName.MatchString(base) {
+		return &usageError{fmt.Errorf("the folder %q names the app: it needs lower-case letters, digits and -, at most 31",
+			base)}
+	}
+	if c.Module != "" && !modulePath.MatchString(c.Module) {
+		return &usageError{fmt.Errorf("%q is no module path", c.Module)}
+	}
+	if c.Module == "" {
+		c.Module = "example.com/" + base
+	}
+
+	app := newApp{
+		Program: base, Command: base, Name: titled(base), Module: c.Module,
+		Go: strings.TrimPrefix(runtime.Version(), "go"), Library: path.Dir(path.Dir(reflect.TypeFor[App]().PkgPath())),
+	}
+	sums, err := app.find(c.Folder)
+	if err != nil {
+		return err
+	}
+	if err := app.write(c.Folder, sums); err != nil {
+		return err
+	}
+	if app.Replace == "" {
+		if err := tidy(env, c.Folder); err != nil {
+			return err
+		}
+	}
+
+	_, err = fmt.Fprintf(env.stdout, "%s is ready. Try:\n\n  cd %s\n  go test ./...\n  go run . demo\n", app.Name,
+		c.Folder)
+	return err
+}
+
+// titled makes a name of a folder's: my-bot is My bot.
+func titled(folder string) string {
+	words := []rune(strings.ReplaceAll(folder, "-", " "))
+	words[0] = unicode.ToUpper(words[0])
+	return string(words)
+}
+
+// find learns where the library is: in a checkout that the working folder is in, or else at the version that this
+// program was built with. sums are the checkout's.
+func (a *newApp) find(folder string) (sums []byte, err error) {
+	checkout, err := a.checkout()
+	if err != nil {
+		return nil, err
+	}
+	if checkout == "" {
+		if a.Version = libraryVersion(a.Library); a.Version == "" {
+			return nil, fmt.Errorf("this program doesn't know a published version of %s: run it from a checkout of that",
+				a.Library)
+		}
+		return nil, nil
+	}
+
+	mod, err := os.ReadFile(filepath.Join(checkout, "go.mod"))
+	if err != nil {
+		return nil, err
+	}
+	if sums, err = os.ReadFile(filepath.Join(checkout, "go.sum")); err != nil {
+		return nil, err
+	}
+	target, err := filepath.Abs(folder)
+	if err != nil {
+		return nil, err
+	}
+	if a.Replace, err = filepath.Rel(target, checkout); err != nil {
+		return nil, err
+	}
+
+	a.Replace, a.Version = filepath.ToSlash(a.Replace), "v0.0.0"
+	if _, requires, found := strings.Cut(string(mod), "\nrequire"); found {
+		a.Requires = "\nrequire" + strings.TrimRight(requires, "\n")
+	}
+	return sums, nil
+}
+
+// checkout is the folder of the library that the working folder is in, "" for none.
+func (a *newApp) checkout() (string, error) {
+	folder, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		mod, err := os.ReadFile(filepath.Join(folder, "go.mod"))
+		if err == nil && bytes.HasPrefix(mod, []byte("module "+a.Library+"\n")) {
+			return folder, nil
+		}
+		above := filepath.Dir(folder)
+		if above == folder {
+			return "", nil
+		}
+		folder = above
+	}
+}
+
+// libraryVersion is the published version of the library that this program was built with, "" if it was built from a
+// checkout.
+func libraryVersion(library string) string {
+	b, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, m := range append(b.Deps, &b.Main) {
+		if m.Path == library && m.Replace == nil && strings.HasPrefix(m.Version, "v") {
+			return m.Version
+		}
+	}
+	return ""
+}
+
+// write makes the folder and its files, or nothing.
+func (a *newApp) write(folder string, sums []byte) error {
+	if there, err := os.ReadDir(folder); err == nil && len(there) > 0 {
+		return fmt.Errorf("%s is not empty, so nothing was written there", folder)
+	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+
+	all, err := template.ParseFS(newFiles, "new/*.tmpl")
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{}
+	for _, t := range all.Templates() {
+		var text bytes.Buffer
+		if err := t.Execute(&text, a); err != nil {
+			return err
+		}
+		name := strings.TrimSuffix(t.Name(), ".tmpl")
+		if name == "gitignore" {
+			name = ".gitignore"
+		}
+		files[name] = text.Bytes()
+	}
+	if len(sums) > 0 {
+		files["go.sum"] = sums
+	}
+
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(folder, name), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tidy has Go fetch what the app requires.
+func tidy(env *environment, folder string) error {
+	cmd := exec.CommandContext(env.ctx, "go", "mod", "tidy")
+	cmd.Dir, cmd.Stderr = folder, env.stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("go mod tidy in %s: %w; the folder is there, run it again", folder, err)
+	}
+	return nil
+}
