@@ -449,4 +449,5 @@ func TestAgentThroughSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	wanted("agent_session_stopped")
+	s.Settled() // the acknowledgement has arrived, too
 }
