@@ -143,7 +143,12 @@ func (k kept) write(t *testing.T, folder, name string, content any) {
 }
 
 // javaScriptFiles is Bolt for JavaScript's FileInstallationStore.
-func javaScriptFiles(t *testing.T) ofBolt {
+func javaScriptFiles(t *testing.T) ofBolt { return javaScriptStore(t, "/") }
+
+// joinedFiles is that of @slack/oauth 4.0.0, which leaves out a slash.
+func joinedFiles(t *testing.T) ofBolt { return javaScriptStore(t, "") }
+
+func javaScriptStore(t *testing.T, slash string) ofBolt {
 	base := t.TempDir()
 	return ofBolt{from: base, save: func(t *testing.T, k kept) {
 		t.Helper()
@@ -164,16 +169,16 @@ func javaScriptFiles(t *testing.T) ofBolt {
 			"user": part(k.user, map[string]any{"id": k.userID}),
 			"bot":  part(k.bot, map[string]any{"userId": k.botUserID, "id": "B0ANYTHING"}),
 		}
-		name := k.team
+		name := slash + k.team
 		if k.team != "" {
 			whole["team"] = map[string]any{"id": k.team, "name": k.teamName}
 		}
 		if k.enterprise != "" {
 			whole["enterprise"] = map[string]any{"id": k.enterprise, "name": k.enterpriseName}
-			name = strings.TrimSuffix(k.enterprise+"-"+k.team, "-")
+			name = "/" + strings.TrimSuffix(k.enterprise+"-"+k.team, "-")
 		}
 
-		folder, millis := filepath.Join(base, k.client, name), fmt.Sprint(k.at.UnixMilli())
+		folder, millis := filepath.Join(base, k.client+name), fmt.Sprint(k.at.UnixMilli())
 		for _, file := range []string{"app-latest", "user-" + k.userID + "-latest", "app-" + millis,
 			"user-" + k.userID + "-" + millis} {
 			k.write(t, folder, file, whole)
@@ -375,7 +380,8 @@ func (b ofBolt) snapshot(t *testing.T) map[string]string {
 func TestImportFromBolt(t *testing.T) {
 	t.Parallel()
 	for name, make := range map[string]func(t *testing.T) ofBolt{
-		"JavaScript, files": javaScriptFiles, "Python, files": pythonFiles, "Python, SQLite": pythonSQLite,
+		"JavaScript, files": javaScriptFiles, "JavaScript, joined files": joinedFiles,
+		"Python, files": pythonFiles, "Python, SQLite": pythonSQLite,
 		"SQLAlchemy, SQLite": sqlalchemySQLite, "SQLAlchemy, PostgreSQL": sqlalchemyPostgres,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -116,6 +116,20 @@ func TestOrganisationAndAge(t *testing.T) {
 	}
 }
 
+// @slack/oauth 4.0.0 leaves out a slash, so that workspaces lie beside their store.
+func TestJoinedFolders(t *testing.T) {
+	t.Parallel()
+	root := tree(t, map[string]string{"storeT1/app-latest": javaScript, "store/E1-T1/app-latest": javaScript,
+		"store/1.2T1/app-latest": javaScript, "storeroom/app-latest": "{", "storeT1.bak/app-latest": "{"})
+	var from []string
+	for _, i := range read(t, filepath.Join(root, "store")) {
+		from = append(from, i.From+" "+i.ClientID)
+	}
+	if want := []string{"1.2T1/app-latest 1.2", "E1-T1/app-latest ", "../storeT1/app-latest "}; !slices.Equal(from, want) {
+		t.Errorf("%q, not %q", from, want)
+	}
+}
+
 // A list of installations, as somebody writes one from a database of their own.
 func TestListInOneFile(t *testing.T) {
 	t.Parallel()
@@ -286,7 +300,8 @@ func TestTablesInUse(t *testing.T) {
 func TestPostgresTables(t *testing.T) {
 	t.Parallel()
 	address := storagetest.Postgres(t)
-	fill(t, "pgx", address, strings.Replace(bots, "datetime", "timestamptz, is_enterprise_install boolean, team_id text", 1),
+	more := "timestamptz, is_enterprise_install boolean, team_id text"
+	fill(t, "pgx", address, strings.Replace(bots, "datetime", more, 1),
 		"insert into slack_bots values ('1.2', 'A1', 'xoxb-1', '2023-07-22 06:26:40.25+02', true, 'T1')")
 	found := read(t, strings.Replace(address, "postgres://", "postgresql+psycopg2://", 1))
 	if len(found) != 1 || !found[0].SavedAt.Equal(time.UnixMilli(1690000000250)) || found[0].TeamID != "" ||

@@ -31,8 +31,11 @@ var (
 	// ofStore are the names of files in a store, with the milliseconds that Bolt for JavaScript puts into those of older
 	// states.
 	ofStore = regexp.MustCompile(`^(?:(app|user)|bot|installer)-(?:.*-)?(?:latest|(\d{13})|[\d.]+)$`)
-	// clientFolder is a client id, which can name the folder of an app's workspaces.
-	clientFolder = regexp.MustCompile(`^\d+\.\d+$`)
+	// clientFolder is a client id, which can name the folder of an app's workspaces. Bolt for JavaScript's store leaves out
+	// the slash between that and a workspace's id in some versions (@slack/oauth 4.0.0), and so it does behind the name of
+	// the whole store.
+	clientFolder = regexp.MustCompile(`^(\d+\.\d+)(T[A-Z0-9]+)?$`)
+	joinedTeam   = regexp.MustCompile(`^T[A-Z0-9]+$`)
 )
 
 // readFiles reads a folder, or one file.
@@ -64,47 +67,80 @@ func comma(more string) string {
 	return ", " + more
 }
 
-// readFolder reads all of a store. Other files in it are nobody's business.
-func readFolder(folder string) (found []install.Installation, err error) {
-	var problems []string
-	walked := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-		name := filepath.Base(path)
-		if err == nil && (entry.IsDir() || !ofStore.MatchString(name)) || len(problems) == mostProblems {
-			return nil
-		}
-
-		shown := path
-		if inside, bad := filepath.Rel(folder, path); bad == nil {
-			shown = filepath.ToSlash(inside)
-		}
-		var here []install.Installation
-		if err == nil {
-			here, err = readFile(path, mostOfOne)
-		}
-		if err == nil && len(here) != 1 {
-			err = errors.New("is not an installation that Bolt wrote")
-		}
-		if err != nil {
-			problems = append(problems, shown+" "+err.Error())
-			return nil
-		}
-		if here[0].Bot.Token == "" && here[0].User.Token == "" && strings.HasPrefix(name, "user-") {
-			return nil // of somebody who let the app do nothing for them
-		}
-		here[0].From = shown
-		found = append(found, here[0])
-		return nil
-	})
+// readFolder reads all of a store: the folder, and those beside it that are named by it and a workspace's id.
+func readFolder(folder string) ([]install.Installation, error) {
+	walk := folderWalk{root: folder}
+	err := filepath.WalkDir(folder, walk.see)
+	for _, beside := range joinedTo(folder) {
+		err = errors.Join(err, filepath.WalkDir(beside, walk.see))
+	}
 
 	switch {
-	case walked != nil:
-		return nil, refused("%s can't be read: %v", folder, walked)
-	case len(problems) > 0:
-		return nil, &Error{problems}
-	case len(found) == 0:
+	case err != nil:
+		return nil, refused("%s can't be read: %v", folder, err)
+	case len(walk.problems) > 0:
+		return nil, &Error{walk.problems}
+	case len(walk.found) == 0:
 		return nil, refused("%s holds no installation that Bolt wrote", folder)
 	}
-	return found, nil
+	return walk.found, nil
+}
+
+// joinedTo are the folders of workspaces that lie beside their store.
+func joinedTo(folder string) (beside []string) {
+	whole, err := filepath.Abs(folder)
+	if err != nil {
+		return nil
+	}
+	parent, name := filepath.Split(whole)
+	entries, err := os.ReadDir(parent)
+	if err != nil {
+		return nil // then it is no place in which Bolt could write
+	}
+	for _, entry := range entries {
+		if team, ok := strings.CutPrefix(entry.Name(), name); ok && entry.IsDir() && joinedTeam.MatchString(team) {
+			beside = append(beside, filepath.Join(parent, entry.Name()))
+		}
+	}
+	return beside
+}
+
+// folderWalk collects what is in a store. Other files in it are nobody's business.
+type folderWalk struct {
+	root     string
+	found    []install.Installation
+	problems []string
+}
+
+// see is fs.WalkDirFunc.
+func (w *folderWalk) see(path string, entry fs.DirEntry, err error) error {
+	name := filepath.Base(path)
+	if err == nil && (entry.IsDir() || !ofStore.MatchString(name)) || len(w.problems) == mostProblems {
+		return nil
+	}
+
+	shown := path
+	if inside, bad := filepath.Rel(w.root, path); bad == nil {
+		shown = filepath.ToSlash(inside)
+	}
+	var here []install.Installation
+	if err == nil {
+		here, err = readFile(path, mostOfOne)
+	}
+	if err == nil && len(here) != 1 {
+		err = errors.New("is not an installation that Bolt wrote")
+	}
+	if err != nil {
+		w.problems = append(w.problems, shown+" "+err.Error())
+		return nil
+	}
+
+	if here[0].Bot.Token == "" && here[0].User.Token == "" && strings.HasPrefix(name, "user-") {
+		return nil // of somebody who let the app do nothing for them
+	}
+	here[0].From = shown
+	w.found = append(w.found, here[0])
+	return nil
 }
 
 // readFile reads one file, and takes from its name and place what its content doesn't say.
@@ -146,11 +182,17 @@ func readFile(path string, most int64) ([]install.Installation, error) {
 	return found, nil
 }
 
-// clientOf is the client id that names the folder above a workspace's, "" for none.
+// clientOf is the client id that names the folder above a workspace's, or begins the name of that; "" for none.
 func clientOf(path string) string {
 	whole, err := filepath.Abs(path)
 	if err != nil {
 		return ""
 	}
-	return clientFolder.FindString(filepath.Base(filepath.Dir(filepath.Dir(whole))))
+	workspace := filepath.Dir(whole)
+	for _, name := range []string{filepath.Base(workspace), filepath.Base(filepath.Dir(workspace))} {
+		if m := clientFolder.FindStringSubmatch(name); m != nil {
+			return m[1]
+		}
+	}
+	return ""
 }
