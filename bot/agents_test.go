@@ -4,6 +4,7 @@ package bot_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http/httptest"
 	"slices"
@@ -42,10 +43,25 @@ func status(s scene, thread string) string {
 func thread(s scene, root string) (texts []string) {
 	for _, m := range s.sim.Messages(s.sim.DM(person), person) {
 		if m.BotID != "" && m.ThreadTS == root {
-			texts = append(texts, m.Text)
+			texts = append(texts, shown(m))
 		}
 	}
 	return texts
+}
+
+// shown is the text of a message, which is in a block where that is Markdown.
+func shown(m slacksim.Message) string {
+	var blocks []struct {
+		Type string
+		Text any
+	}
+	_ = json.Unmarshal(m.Blocks, &blocks)
+	for _, b := range blocks {
+		if md, ok := b.Text.(string); ok && b.Type == "markdown" {
+			return md
+		}
+	}
+	return m.Text
 }
 
 // heard is a list that handlers write to.

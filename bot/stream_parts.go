@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -27,6 +28,9 @@ const (
 	mostOfPart = 11_000
 	// From so many on a message ends where a paragraph does.
 	enoughForPart = 9_000
+	// Beside a block there are words for those who don't see it, of which chat.update takes 4,000 characters: so many of
+	// them have that when they are escaped.
+	wordsOfEdit = 800
 	// A text without blanks is sent anyway once it has so many bytes.
 	longWord = 300
 )
@@ -75,7 +79,7 @@ func (s *Stream) flushLocked(ctx context.Context, all bool) error {
 
 		from := s.sentLocked()
 		to, full := s.cut(p, text, from, all)
-		if p != nil && s.agedLocked(p) {
+		if p != nil && s.agedLocked(p) && !(all && to == len(text)) { // what is left fits, and then it is closed
 			full = true
 		}
 		if to > from {
@@ -333,7 +337,7 @@ func (s *Stream) edit(ctx context.Context, p *streamPart, blocks []slack.Block) 
 	md += closing(md)
 	all := append([]slack.Block{slack.NewMarkdownBlock("", md)}, blocks...)
 	options := []slack.MsgOption{
-		slack.MsgOptionText(mrkdwn.Escape(markdown.Text(md, 3000)), false), slack.MsgOptionBlocks(all...),
+		slack.MsgOptionText(mrkdwn.Escape(markdown.Text(md, wordsOfEdit)), false), slack.MsgOptionBlocks(all...),
 	}
 
 	if p.TS != "" {
@@ -482,12 +486,8 @@ func (s *Stream) settleLocked(ctx context.Context, p *streamPart) error {
 	}
 
 	i := slices.IndexFunc(messages, func(m slack.Message) bool { return m.Timestamp == p.TS })
-	switch {
-	case err != nil:
+	if i < 0 {
 		return s.replaceLocked(ctx, p)
-	case i < 0: // somebody deleted it, and what was in it with it
-		p.To, p.Done = p.Next, true
-		return nil
 	}
 	switch before := p.Head + text[p.From:p.To]; arrival(messages[i].Text, before, after) {
 	case arrived:
@@ -502,8 +502,11 @@ func (s *Stream) settleLocked(ctx context.Context, p *streamPart) error {
 
 // read reads the thread from a message on.
 func (s *Stream) read(ctx context.Context, from string) ([]slack.Message, error) {
+	if at, err := strconv.ParseInt(strings.Replace(from, ".", "", 1), 10, 64); err == nil {
+		from = slackTime(time.UnixMicro(at - 1)) // a message at the time itself is left out
+	}
 	messages, _, _, err := s.u.t.Client.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{
-		ChannelID: s.u.t.ChannelID, Timestamp: s.u.t.ThreadTS, Oldest: from, Inclusive: true, Limit: sayPage})
+		ChannelID: s.u.t.ChannelID, Timestamp: s.u.t.ThreadTS, Oldest: from, Limit: sayPage})
 	return messages, err
 }
 
