@@ -62,7 +62,7 @@ func TestText(t *testing.T) {
 		"See [the page](https://a.example/x?y=1), ok?": "See the page, ok?",
 		"- one\n- two\n  - three":                      "one. two. three.",
 		"```go\nx := 1\n```":                           "x := 1.",
-		"| a | b |\n|---|---|\n| c | d |":              "a, b, c, d,",
+		"| a | b |\n|---|---|\n| c | d |":              "a, b. c, d.",
 		"- [x] ship\n- [ ] test":                       "done: ship. to do: test.",
 		`5 \* 3 &amp; more`:                            "5 * 3 & more.",
 		"~~old~~ new\nline":                            "old new line.",
@@ -95,6 +95,7 @@ func FuzzPages(f *testing.F) {
 			}
 		}
 		_ = Text(src, 200)
+		_ = Blocks(src, 100, nil)
 		if strings.ContainsAny(src, "`~|>") {
 			return // what stands on every page stands there again
 		}

@@ -8,7 +8,6 @@ import (
 	"github.com/yuin/goldmark/ast"
 	east "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/text"
-	"github.com/yuin/goldmark/util"
 )
 
 // Text is src without its marks, in one paragraph of at most most characters: what a notification and a screen reader
@@ -42,14 +41,7 @@ func (w *words) visit(n ast.Node, entering bool) (ast.WalkStatus, error) {
 
 	switch n := n.(type) {
 	case *ast.Text:
-		said := n.Value(w.source)
-		if !n.IsRaw() {
-			said = util.ResolveEntityNames(util.ResolveNumericReferences(util.UnescapePunctuations(said)))
-		}
-		w.said.Write(said)
-		if n.SoftLineBreak() || n.HardLineBreak() {
-			w.said.WriteByte(' ')
-		}
+		w.said.WriteString(w.text(n))
 	case *ast.String:
 		w.said.Write(n.Value)
 	case *ast.AutoLink:
@@ -80,8 +72,11 @@ func (w *words) end(n ast.Node) {
 	}
 
 	mark := ". "
-	if n.Kind() == east.KindTableCell {
+	switch n.Kind() {
+	case east.KindTableCell:
 		mark = ", "
+	case east.KindTableRow, east.KindTableHeader:
+		said = bytes.TrimRight(said, ",")
 	}
 	if last, _ := utf8.DecodeLastRune(said); strings.ContainsRune(".,:;!?…。！？", last) {
 		mark = " "
