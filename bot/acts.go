@@ -6,6 +6,7 @@ package bot
 import (
 	"context"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -124,7 +125,7 @@ func (b *Bot) pressedBy(i *interaction) act {
 // acted runs the handler of what somebody did, or keeps it for later if that is slow. It answers within Slack's 3 s
 // whatever happens.
 func (b *Bot) acted(ctx context.Context, h Handler, a act) transport.Answer {
-	to := reach{act: a, handler: h.id()}
+	to := reach{act: a, handler: h.id(), posts: new(atomic.Int32)}
 	if h.async {
 		r, closing := b.postpone(ctx, h, a)
 		switch h.Kind {
@@ -144,16 +145,21 @@ func (b *Bot) acted(ctx context.Context, h Handler, a act) transport.Answer {
 	switch h.Kind {
 	case KindCommand:
 		ack, to.acked = answerOf(r.reply), true
-		ack.TooLarge = func() { b.tasks.Go(func() { b.answers.send(r, to, false, false) }) }
+		ack.TooLarge = func() {
+			first := result{reply: r.reply.parts()[0], ref: r.ref, turn: r.turn}
+			b.tasks.Go(func() { b.answers.send(first, to, false, false) })
+		}
 	case KindViewSubmission:
 		ack, to.acked, to.form = answerOfView(r.reply), true, a.kept.Payload
-	case KindViewClosed:
-		return transport.Answer{} // there is nothing left to show it in
+		if len(ack.Body) > largestAck && !r.reply.push { // a socket carries no more, and would close the window
+			ack, to.acked = answerOfView(Text("One moment…")), false
+		}
 	case KindOptions: // what comes too late, and what went wrong, has no place
 		return answerOfOptions(r.reply)
 	}
 
-	// A button's answer goes to the response_url: Slack shows nothing of the body of its acknowledgement.
+	// A button's answer goes to the response_url: Slack shows nothing of the body of its acknowledgement. Of a modal that
+	// was closed only what went wrong is left to be said.
 	ack.After = b.answers.after(r, to)
 	return ack
 }

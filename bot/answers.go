@@ -15,8 +15,8 @@ import (
 // sayer is for kinds that happen in a conversation.
 type sayer struct{ r *Request }
 
-// Say posts reply in the conversation that the request came from, for everybody there, and returns the message's ts. In
-// a thread it stays in the thread. What only the person who acted is to read (NotAllowed) it shows to nobody else, and
+// Say posts reply in the conversation that the request came from, for everybody there, and returns the message's ts, of
+// several messages the first's. In a thread it stays in the thread. What only the person who acted is to read (NotAllowed) it shows to nobody else, and
 // returns "". A Reply.Then changes the message. It takes chat:write. It blocks for a call to Slack, and before that for
 // Slack's limits. Without a connection the error is connection.ErrNotConnected.
 //
@@ -93,7 +93,11 @@ func (t *Request) sayAll(ctx context.Context, r Reply) (ts string, err error) {
 	if r.empty() {
 		return "", nil
 	}
-	if ts, err = t.say(ctx, r); err != nil || r.Then == nil {
+	all, err := t.say(ctx, r)
+	if len(all) > 0 {
+		ts = all[0]
+	}
+	if err != nil || r.Then == nil {
 		return ts, err
 	}
 
@@ -114,8 +118,13 @@ func (t *Request) sayAll(ctx context.Context, r Reply) (ts string, err error) {
 		if r.private || later.private { // else everybody reads it
 			return t.privately(ctx, later)
 		}
-		_, _, _, err := t.Client.UpdateMessageContext(ctx, t.ChannelID, ts, slack.MsgOptionText(later.Text, false),
-			slack.MsgOptionBlocks(later.Blocks...))
+		if err := t.change(ctx, all, later); err != nil || len(later.Files) == 0 {
+			return err
+		}
+		ids, err := t.upload(ctx, later.Files)
+		if err == nil {
+			err = t.complete(ctx, ids, later.Files)
+		}
 		return err
 	})
 	if err != nil {
@@ -134,6 +143,9 @@ func (t *Request) loseSecondPart(ctx context.Context, err error) {
 
 // respondAll answers durable work, and brings what follows the answer.
 func (t *Request) respondAll(ctx context.Context, r Reply) error {
+	if len(r.Files) > 0 {
+		return errFilesPublic
+	}
 	for !r.empty() || r.Then != nil {
 		if !r.empty() {
 			if err := guard(func() error { return t.respond(ctx, r) }); err != nil {

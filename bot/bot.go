@@ -27,6 +27,8 @@ const (
 	// Slack takes the ack and a post to the response_url on different ways. One that follows too closely can overtake the
 	// answer it means to replace, and the person would be left with the older of the two.
 	ackSettles = 250 * time.Millisecond
+	// So many bytes of an acknowledgement a socket carries, with room for what is around them: Slack takes 20 KB of it.
+	largestAck = 18 << 10
 	// Each piece of work after the ack: the second part of a reply, or the delivery of an answer. How long a late
 	// handler itself may run is lateLife.
 	afterBudget = 30 * time.Second

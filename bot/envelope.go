@@ -317,6 +317,7 @@ func (i interaction) fill(team string) func(*Request) {
 		if i.View != nil {
 			t.ViewID = cmp.Or(i.View.ID, t.ViewID)
 		}
+		t.inModal = i.Type == "block_actions" && i.View != nil && i.View.Type == "modal"
 		t.TriggerID, t.address = i.Trigger, connection.Secret(i.ResponseURL)
 		if f := i.Function; f != nil {
 			t.Step = newStep(t, f.ExecutionID, f.Function.CallbackID, i.Token)

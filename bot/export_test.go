@@ -80,3 +80,14 @@ func AckWithin(d time.Duration) func(*Config) { return func(c *Config) { c.ackWi
 
 // Interrupt does to handlers that run at once what a stop does to them after a while.
 func Interrupt(b *Bot) { b.answers.stop() }
+
+// TextOf is the text of r's first message.
+func TextOf(r Reply) string { return r.parts()[0].Text }
+
+// PartsOf are how many blocks each message of r has.
+func PartsOf(r Reply) (blocks []int) {
+	for _, p := range r.parts() {
+		blocks = append(blocks, len(p.Blocks))
+	}
+	return blocks
+}

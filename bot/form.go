@@ -45,7 +45,7 @@ func (t *Request) showInForm(ctx context.Context, payload []byte, r Reply) error
 		err = t.update(ctx, *page(r))
 	}
 
-	if slackapi.SlackError(err) != "" && r.Text != "" {
+	if slackapi.SlackError(err) != "" && !r.empty() {
 		t.Log.InfoContext(ctx, "an answer in a window comes as a direct message",
 			"slack_error", slackapi.SlackError(err))
 		return t.direct(ctx, r)

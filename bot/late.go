@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/switchboard-go/switchboard/install"
@@ -39,8 +40,9 @@ type result struct {
 type reach struct {
 	act
 	handler string
-	acked   bool   // the acknowledgement carries the first answer
-	form    []byte // the payload of a form that was submitted; nil: it was none
+	acked   bool          // the acknowledgement carries the first answer
+	form    []byte        // the payload of a form that was submitted; nil: it was none
+	posts   *atomic.Int32 // how often the response_url was used
 }
 
 // answers runs handlers that somebody waits for, and brings what they come to behind the acknowledgement.
@@ -129,7 +131,8 @@ func (s *answers) attend(ctx, run context.Context, h Handler, a act, r *result) 
 // after returns what is to be sent behind the ack: the answer of a button, the second part of a reply, or a late
 // answer; nil when that is nothing.
 func (s *answers) after(r result, to reach) func() {
-	if r.late == nil && r.reply.Then == nil && (to.acked || r.reply.empty()) {
+	more := to.acked && to.form == nil && r.reply.messages() > 1
+	if r.late == nil && r.reply.Then == nil && !more && (to.acked || !r.reply.says()) {
 		return nil
 	}
 	return func() { s.tasks.Go(func() { s.follow(r, to) }) }
@@ -144,12 +147,17 @@ func (s *answers) follow(r result, to reach) {
 	if late {
 		r = s.await(r)
 	}
-	if to.address != "" {
+	if to.address != "" || to.form != nil && !to.acked {
 		<-settled
 	}
 	replace := r.reply.replace || late && to.acked
-	if late || !to.acked {
+	switch {
+	case late || !to.acked:
 		s.send(r, to, replace && !(public && r.reply.private), late)
+	case to.form == nil && r.reply.messages() > 1: // the acknowledgement carried the first
+		for _, part := range r.reply.parts()[1:] {
+			s.send(result{reply: part, ref: r.ref, turn: r.turn}, to, false, false)
+		}
 	}
 	replace = replace || to.acked
 
@@ -182,8 +190,7 @@ func (s *answers) await(r result) result {
 
 // send brings a reply to the person. One that can't be delivered is logged, and counted when it was promised.
 func (s *answers) send(r result, to reach, replace, late bool) {
-	says := !r.reply.empty() || to.form != nil && (late || r.reply.view != nil || len(r.reply.errors) > 0)
-	if !says {
+	if !r.reply.says() && !(late && to.form != nil) {
 		return
 	}
 
@@ -211,11 +218,19 @@ func (s *answers) send(r result, to reach, replace, late bool) {
 
 func (s *answers) deliver(ctx context.Context, r result, to reach, replace bool) error {
 	if to.form == nil && to.address != "" {
-		err := s.responses.post(ctx, to.address, r.reply.message(replace, to.thread))
-		if over(err) && r.turn != nil {
-			return r.turn.whisper(ctx, r.reply)
+		for i, part := range r.reply.parts() {
+			err := errSilent
+			if to.posts == nil || to.posts.Add(1) <= responseUses {
+				err = s.responses.post(ctx, to.address, part.message(replace && i == 0, to.thread))
+			}
+			if (errors.Is(err, errSilent) || over(err)) && r.turn != nil {
+				err = r.turn.whisper(ctx, part)
+			}
+			if err != nil {
+				return err
+			}
 		}
-		return err
+		return nil
 	}
 
 	t := s.requestAgain(ctx, r, to)
@@ -225,8 +240,7 @@ func (s *answers) deliver(ctx context.Context, r result, to reach, replace bool)
 	case to.form != nil:
 		return t.showInForm(ctx, to.form, r.reply)
 	}
-	view := to.pressed != nil && to.pressed.View != nil // a command has neither
-	return t.showOnTop(ctx, view && to.pressed.View.Type == "modal", r.reply)
+	return t.showOnTop(ctx, r.reply)
 }
 
 // requestAgain is the Request of what was acted, with a token that is good now: the handler may have run for long.
@@ -242,10 +256,10 @@ func (s *answers) requestAgain(ctx context.Context, r result, to reach) *Request
 
 // showOnTop shows r in a window to somebody who pressed a button where Slack takes no answer: in the Home tab, or in a
 // modal, which keeps what is written there. Where the press is too long ago for a window, r comes as a direct message.
-func (t *Request) showOnTop(ctx context.Context, inModal bool, r Reply) error {
+func (t *Request) showOnTop(ctx context.Context, r Reply) error {
 	if t.TriggerID != "" {
 		show := t.Client.OpenViewContext
-		if inModal {
+		if t.inModal {
 			show = t.Client.PushViewContext
 		}
 		if _, err := show(ctx, t.TriggerID, *page(r)); err == nil || slackapi.SlackError(err) == "" {
@@ -261,6 +275,8 @@ func (t *Request) direct(ctx context.Context, r Reply) error {
 	if t.Client == nil || t.UserID == "" || t.External() {
 		return errSilent
 	}
-	_, _, err := t.Client.PostMessageContext(ctx, t.UserID, r.posted("")...)
-	return err
+	return r.each(func(part Reply) error {
+		_, _, err := t.Client.PostMessageContext(ctx, t.UserID, part.posted("")...)
+		return err
+	})
 }

@@ -57,7 +57,7 @@ type ViewClosed struct {
 }
 
 // OnViewClosed returns a handler of a modal with this callback_id that was closed without being submitted. Slack tells
-// of it only if the view has NotifyOnClose. Nobody waits for it: what becomes of run is in the log alone.
+// of it only if the view has NotifyOnClose. Nobody waits for it; an error is told in a direct message.
 // https://docs.slack.dev/reference/interaction-payloads/view-interactions-payload
 func OnViewClosed(callbackID string, run func(ctx context.Context, v *ViewClosed) error, options ...Option) Handler {
 	return newHandler(KindViewClosed, callbackID, options, func(ctx context.Context, r *Request, payload any) error {

@@ -13,11 +13,20 @@ import (
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
 )
 
-// Reply is an answer. The zero Reply says nothing. Text makes one of a sentence.
+// Reply is an answer. The zero Reply says nothing. Text makes one of a sentence, Markdown one of Markdown.
+//
+// What is longer than Slack takes in one message (4,000 characters of Text, 12,000 of Markdown, 50 blocks) becomes
+// several that follow each other in the same place. In a modal it is cut.
 type Reply struct {
 	// Text is a whole sentence that stands for the blocks, in Slack's mrkdwn: screen readers and notifications read it
-	// instead of them. Without Blocks it is what people see. What comes from outside has to be escaped in it.
+	// instead of them. Without Markdown and Blocks it is what people see. What comes from outside has to be escaped in it
+	// (mrkdwn.Escape). Where it is empty, it is made of the words of the Markdown and the blocks.
 	Text string
+	// Markdown is what people see, as the function Markdown says. It stands above Blocks.
+	Markdown string
+	// Mentions are whom Markdown mentions: ids of people, groups and channels, and the words here, channel and everyone.
+	// What else in it looks like a mention (<@U…>, <!channel>) is words that notify nobody, wherever they came from.
+	Mentions []string
 	// Blocks are what people see. https://docs.slack.dev/reference/block-kit/blocks
 	Blocks []slack.Block
 	// InChannel shows the answer of a command or an action to everybody in the channel. Otherwise only the person who
@@ -26,6 +35,18 @@ type Reply struct {
 	// Unfurl shows what links in the text lead to. Otherwise they stay links.
 	// https://docs.slack.dev/messaging/unfurling-links-in-messages
 	Unfurl bool
+	// AlsoInChannel shows what is said in a thread in its channel, too.
+	AlsoInChannel bool
+	// Metadata goes with the message that Say posts, for apps to read. Say adds a property switchboard_say to it, by which
+	// it finds the message again. https://docs.slack.dev/messaging/message-metadata
+	Metadata *slack.SlackMetadata
+	// Files are shared behind the text, in one message of their own, in the same place. They take files:write, and go with
+	// Say alone: Slack has no files that only one person sees. When a handler runs again they are shared once, as far as
+	// their upload was recorded: see Say.
+	Files []File
+	// Username and Icon are another name and picture for what is said: an emoji (":robot_face:") or an address. Without
+	// the permission chat:write.customize it has the app's own.
+	Username, Icon string
 
 	// Then runs after the answer is out, for at most 30 s, and its Reply takes the place of this one. It can have a Then
 	// of its own. That it fails is in the log; a UserError of it is told. It isn't run again.
@@ -46,54 +67,28 @@ type Reply struct {
 // Text is a Reply of a sentence in Slack's mrkdwn. What comes from outside has to be escaped in it.
 func Text(mrkdwn string) Reply { return Reply{Text: mrkdwn} }
 
-func (r Reply) empty() bool { return r.Text == "" && len(r.Blocks) == 0 }
+// Markdown is a Reply of Markdown as everybody writes it, with GitHub's tables, task lists and struck-out text. Messages
+// show it as it is; more than 12,000 characters become several of them, cut between paragraphs, list items or rows. In
+// modals and the Home tab, where Slack takes no Markdown, its parts become blocks, and tables text of one width. Its
+// words are the text for notifications and screen readers.
+//
+// It can come from anywhere, from a language model, too: it mentions nobody who is not in Reply.Mentions.
+// https://docs.slack.dev/reference/block-kit/blocks/markdown-block
+func Markdown(md string) Reply { return Reply{Markdown: md} }
 
-// posted is r as a message that is posted, in a thread; "": in none.
-func (r Reply) posted(thread string) []slack.MsgOption {
-	options := []slack.MsgOption{slack.MsgOptionText(r.Text, false)}
-	if !r.Unfurl {
-		options = append(options, slack.MsgOptionDisableLinkUnfurl())
-	}
-	if len(r.Blocks) > 0 {
-		options = append(options, slack.MsgOptionBlocks(r.Blocks...))
-	}
-	if thread != "" {
-		options = append(options, slack.MsgOptionTS(thread))
-	}
-	return options
+func (r Reply) empty() bool {
+	return r.Text == "" && len(r.Blocks) == 0 && !r.saysMarkdown() && len(r.Files) == 0
 }
 
-// message is a Reply as Slack reads it in a command's response and at a response_url.
-// https://docs.slack.dev/interactivity/handling-user-interaction
-type message struct {
-	ResponseType    string        `json:"response_type,omitempty"`
-	Text            string        `json:"text"`
-	Blocks          []slack.Block `json:"blocks,omitempty"`
-	ReplaceOriginal *bool         `json:"replace_original,omitempty"`
-	ThreadTS        string        `json:"thread_ts,omitempty"`
-}
+// says reports whether there is something to show.
+func (r Reply) says() bool { return !r.empty() || r.view != nil || len(r.errors) > 0 }
 
-// message is r for a response_url, in a thread of its conversation if there is one: Slack doesn't put it there by
-// itself.
-func (r Reply) message(replace bool, thread string) message {
-	m := message{Text: r.Text, Blocks: r.Blocks, ReplaceOriginal: &replace, ThreadTS: thread}
-	switch {
-	case replace: // what is replaced keeps its kind and its place
-		m.ThreadTS = ""
-	case r.InChannel && !r.private:
-		m.ResponseType = "in_channel"
-	default:
-		m.ResponseType = "ephemeral"
-	}
-	return m
-}
-
-// answerOf is the acknowledgement of a command that carries r.
+// answerOf is the acknowledgement of a command that carries the first message of r.
 func answerOf(r Reply) transport.Answer {
 	if r.empty() {
 		return transport.Answer{}
 	}
-	m := r.message(false, "")
+	m := r.parts()[0].message(false, "")
 	m.ReplaceOriginal = nil // there is nothing to replace yet
 	return answerWith(m)
 }
@@ -155,14 +150,10 @@ func answerWith(v any) transport.Answer {
 
 // page is a modal that shows r and can only be closed.
 func page(r Reply) *slack.ModalViewRequest {
-	blocks := r.Blocks
-	if len(blocks) == 0 {
-		blocks = []slack.Block{mrkdwn.Section(r.Text)}
-	}
 	return &slack.ModalViewRequest{
 		Type:   slack.VTModal,
 		Title:  mrkdwn.Plain("Result", mrkdwn.MaxTitle),
 		Close:  mrkdwn.Plain("Close", mrkdwn.MaxTitle),
-		Blocks: slack.Blocks{BlockSet: blocks},
+		Blocks: slack.Blocks{BlockSet: r.viewBlocks()},
 	}
 }

@@ -71,6 +71,8 @@ type Request struct {
 	channelType string // of a message: im, channel, group or mpim; "" when Slack didn't say
 	written     writing
 
+	inHome   bool // the Home tab was opened
+	inModal  bool // it was pressed in a modal
 	outsider bool // who acts is of another company, or can't be told to be of this one; set where they can be
 
 	openErr error
@@ -106,6 +108,9 @@ type recorded struct {
 func (t *Request) record(r Reply) error {
 	if r.empty() && r.Then == nil && r.view == nil && len(r.errors) == 0 && !r.clear && r.offer == nil {
 		return nil
+	}
+	if len(r.Files) > 0 {
+		return fmt.Errorf("%s: %w", t.handler.id(), errFilesPublic)
 	}
 	if t.answer == nil {
 		t.answer = &recorded{}

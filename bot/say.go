@@ -98,37 +98,98 @@ func (s *said) keep(ctx context.Context, t *Request, i int, what string) {
 	}
 }
 
-// say posts r once, as Say promises, without what follows it.
-func (t *Request) say(ctx context.Context, r Reply) (ts string, err error) {
+// say posts r once, as Say promises, without what follows it, and returns the ts of each message that it became.
+func (t *Request) say(ctx context.Context, r Reply) (all []string, err error) {
 	if t.Client == nil {
-		return "", connection.ErrNotConnected
+		return nil, connection.ErrNotConnected
 	}
 	if r.private {
-		return "", t.privately(ctx, r)
+		return nil, t.privately(ctx, r)
 	}
 
-	i, ts := t.said.turn()
-	if ts != "" {
-		return ts, nil
+	if len(r.Files) > 0 {
+		if err := t.Need("files:write"); err != nil {
+			return nil, err
+		}
 	}
 
-	options := r.posted(t.ThreadTS)
-	if t.said != nil {
-		key := t.EventID + "/" + strconv.Itoa(i)
+	// What an earlier attempt posted of it stands in one place, so that the places stay those of the handler's calls.
+	i, was := t.said.turn()
+	stands := strings.Fields(was)
+	all = messagesOf(stands)
+	if len(stands) == len(all) { // without a word of its files
+		for n, part := range r.parts() {
+			if n < len(all) {
+				continue
+			}
+			ts, err := t.sayPart(ctx, part, t.keyOf(i, n))
+			if err != nil {
+				return all, err
+			}
+			all = append(all, ts)
+			t.said.keep(ctx, t, i, strings.Join(all, " "))
+		}
+		stands = all
+	}
+	if len(r.Files) == 0 || strings.Contains(was, filesShared) {
+		return all, nil
+	}
+	return all, t.share(ctx, i, stands, r)
+}
+
+// keyOf names the nth message of what is said in a place.
+func (t *Request) keyOf(place, n int) string {
+	key := t.EventID + "/" + strconv.Itoa(place)
+	if n > 0 {
+		key += "." + strconv.Itoa(n)
+	}
+	return key
+}
+
+// sayPart posts one message under key, or finds the one that an earlier attempt posted.
+func (t *Request) sayPart(ctx context.Context, part Reply, key string) (ts string, err error) {
+	options := part.forEverybody(t.ThreadTS, len(t.Missing("chat:write.customize")) == 0)
+	switch {
+	case t.said != nil:
 		if t.Attempt > 1 {
 			if ts = t.find(ctx, key); ts != "" {
-				t.said.keep(ctx, t, i, ts)
 				return ts, nil
 			}
 		}
-		meta := slack.SlackMetadata{EventType: metadataType, EventPayload: map[string]any{"key": key}}
-		options = append(options, slack.MsgOptionMetadata(meta))
+		options = append(options, slack.MsgOptionMetadata(withKey(part.Metadata, key)))
+	case part.Metadata != nil:
+		options = append(options, slack.MsgOptionMetadata(*part.Metadata))
 	}
 
-	if _, ts, err = t.Client.PostMessageContext(ctx, t.ChannelID, options...); err == nil {
-		t.said.keep(ctx, t, i, ts)
-	}
+	_, ts, err = t.Client.PostMessageContext(ctx, t.ChannelID, options...)
 	return ts, err
+}
+
+// change makes the messages of these ts say r: one that r has no part for is deleted, and what they don't hold follows
+// them.
+func (t *Request) change(ctx context.Context, all []string, r Reply) error {
+	parts := r.parts()
+	for i, part := range parts {
+		if i >= len(all) {
+			_, _, err := t.Client.PostMessageContext(ctx, t.ChannelID, part.forEverybody(t.ThreadTS, false)...)
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		_, _, _, err := t.Client.UpdateMessageContext(ctx, t.ChannelID, all[i], slack.MsgOptionText(part.Text, false),
+			slack.MsgOptionBlocks(part.Blocks...))
+		if err != nil {
+			return err
+		}
+	}
+
+	for _, ts := range all[min(len(parts), len(all)):] {
+		if _, _, err := t.Client.DeleteMessageContext(ctx, t.ChannelID, ts); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // privately says r to who acted and to nobody else: in their direct message with the app where that is where they are,
@@ -139,18 +200,20 @@ func (t *Request) privately(ctx context.Context, r Reply) error {
 		return errSilent
 	}
 
-	var err error
-	switch here := r.posted(t.ThreadTS); {
-	case strings.HasPrefix(t.ChannelID, "D"):
-		_, _, err = t.Client.PostMessageContext(ctx, t.ChannelID, here...)
-	case t.ChannelID != "":
-		_, err = t.Client.PostEphemeralContext(ctx, t.ChannelID, t.UserID, here...)
-	}
+	return r.each(func(part Reply) error {
+		var err error
+		switch here := part.posted(t.ThreadTS); {
+		case strings.HasPrefix(t.ChannelID, "D"):
+			_, _, err = t.Client.PostMessageContext(ctx, t.ChannelID, here...)
+		case t.ChannelID != "":
+			_, err = t.Client.PostEphemeralContext(ctx, t.ChannelID, t.UserID, here...)
+		}
 
-	if t.ChannelID == "" || err != nil && slackapi.SlackError(err) != "" {
-		_, _, err = t.Client.PostMessageContext(ctx, t.UserID, r.posted("")...)
-	}
-	return err
+		if t.ChannelID == "" || err != nil && slackapi.SlackError(err) != "" {
+			_, _, err = t.Client.PostMessageContext(ctx, t.UserID, part.posted("")...)
+		}
+		return err
+	})
 }
 
 // tellActor says r privately to who acted, unless they are or may be of another company: what a handler refuses them
@@ -210,7 +273,7 @@ func (t *Request) find(ctx context.Context, key string) (ts string) {
 	}
 
 	for _, m := range messages {
-		if m.Metadata.EventType == metadataType && m.Metadata.EventPayload["key"] == key {
+		if hasKey(m.Metadata, key) {
 			return m.Timestamp
 		}
 	}
@@ -220,22 +283,25 @@ func (t *Request) find(ctx context.Context, key string) (ts string) {
 // respond answers durable work once, as Respond promises, without what follows it.
 func (t *Request) respond(ctx context.Context, r Reply) error {
 	i, was := t.said.turn()
-	if was != "" {
-		return nil
-	}
+	done := strings.Fields(was)
+	for n, part := range r.parts() {
+		if n < len(done) {
+			continue
+		}
 
-	err := errSilent
-	if t.address != "" && t.gate != nil && t.said.mayRespond() {
-		err = t.gate.responses.post(ctx, t.address, r.message(r.replace && !r.private, t.ThreadTS))
+		err := errSilent
+		if t.address != "" && t.gate != nil && t.said.mayRespond() {
+			err = t.gate.responses.post(ctx, t.address, part.message(part.replace && !part.private, t.ThreadTS))
+		}
+		if errors.Is(err, errSilent) || over(err) {
+			err = t.whisper(ctx, part)
+		}
+		if err != nil {
+			return fmt.Errorf("respond: %w", err)
+		}
+		done = append(done, responded)
+		t.said.keep(ctx, t, i, strings.Join(done, " "))
 	}
-
-	if errors.Is(err, errSilent) || over(err) {
-		err = t.whisper(ctx, r)
-	}
-	if err != nil {
-		return fmt.Errorf("respond: %w", err)
-	}
-	t.said.keep(ctx, t, i, responded)
 	return nil
 }
 
@@ -249,9 +315,7 @@ func (s *said) mayRespond() bool {
 
 	uses := 0
 	for _, was := range s.event.Said {
-		if was == responded {
-			uses++
-		}
+		uses += strings.Count(was, responded)
 	}
 	return uses < responseUses && s.now().Sub(s.event.Received) < responseLife
 }
@@ -270,8 +334,10 @@ func (t *Request) whisper(ctx context.Context, r Reply) error {
 	case t.ChannelID == "":
 		return t.direct(ctx, r)
 	}
-	_, err := t.Client.PostEphemeralContext(ctx, t.ChannelID, t.UserID, r.posted(t.ThreadTS)...)
-	return err
+	return r.each(func(part Reply) error {
+		_, err := t.Client.PostEphemeralContext(ctx, t.ChannelID, t.UserID, part.posted(t.ThreadTS)...)
+		return err
+	})
 }
 
 // Answers to what somebody did go to the response_url that came with it, and to no other place.

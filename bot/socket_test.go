@@ -22,6 +22,7 @@ import (
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/slacksim"
 )
@@ -1075,26 +1076,32 @@ func TestSocketsWhenThereAreTooMany(t *testing.T) {
 // What an acknowledgement can't carry goes another way.
 func TestSocketsBigAnswers(t *testing.T) {
 	t.Parallel()
-	big := strings.Repeat("<&>", 4000) // JSON needs six bytes for each of these
+	answer := func(text, words string, n int) Reply {
+		r := Text(text)
+		for range n {
+			r.Blocks = append(r.Blocks, mrkdwn.Section(strings.Repeat(words, 3000/len(words))))
+		}
+		return r
+	}
 	w := newSocketStage(t)
 	say := OnCommand("/say", func(ctx context.Context, turn *Command) error {
 		if turn.Text == "big" {
-			return turn.Respond(ctx, Reply{Text: big})
+			return turn.Respond(ctx, answer("Big.", "<&>", 2)) // JSON needs six bytes for each of these
 		}
-		return turn.Respond(ctx, Reply{Text: strings.Repeat("x", 18<<10)})
+		return turn.Respond(ctx, answer("Small.", "x", 6))
 	}, Scopes("chat:write"), Describe("says it", ""), WithoutConnection())
 	b := w.bot(say)
 	w.connect(b, nil)
 	w.connected(2)
-	if r := w.command("/say small"); len(r.Text) != 18<<10 {
-		t.Errorf("below the limit: %d bytes, %+v", len(r.Text), r.Ack)
+	if r := w.command("/say small"); len(r.Body) < 18_000 || r.Text != "Small." {
+		t.Errorf("below the limit: %d bytes, %+v", len(r.Body), r.Ack)
 	}
 	if r := w.command("/say big"); r.Status != 200 || len(r.Body) != 0 || r.Shown != "" {
 		t.Errorf("%+v", r.Ack)
 	}
 	if err := w.WaitFor(w.ctx, func() bool {
 		for _, m := range w.Messages(w.dm, slacksim.AcmeAdmin) {
-			if m.Text == big && m.EphemeralTo == slacksim.AcmeAdmin {
+			if m.Text == "Big." && m.EphemeralTo == slacksim.AcmeAdmin {
 				return true
 			}
 		}

@@ -93,6 +93,57 @@ func Cut(s string, most int) string {
 	return s
 }
 
+// Split is s in pieces of at most so many characters, for messages that follow each other: between paragraphs if that is
+// possible, else between lines or words. No link, time or escape is cut, and code goes on as code.
+func Split(s string, most int) (pieces []string) {
+	const fence = "```"
+	for code := false; s != ""; {
+		if code {
+			s = fence + "\n" + s
+		}
+		if utf8.RuneCountInString(s) <= most {
+			return append(pieces, s)
+		}
+
+		end := splitAt(s, most-len("\n"+fence))
+		piece, rest := strings.TrimRight(s[:end], " \n"), strings.TrimLeft(s[end:], "\n")
+		if code = strings.Count(piece, fence)%2 == 1; code {
+			piece += "\n" + fence
+		} else {
+			rest = strings.TrimLeft(rest, " \n")
+		}
+		pieces, s = append(pieces, piece), rest
+	}
+	return pieces
+}
+
+// splitAt is where s, which is longer than most characters, is cut with sense.
+func splitAt(s string, most int) (end int) {
+	for range most {
+		_, size := utf8.DecodeRuneInString(s[end:])
+		end += size
+	}
+
+	half := end / 2
+	for _, between := range []string{"\n\n", "\n", " "} {
+		if at := strings.LastIndex(s[:end], between); at > half {
+			end = at
+			break
+		}
+	}
+
+	if at := strings.LastIndexByte(s[:end], '<'); at > half && at > strings.LastIndexByte(s[:end], '>') {
+		end = at
+	}
+	if at := strings.LastIndexByte(s[:end], '&'); at > half && at > strings.LastIndexByte(s[:end], ';') {
+		end = at
+	}
+	for end-1 > half && s[end-1] == '`' && s[end] == '`' {
+		end--
+	}
+	return end
+}
+
 var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 // Escape makes text from outside harmless. Slack's own escapes in it are kept single.
