@@ -117,6 +117,7 @@ type Bot struct {
 	metrics   *metrics
 
 	suggestions suggestions
+	apologies   apologies
 	tasks       tasks // handlers of events, and work after an acknowledgement
 }
 

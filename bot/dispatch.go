@@ -17,6 +17,7 @@ func (b *Bot) handle(ctx context.Context, e *Delivery, env *envelope) error {
 	case e.Kind != transport.KindEvents:
 		return b.handleSlow(ctx, e)
 	case e.Deaths >= mostDeaths:
+		b.tellOfDeaths(ctx, e)
 		return errEndsProcess
 	}
 
@@ -63,6 +64,7 @@ func (b *Bot) visit(e *Delivery, env *envelope, from origin) visit {
 		t.UserTeam = cmp.Or(in.UserTeam, in.SourceTeam, text(in.Team))
 		t.Text, t.Shared, t.EventTime = in.Text, env.Shared, from.at
 		t.context, t.channelType, t.BotID, t.Raw = env.Context, in.ChannelType, in.BotID, e.Body
+		t.inHome = e.Type == "app_home_opened" && in.Tab == "home"
 		if m, ok := in.writingOf(); ok && (e.Type == "message" || e.Type == "app_mention") {
 			t.written, t.Text = m, m.Text
 			t.UserID, t.BotID = cmp.Or(m.User, t.UserID), cmp.Or(m.BotID, t.BotID)
@@ -110,17 +112,20 @@ func (b *Bot) handled(ctx context.Context, e *Delivery, o outcome) error {
 	t := o.turn
 	switch {
 	case o.told != nil:
-		b.gate.tellActor(ctx, t, *o.told)
+		b.tell(ctx, t, *o.told)
 	case o.begun && o.ran == ranNotConnected:
 		t.Log.InfoContext(ctx, "event dropped: the organisation's app was not added to this workspace", "type", e.Type)
 	case o.ran == ranNotConnected:
 		t.Log.InfoContext(ctx, "event dropped: not connected", "type", e.Type)
+	case len(o.missing) > 0 && t.inHome && b.gate.insiders.mayHear(ctx, t):
+		b.tell(ctx, t, t.NotAllowed(o.missing...))
 	case len(o.missing) > 0 && (o.begun || o.by.ofMessages()):
 		b.gate.whisperNotAllowed(ctx, t, o.missing)
 	case len(o.missing) > 0: // only what was said to the app has somebody who waits for an answer
 		t.Log.InfoContext(ctx, "event dropped: not allowed", "type", e.Type, "missing_scopes", o.missing)
 	case o.err != nil && o.begun:
 		logFailure(ctx, t, o.by, o.err)
+		b.tellOfFailure(ctx, e, t, o.err)
 		return o.err
 	}
 	return nil

@@ -120,7 +120,7 @@ func (g *gate) words(ctx context.Context, o outcome) Reply {
 	case o.told != nil:
 		return *o.told
 	case len(o.missing) > 0:
-		return g.notAllowed(o.turn, o.by, o.missing)
+		return o.turn.NotAllowed(o.missing...)
 	case !o.begun:
 		return g.unavailable(ctx, o.turn, o.err)
 	}

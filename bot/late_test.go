@@ -447,11 +447,21 @@ func TestAnswersWithoutAResponseURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait(t, s.sim, "a direct message", func() bool { return messages() == 1 })
-	clear()
 	if _, err := s.sim.PressHome(ctx, slacksim.AcmeMember, s.homeButton(t, "slow")); err != nil {
 		t.Fatal(err)
 	}
 	wait(t, s.sim, "a direct message of slow work", func() bool { return messages() == 2 })
+	clear()
+	if _, err := s.sim.CloseView(ctx, slacksim.AcmeMember, id, true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.sim.PressHome(ctx, slacksim.AcmeMember, s.homeButton(t, "slow")); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, s.sim, "a window of slow work", onTop)
+	if n := messages(); n != 2 {
+		t.Errorf("%d direct messages", n)
+	}
 }
 
 // A command without a response_url is nothing that Slack sends; what follows its first answer comes as a direct message

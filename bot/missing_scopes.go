@@ -134,20 +134,6 @@ func (h Handler) refused(t *Request, err error) []string {
 	return others
 }
 
-// notAllowed is the answer of a command, a button or a modal. A button in the Home has no place for one, so a message
-// says it.
-func (g *gate) notAllowed(t *Request, h Handler, missing []string) Reply {
-	if h.Kind != KindAction || t.address != "" {
-		return t.NotAllowed(missing...)
-	}
-	g.tasks.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
-		defer cancel()
-		g.whisperNotAllowed(ctx, t, missing)
-	})
-	return Reply{}
-}
-
 // whisperNotAllowed tells the person whose event found permissions missing: in the conversation, so that only they see
 // it, or in a direct message; once an hour for each feature. Without the permission to write nobody can be told.
 func (g *gate) whisperNotAllowed(ctx context.Context, t *Request, missing []string) {

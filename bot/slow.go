@@ -26,6 +26,10 @@ type slowWork struct {
 	ViewID  string          `json:"view,omitempty"`    // the modal that was opened for it
 }
 
+// triggerLife is how long Slack opens a window for what somebody did.
+// https://docs.slack.dev/interactivity/handling-user-interaction
+const triggerLife = 3 * time.Second
+
 // openSpare is what opening a modal leaves of the time until the acknowledgement, for keeping the work in the inbox.
 const openSpare = 500 * time.Millisecond
 
@@ -212,11 +216,7 @@ func (b *Bot) handleSlow(ctx context.Context, e *Delivery) error {
 		return o.err
 	}
 
-	r := b.gate.words(ctx, o)
-	if r.empty() { // it is said elsewhere
-		return nil
-	}
-	return b.tellPerson(ctx, t, r)
+	return b.tellPerson(ctx, t, b.gate.words(ctx, o))
 }
 
 // slowAct reads the act that the inbox kept as e.
@@ -281,11 +281,26 @@ func (b *Bot) tellPerson(ctx context.Context, t *Request, r Reply) error {
 		own.said.fresh()
 	}
 
-	err := own.respond(ctx, r)
+	err := own.respondOnTop(ctx, r)
 	if errors.Is(err, errSilent) {
 		return nil
 	}
 	return err
+}
+
+// respondOnTop is respond, but in a window where there is no response_url: in the one that was opened for the work, or
+// in one that the trigger still opens.
+func (t *Request) respondOnTop(ctx context.Context, r Reply) error {
+	switch {
+	case t.address != "" || t.Client == nil || t.said == nil:
+	case t.handler.opens != nil && t.ViewID != "":
+		if err := t.update(ctx, *page(r)); err == nil || slackapi.SlackError(err) == "" {
+			return err
+		}
+	case t.said.now().Sub(t.said.event.Received) < triggerLife:
+		return t.showOnTop(ctx, r)
+	}
+	return t.respond(ctx, r)
 }
 
 // spoken is an inbox that keeps no record of what was said.

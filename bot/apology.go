@@ -1,0 +1,101 @@
+package bot
+
+// What went wrong with an event is told to who acted: once, when it is certain, in a place that only they read.
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+)
+
+// Who heard that something went wrong with a handler is not told again for so long: when all of them fail, people
+// needn't read that of each of their messages.
+const apologyEvery = 10 * time.Minute
+
+// apologies remembers who was told, in this process.
+type apologies struct {
+	mu   sync.Mutex
+	told map[string]time.Time // handler and person
+}
+
+// first reports whether who acted in t may be told now.
+func (a *apologies) first(t *Request, now time.Time) bool {
+	who := t.handler.id() + " " + t.Key.String() + " " + t.UserID
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if at, known := a.told[who]; known && now.Sub(at) < apologyEvery {
+		return false
+	}
+	if a.told == nil || len(a.told) > 10_000 {
+		a.told = map[string]time.Time{}
+	}
+	a.told[who] = now
+	return true
+}
+
+// tell says r to who acted in an event, and to nobody else: in the Home tab if that is what they opened, else as
+// tellActor does.
+func (b *Bot) tell(ctx context.Context, t *Request, r Reply) {
+	if t.inHome && t.Client != nil && b.gate.insiders.mayHear(ctx, t) {
+		home := slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: r.viewBlocks()}}
+		_, err := t.Client.PublishViewContext(ctx, slack.PublishViewContextRequest{UserID: t.UserID, View: home})
+		if err != nil {
+			t.Log.WarnContext(ctx, "say in the Home tab what went wrong",
+				"slack_error", slackapi.SlackError(err), "cause", reason(err))
+		}
+		return
+	}
+	b.gate.tellActor(ctx, t, r)
+}
+
+// tellOfFailure tells who acted that their event's handler failed with err, if that is the last of it. The Home tab says
+// so after the first attempt: who opened it looks at it now, and one that succeeds later puts its view there.
+func (b *Bot) tellOfFailure(ctx context.Context, e *Delivery, t *Request, err error) {
+	ctx = context.WithoutCancel(ctx)
+	switch v := b.workers.judge(ctx, *e, err); {
+	case t.inHome:
+		if e.Failures == 0 && v.outcome != outcomePutBack && v.outcome != outcomeLimited {
+			b.tell(ctx, t, Text("We couldn't show this page: something went wrong on our side. "+
+				"Open it again in a minute. Reference: "+t.Ref+"."))
+		}
+	case v.outcome == outcomeDead && e.Attempt > 1:
+		b.apologize(ctx, t, notBetter(t))
+	case v.outcome == outcomeDead, v.outcome == outcomeRefused:
+		b.apologize(ctx, t, Text(wentWrong(t.Ref)))
+	}
+}
+
+// tellOfDeaths tells who acted that their event is given up, because it ended the process each time.
+func (b *Bot) tellOfDeaths(ctx context.Context, e *Delivery) {
+	env, err := decodeEnvelope(e.Body)
+	if err != nil || e.Type == transport.KindUnreadable {
+		return
+	}
+	v := b.visit(e, &env, env.origin(b.cfg.AppID))
+	t, err := b.gate.turn(ctx, v.key, v.team, install.NewRef(), v.patience)
+	if err != nil {
+		return
+	}
+	v.fill(t)
+	if h, dropped := v.find(t); dropped == "" {
+		t.handler = h
+		b.apologize(ctx, t, notBetter(t))
+	}
+}
+
+// apologize says r to a person who did something in a conversation. Of all else that happens there is nobody who waits
+// for an answer.
+func (b *Bot) apologize(ctx context.Context, t *Request, r Reply) {
+	if t.Client == nil || t.UserID == "" || t.BotID != "" || t.ChannelID == "" || len(t.Missing("chat:write")) > 0 {
+		return
+	}
+	if b.apologies.first(t, b.now()) {
+		b.tell(ctx, t, r)
+	}
+}
