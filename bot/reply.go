@@ -85,10 +85,11 @@ func (r Reply) says() bool { return !r.empty() || r.view != nil || len(r.errors)
 
 // answerOf is the acknowledgement of a command that carries the first message of r.
 func answerOf(r Reply) transport.Answer {
-	if r.empty() {
+	parts := r.parts()
+	if len(parts) == 0 {
 		return transport.Answer{}
 	}
-	m := r.parts()[0].message(false, "")
+	m := parts[0].message(false, "")
 	m.ReplaceOriginal = nil // there is nothing to replace yet
 	return answerWith(m)
 }
