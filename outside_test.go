@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -202,41 +203,58 @@ func (v *visitor) never(pattern string) {
 // buildHello builds a bot in a module of its own and returns the program. main is its source.
 func buildHello(t *testing.T, main string) string {
 	t.Helper()
+	folder := outsideModule(t, map[string]string{"main.go": main})
+	// This is what "go run ." does, but for the demo's signals: "go run" would keep them.
+	outside(t, folder, "build", "-o", "hello", ".")
+	return filepath.Join(folder, "hello")
+}
+
+// outsideModule makes a module of its own, with these files, that requires this one, and returns its folder.
+func outsideModule(t *testing.T, files map[string]string) (folder string) {
+	t.Helper()
 	root, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
-	module, err := exec.Command("go", "list", "-m").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	name, folder := strings.TrimSpace(string(module)), t.TempDir()
 	own, err := os.ReadFile("go.mod")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What this module requires stands in its go.mod; the other one gets it along, so that nothing has to be fetched.
-	_, requires, _ := strings.Cut(string(own), "\nrequire")
-	const mod = "module hello\n\ngo 1.26.0\n\nrequire %s v0.0.0\n\nreplace %[1]s => %s\n\nrequire%s"
 	sums, err := os.ReadFile("go.sum")
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := map[string]string{"go.mod": fmt.Sprintf(mod, name, root, requires), "go.sum": string(sums), "main.go": main}
-	for file, text := range files {
-		if err := os.WriteFile(filepath.Join(folder, file), []byte(text), 0o600); err != nil {
+
+	// What this module requires stands in its go.mod; the other one gets it along, so that nothing has to be fetched.
+	first, _, _ := strings.Cut(string(own), "\n")
+	_, requires, _ := strings.Cut(string(own), "\nrequire")
+	const mod = "module hello\n\ngo 1.26.0\n\nrequire %s v0.0.0\n\nreplace %[1]s => %s\n\nrequire%s"
+	all := map[string]string{
+		"go.mod": fmt.Sprintf(mod, strings.TrimPrefix(first, "module "), root, requires), "go.sum": string(sums),
+	}
+	maps.Copy(all, files)
+
+	folder = t.TempDir()
+	for file, text := range all {
+		path := filepath.Join(folder, filepath.FromSlash(file))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	program := filepath.Join(folder, "hello")
-	// This is what "go run ." does, but for the demo's signals: "go run" would keep them. With the flags of this test, so
-	// that the cache has most of it.
-	build := exec.Command("go", "build", "-o", program, ".")
-	build.Dir, build.Env = folder, append(os.Environ(), "GOFLAGS=-mod=mod -buildvcs=false", "GOWORK=off")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	return folder
+}
+
+// outside runs the go command in another module, with what the caches have.
+func outside(t *testing.T, folder string, args ...string) {
+	t.Helper()
+	cmd := exec.Command("go", args...)
+	cmd.Dir, cmd.Env = folder, append(os.Environ(), "GOFLAGS=-mod=mod -buildvcs=false", "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	return program
 }
 
 // visitor is a browser without a window. The demo's two addresses are one host, which shares its cookies.
