@@ -70,6 +70,10 @@ type Config struct {
 
 	// Values is where what handlers put into their Store is kept. nil: nowhere, and a Store's methods return ErrNoStore.
 	Values Values
+	// Timers is where what is put off, and what recurs, is kept. Required for handlers of timers.
+	Timers Timers
+	// LeastInterval is the shortest time between two runs that Every and Cron can ask for. 0: DefaultLeastInterval.
+	LeastInterval time.Duration
 
 	// Metrics is where the numbers are registered, with names that begin with switchboard_. nil: nowhere.
 	Metrics prometheus.Registerer
@@ -110,6 +114,7 @@ type Bot struct {
 	answers   *answers
 	workers   *workers
 	traffic   *traffic
+	timers    *timers // nil: there are none
 	responses *responses
 	audience  *audience
 	door      *transport.Door
@@ -130,6 +135,7 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = c.Install.Now
 	}
+	c.LeastInterval = cmp.Or(c.LeastInterval, DefaultLeastInterval)
 	if c.Inbox == nil {
 		c.Inbox = NewMemoryInbox()
 	}
@@ -153,6 +159,7 @@ func New(cfg Config) (*Bot, error) {
 	if err := CheckCatalogue(b.install.Scopes(), b.install.UserScopes(), cfg.Handlers); err != nil {
 		problems = append(problems, err)
 	}
+	problems = append(problems, cfg.checkTimers()...)
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
@@ -178,9 +185,10 @@ func (b *Bot) assemble() {
 	b.responses = newResponses(slack)
 	b.audience = &audience{slack: slack, token: b.cfg.AppToken}
 	b.traffic = &traffic{install: b.install, log: b.log, now: b.now, seen: map[connection.Key]time.Time{}}
+	b.timers = newTimers(b.cfg, b.metrics)
 	b.gate = &gate{
 		install: b.install, responses: b.responses, audience: b.audience, metrics: b.metrics, tasks: &b.tasks,
-		onError: b.cfg.OnError, values: b.cfg.Values, log: b.log,
+		onError: b.cfg.OnError, values: b.cfg.Values, timers: b.timers, log: b.log,
 		insiders: &insiders{install: b.install, now: b.now, known: map[string]time.Time{}},
 	}
 

@@ -14,6 +14,8 @@ import (
 // handle finds the handler of e and runs it. nil: nothing more to do. env is e's decoded body, when the caller has it.
 func (b *Bot) handle(ctx context.Context, e *Delivery, env *envelope) error {
 	switch {
+	case e.Kind == transport.KindTimer:
+		return b.handleTimer(ctx, e)
 	case e.Kind != transport.KindEvents:
 		return b.handleSlow(ctx, e)
 	case e.Deaths >= mostDeaths:

@@ -28,7 +28,8 @@ type gate struct {
 	tasks     *tasks
 	onError   func(ctx context.Context, r *Request, err error) error // nil: errors stay as they are
 	log       *slog.Logger
-	values    Values // nil: there are none
+	values    Values  // nil: there are none
+	timers    *timers // nil: there are none
 }
 
 // visit is what passes the gate. Kinds and ways in differ in these fields, not in code.
@@ -146,6 +147,7 @@ func (g *gate) turn(ctx context.Context, key connection.Key, team, ref string,
 
 	t.Install = InstallationOf(g.install, key, t.Connection)
 	t.store = Store{values: g.values, of: homeOf(t.Connection, team), now: g.install.Now}
+	t.timers = g.timers
 	if err != nil {
 		t.Log = g.log.With("ref", ref, "key", key.String())
 		return t, err

@@ -20,6 +20,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/bot/internal/lenient"
 	"github.com/switchboard-go/switchboard/bot/internal/patterns"
+	"github.com/switchboard-go/switchboard/bot/internal/schedule"
 )
 
 // Kind is what a handler listens to. Numbers and the log name handlers by it, as in "command /weather".
@@ -94,6 +95,8 @@ type Handler struct {
 	opens     func(ctx context.Context, r *Request) (slack.ModalViewRequest, error)
 	pattern   *regexp.Regexp
 	use       []Middleware
+	calendar  schedule.Calendar // of timers that recur
+	broken    string            // why that can't be told
 	run       func(ctx context.Context, r *Request, payload any) error
 }
 
@@ -229,6 +232,8 @@ func (h *Handler) checkName() error {
 			return errors.New("there is space around the id, which is compared as it stands")
 		}
 		return h.compileName()
+	case KindTimer:
+		return h.checkTimer()
 	}
 	return errors.New("unknown kind")
 }

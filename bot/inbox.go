@@ -18,7 +18,7 @@ import (
 // the Bot's, and an inbox keeps it as it is. Row and what is below it is the inbox's.
 type Delivery struct {
 	ID          string         // Slack's event_id, or a name of our own for slow work; accepted once for an app
-	Kind        string         // events_api, slash_commands or interactive
+	Kind        string         // events_api, slash_commands, interactive or timer
 	Type        string         // of the inner event: app_mention, message, …; of slow work the handler's kind and name
 	Key         connection.Key // whose connection it is for
 	OrderingKey string         // events of one are worked one after the other, as they arrived; "": whenever

@@ -52,7 +52,8 @@ var labels = struct {
 	deliveries, deliveryResults, refused, dropped, handlers, ran, outcomes, late, lost, again []string
 }{
 	deliveries: []string{
-		transport.KindEvents, transport.KindCommands, transport.KindInteractive, transport.KindUnreadable,
+		transport.KindEvents, transport.KindCommands, transport.KindInteractive, transport.KindTimer,
+		transport.KindUnreadable,
 	},
 	deliveryResults: []string{"accepted", "duplicate", "refused", "unreadable"},
 	refused:         append(slices.Clone(transport.Causes), refusedApp),
@@ -61,7 +62,7 @@ var labels = struct {
 		string(KindAction), string(KindViewSubmission), string(KindViewClosed), string(KindShortcut),
 		string(KindMessageShortcut), string(KindOptions), string(KindFunction), string(KindLink), string(KindHome),
 		string(KindAgentOpened), string(KindAgentMessage), string(KindAgentStopped), string(KindAgentContext),
-		string(KindAgentTitle)},
+		string(KindAgentTitle), string(KindTimer)},
 	ran: []string{ranDone, ranFailed, ranPanicked, ranLimited, ranUserError, ranEnded, ranNotTheirs, ranNotAllowed,
 		ranNotConnected, ranUnavailable},
 	outcomes: []string{outcomeDone, outcomeRefused, outcomeRetry, outcomeLimited, outcomePutBack, outcomeLost,

@@ -33,6 +33,7 @@ const (
 	optionWhileBusy  option = "WhileBusy"
 	optionTitled     option = "Titled"
 	optionOutputs    option = "Outputs"
+	optionNamed      option = "Named"
 )
 
 // Scopes are permissions of the bot that the handler needs. Where a workspace hasn't allowed all of them it doesn't
@@ -129,6 +130,12 @@ func InBlock(id string) Option {
 	return func(h *Handler) { h.block = id; h.with(optionInBlock) }
 }
 
+// Named gives a handler of Every or Cron a name of its own. Under it the handler can get another time and is still the
+// same: what its connections have waiting is made anew.
+func Named(name string) Option {
+	return func(h *Handler) { h.Name = name; h.with(optionNamed) }
+}
+
 // Use puts middleware around the handler, inside of Config.Use; the first is outermost.
 func Use(middleware ...Middleware) Option {
 	return func(h *Handler) { h.use = append(h.use, middleware...) }
@@ -144,6 +151,7 @@ var idleOptions = []struct {
 	why    string
 }{
 	{optionDescribe, func(h Handler) bool { return h.Kind != KindCommand }, "only commands are in Slack's menu"},
+	{optionNamed, func(h Handler) bool { return h.calendar == nil && h.broken == "" }, "only what recurs has another name"},
 	{optionTitled, func(h Handler) bool { return !h.ofShortcut() && h.Kind != KindFunction },
 		"only shortcuts and steps of workflows have a title"},
 	{optionOutputs, func(h Handler) bool { return h.Kind != KindFunction }, "only steps of workflows have outputs"},
@@ -153,6 +161,7 @@ var idleOptions = []struct {
 		"it is for durable work (OnCommandAsync, OnActionAsync). Others open their modal by OpenModal"},
 	{optionOpensModal, func(h Handler) bool { return h.opens == nil }, "there is no function that makes the view"},
 	{optionTimeout, func(h Handler) bool { return h.limit <= 0 }, "a limit is above 0"},
+	{optionOrdered, func(h Handler) bool { return h.Kind == KindTimer }, "a timer is of no conversation"},
 	{optionOrdered, func(h Handler) bool { return !h.ofEvents() && !h.async }, "what isn't durable runs when it comes"},
 	{optionOrdered, Handler.ofAgents, "the messages of a thread are in their order by WhileBusy(Wait)"},
 	{optionBots, func(h Handler) bool { return !h.ofMessages() }, "only messages are written by bots"},
@@ -170,7 +179,11 @@ const agentsAnswerOnce = "an agent has answered a message by the time it is chan
 
 // ofEvents reports whether h is run for events, which come from the inbox and have nobody who waits for an answer.
 func (h Handler) ofEvents() bool {
-	return h.ofMessages() || h.ofAgents() || h.Kind == KindEvent || h.Kind == KindFunction || h.Kind == KindLink || h.Kind == KindHome
+	switch h.Kind {
+	case KindEvent, KindFunction, KindLink, KindHome, KindTimer:
+		return true
+	}
+	return h.ofMessages() || h.ofAgents()
 }
 
 // ofShortcut reports whether h is run for a shortcut.

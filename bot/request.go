@@ -77,6 +77,7 @@ type Request struct {
 
 	openErr error
 	store   Store
+	timers  *timers
 	context string            // of the event, for Authorizations
 	address connection.Secret // the response_url
 	gate    *gate             // nil for a Request that a test made

@@ -65,7 +65,7 @@ const (
 
 // last reports whether a failure of this attempt is the one too many.
 func (e *Delivery) last() bool {
-	if e.Kind == transport.KindEvents {
+	if e.Kind == transport.KindEvents || e.Kind == transport.KindTimer {
 		return e.Failures+1 >= maxAttempts
 	}
 	return e.Failures+1 >= slowAttempts
@@ -98,6 +98,12 @@ var ErrGaveUp = errors.New("handlers still run; what they were doing is given up
 // Handlers that somebody waits for (commands, presses, forms) run without it. Their contexts end 10 s after ctx did,
 // so the server that Handler is in should be shut down before.
 func (b *Bot) Run(ctx context.Context) error {
+	if b.timers != nil && b.cfg.Workers > 0 {
+		var looking sync.WaitGroup
+		looking.Go(func() { b.timers.run(ctx) })
+		defer looking.Wait()
+	}
+
 	forgotten := time.AfterFunc(socketsForgotten, b.sayNoSockets)
 	defer forgotten.Stop()
 	return b.workers.run(ctx, func() { time.AfterFunc(lateStop, b.answers.stop) })

@@ -54,6 +54,10 @@ func (d *DB) Put(ctx context.Context, c connection.Connection) (now connection.C
 			return err
 		}
 
+		if err := d.timers.Moved(tx, row.ID, old.Facts.State, row.Facts.State); err != nil {
+			return err
+		}
+
 		now, _ = d.open(&row)
 		now.Contested = next.Contested
 		return d.writeHistory(tx, row.ID, next.Changes)
@@ -61,6 +65,7 @@ func (d *DB) Put(ctx context.Context, c connection.Connection) (now connection.C
 	if err != nil {
 		return connection.Connection{}, nil, db.Fault(ctx, doing, err)
 	}
+	d.timers.Wake()
 	return now, seen, nil
 }
 
@@ -86,6 +91,7 @@ func (d *DB) Add(ctx context.Context, c connection.Connection) (now connection.C
 	if err != nil {
 		return connection.Connection{}, db.Fault(ctx, doing, err, connection.ErrExists)
 	}
+	d.timers.Wake()
 	return now, nil
 }
 
@@ -104,6 +110,9 @@ func (d *DB) insert(tx *gorm.DB, c connection.Connection, id string) (connection
 		return connection.Connection{}, connection.ErrExists
 	}
 	now, _ := d.open(&row)
+	if err := d.timers.Connected(tx, row.ID, row.Key); err != nil {
+		return connection.Connection{}, err
+	}
 	return now, d.writeHistory(tx, row.ID, fresh.Changes)
 }
 
@@ -134,7 +143,11 @@ func (d *DB) Update(ctx context.Context, k connection.Key,
 			return errors.New("an update cannot change a connection's key or id")
 		}
 
+		kept := row.Facts.State
 		if err := d.change(tx, &row, &was, &c, readable); err != nil {
+			return err
+		}
+		if err := d.timers.Moved(tx, row.ID, kept, row.Facts.State); err != nil {
 			return err
 		}
 		if erased, err = d.eraseWith(tx, &row, &was, &c); err != nil {

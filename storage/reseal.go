@@ -33,9 +33,10 @@ type KeyReport struct {
 	Journal    int      // entries of the journal
 	Events     int      // events in the inbox that are not done
 	Values     int      // what bots remember
+	Timers     int      // what they put off
 	// What no key of ours opens: a connection by its id, a person's token as "con_…/U…", an entry of the journal by
 	// its name, an event as "inbox/Ev…", a value
-	// as "values/T…/KEY".
+	// as "values/T…/KEY", a timer as "timers/T…/NAME/KEY".
 	Unreadable []string
 }
 
@@ -64,6 +65,7 @@ const (
 	sealedEntry
 	sealedEvent
 	sealedValue
+	sealedTimer
 	sealedKinds
 )
 
@@ -100,8 +102,15 @@ func (d *DB) walkSealed(ctx context.Context,
 		return err
 	}
 
-	return d.values.WalkBoxes(ctx, func(name string, box *[]byte, readable bool) error {
+	err = d.values.WalkBoxes(ctx, func(name string, box *[]byte, readable bool) error {
 		return visit(sealedValue, name, []*[]byte{box}, readable)
+	})
+	if err != nil {
+		return err
+	}
+
+	return d.timers.WalkBoxes(ctx, func(name string, box *[]byte, readable bool) error {
+		return visit(sealedTimer, name, []*[]byte{box}, readable)
 	})
 }
 
@@ -149,14 +158,14 @@ func (d *DB) CheckKeys(ctx context.Context) (KeyReport, error) {
 	})
 	report.Rows, report.UserTokens, report.Journal, report.Events = counts[sealedConnection], counts[sealedUserToken],
 		counts[sealedEntry], counts[sealedEvent]
-	report.Values = counts[sealedValue]
+	report.Values, report.Timers = counts[sealedValue], counts[sealedTimer]
 	return report, err
 }
 
 // Reseal seals everything anew that is not sealed with the first key, one row or entry of this machine's journal at a
 // time, while others read and write. Stopped half-way it goes on where it was. What no key opens is counted, and left
 // as it is; with erase it is dropped: connections wait for somebody to reconnect, people's tokens, entries of the
-// journal, events and what bots remember are gone. It returns how much it sealed. ErrNoKey.
+// journal, events, what bots remember and what they put off are gone. It returns how much it sealed. ErrNoKey.
 func (d *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int, err error) {
 	if len(d.sealer.keys.IDs()) == 0 {
 		return 0, 0, seal.ErrNoKey
@@ -197,6 +206,9 @@ func (d *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int, 
 	}
 	if err == nil {
 		err = d.values.Reseal(ctx, erase, count)
+	}
+	if err == nil {
+		err = d.timers.Reseal(ctx, erase, count)
 	}
 	return resealed, unreadable, err
 }

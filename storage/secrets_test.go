@@ -41,7 +41,7 @@ func dump(t *testing.T, f storetest.Fixture) (all []byte) {
 		return all
 	}
 	for _, table := range []string{"connections", "user_tokens", "connection_history", "budgets", "install_attempts",
-		"bot_values", "goose_db_version"} {
+		"bot_values", "timers", "goose_db_version"} {
 		width := len(storetest.Columns(t, f, table))
 		rows, err := f.Raw.Query("SELECT * FROM " + table)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/switchboard-go/switchboard/storage/internal/db"
 	"github.com/switchboard-go/switchboard/storage/journal"
 	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/timers"
 	"github.com/switchboard-go/switchboard/storage/values"
 )
 
@@ -34,6 +35,7 @@ type DB struct {
 	sealer
 	pool   *db.Pool
 	values *values.Table
+	timers *timers.Table
 }
 
 var (
@@ -52,7 +54,7 @@ func Open(ctx context.Context, url string, keys *seal.Keyring) (*DB, error) {
 	}
 	return &DB{upkeep: db.NewUpkeep(pool), handedOut: journal.New(keys), events: inbox.NewTable(pool, keys),
 		attempts: attempts{pool: pool}, budgets: budgets{pool: pool}, questions: questions{pool: pool},
-		sealer: sealer{keys: keys}, pool: pool, values: values.NewTable(pool, keys)}, nil
+		sealer: sealer{keys: keys}, pool: pool, values: values.NewTable(pool, keys), timers: timers.NewTable(pool, keys)}, nil
 }
 
 // Close closes the database and the journal, and gives up what Exclusive took. Call it last: everything else needs it.
@@ -65,6 +67,12 @@ func (d *DB) Close() error {
 
 // Values is where bots keep what they remember, for bot.Config.
 func (d *DB) Values() *values.Table { return d.values }
+
+// Timers hands what bots put off, and what recurs, to an inbox of this database, for one app ("": all of them). It is for
+// bot.Config.
+func (d *DB) Timers(app string, in *inbox.Inbox) *timers.Timers {
+	return d.timers.Timers(app, in, d.events)
+}
 
 // SigningKeys are what install.Config asks for, derived from the keys that seal.
 func (d *DB) SigningKeys() []connection.Secret { return d.sealer.keys.SigningKeys() }

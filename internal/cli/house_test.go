@@ -79,10 +79,11 @@ var mayImport = map[string][]string{
 	"bot/internal/lenient":   {},
 	"bot/internal/markdown":  {},
 	"bot/internal/patterns":  {},
+	"bot/internal/schedule":  {},
 
 	"storage/seal": {"install/connection"},
 	// for the types it keeps
-	"storage": {"install/...", "bot", "storage/inbox", "storage/journal", "storage/seal", "storage/values",
+	"storage": {"install/...", "bot", "storage/inbox", "storage/journal", "storage/seal", "storage/timers", "storage/values",
 		"storage/internal/..."},
 	// what another program keeps, in the shape in which package install takes it over
 	"storage/bolt":             {"install", "install/connection", "storage/internal/db"},
@@ -91,6 +92,8 @@ var mayImport = map[string][]string{
 	"storage/journal": {"install/connection", "storage/seal", "storage/internal/columns",
 		"storage/internal/db"},
 	"storage/inbox": {"install/...", "bot", "storage/seal", "storage/internal/columns",
+		"storage/internal/db"},
+	"storage/timers": {"install/connection", "bot", "storage/inbox", "storage/seal", "storage/internal/columns",
 		"storage/internal/db"},
 	"storage/values": {"install/connection", "bot", "storage/seal", "storage/internal/columns",
 		"storage/internal/db"},

@@ -28,6 +28,7 @@ type keyReport struct {
 	Journal    int       `json:"journal"` // entries on this machine
 	Events     int       `json:"events"`  // in the inbox, not done
 	Values     int       `json:"values"`  // what the bot remembers of workspaces
+	Timers     int       `json:"timers"`  // what it put off
 	Keys       []keyLine `json:"keys"`
 	Unreadable []string  `json:"unreadable"`
 }
@@ -52,7 +53,7 @@ func (c *keysCheckCmd) Run(env *environment) error {
 		}
 		report := keyReport{
 			Rows: found.Rows, UserTokens: found.UserTokens, Journal: found.Journal, Events: found.Events,
-			Values: found.Values, Keys: []keyLine{}, Unreadable: append([]string{}, found.Unreadable...),
+			Values: found.Values, Timers: found.Timers, Keys: []keyLine{}, Unreadable: append([]string{}, found.Unreadable...),
 		}
 		for _, k := range found.Keys {
 			report.Keys = append(report.Keys, keyLine{ID: k.ID, First: k.First, Known: k.Known, Rows: k.Rows})

@@ -234,7 +234,7 @@ func (s *Server) assemble() (err error) {
 		if err != nil {
 			return err
 		}
-		forBot.Inbox = s.inbox
+		forBot.Inbox, forBot.Timers = s.inbox, s.db.Timers(forInstall.AppID, s.inbox)
 	}
 	s.bot, err = bot.New(forBot)
 	return err

@@ -29,10 +29,12 @@ import (
 type adding struct {
 	event bot.Delivery // a copy: the caller may have left
 	take  bool
-	box   []byte
-	fresh bool
-	err   error
-	done  chan struct{}
+	// shares: it takes its turn together with all others of the app that do, whatever their workspaces are.
+	shares bool
+	box    []byte
+	fresh  bool
+	err    error
+	done   chan struct{}
 	// fate is decided once: by the caller who leaves, or by the commit that has its answer.
 	fate atomic.Int32
 }
@@ -348,10 +350,10 @@ func (in *Inbox) tags(batch []*adding) []int64 {
 			continue
 		}
 		next := in.tag
-		if last, waits := in.last[a.event.Key]; waits {
+		if last, waits := in.last[a.flow()]; waits {
 			next = max(next, last+1)
 		}
-		in.last[a.event.Key], tags[i] = next, next
+		in.last[a.flow()], tags[i] = next, next
 	}
 	return tags
 }

@@ -27,6 +27,7 @@ const (
 	KindEvents      = "events_api"
 	KindCommands    = "slash_commands"
 	KindInteractive = "interactive"
+	KindTimer       = "timer"      // not from Slack: its time has come
 	KindUnreadable  = "unreadable" // of which not even the kind can be told
 )
 

@@ -1,0 +1,355 @@
+package bot
+
+// What a bot does at a time and not because somebody acted: once, every so often, or by a calendar. Timers are rows, so
+// they survive restarts; what is due goes through the inbox, like everything else.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/switchboard-go/switchboard/bot/internal/schedule"
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+)
+
+const (
+	// DefaultLeastInterval is the shortest time between two runs that Every and Cron take, unless Config.LeastInterval
+	// says otherwise. With it, 100,000 workspaces are 111 runs a second.
+	DefaultLeastInterval = 15 * time.Minute
+
+	// So many timers become events in one transaction.
+	firedAtOnce = 128
+	// Another process schedules and dies, or its clock differs: the table is looked at this often even if nothing is due.
+	timersEvery = 30 * time.Second
+	// The clock is compared with the next time this often. That asks nobody.
+	clockEvery = 100 * time.Millisecond
+	// What is due and can't be had is being taken by another process.
+	timersBusy = 200 * time.Millisecond
+	// Connections whose rows went missing, or that were brought in by a command, are found this often.
+	recurEvery = time.Hour
+)
+
+// ErrNoTimer says that no handler was made by OnTimer for a name that was scheduled.
+var ErrNoTimer = errors.New("no handler OnTimer has this name")
+
+// Timed is something to be done at a time.
+type Timed struct {
+	Name string    // of the handler
+	Key  string    // which one of the handler's; "" for what recurs
+	At   time.Time // when
+	Data []byte    // the Bot's own
+}
+
+// Recurring is something to be done again and again, for each connection.
+type Recurring struct {
+	Name string // of the handler
+	Spec string // how it recurs; with another one the times are made anew
+
+	calendar schedule.Calendar
+}
+
+// Next returns the first time that is due for a connection after now, and when that is: not all connections have the
+// same moment.
+func (r Recurring) Next(connectionID string, now time.Time) (slot, due time.Time) {
+	return schedule.Next(r.calendar, r.Name+"/"+connectionID, now)
+}
+
+// Due is a timer whose time has come.
+type Due struct {
+	Home
+	Timed
+	Key       connection.Key // of the connection
+	Recurring bool
+}
+
+// Timers keeps what is to be done at a time. It may be used from any number of goroutines and processes.
+//
+// The timers of a connection that is removed, paused or has to be reconnected wait. What was due meanwhile is due once
+// when it can be used again. They are deleted with the connection's record.
+type Timers interface {
+	// Schedule keeps t, in the place of one with the same home, name and key. connection.ErrNotFound when there is no
+	// such connection.
+	Schedule(ctx context.Context, of Home, t Timed) error
+	// Cancel deletes a timer. It reports whether there was one that had not become an event.
+	Cancel(ctx context.Context, of Home, name, key string) (found bool, err error)
+	// Recur makes sure that each connection has what recurs, also those that come later while this process runs. It
+	// blocks for reading all connections, in steps.
+	Recur(ctx context.Context, recurring []Recurring) error
+	// Next returns when the first timer of each of these handlers is due; none for those that have no timer.
+	Next(ctx context.Context, names []string) (map[string]time.Time, error)
+	// Fire makes events of at most n timers of a handler that are due, and returns how many it found. Where the event
+	// of the time before is still to be worked, that one takes the place of this.
+	Fire(ctx context.Context, name string, n int, deliver func(Due) Delivery) (found int, err error)
+	// Changed has something in it when there may be a timer that is due earlier than Next said.
+	Changed() <-chan struct{}
+}
+
+// timed is what the inbox keeps of a timer whose time has come.
+type timedWork struct {
+	Name string          `json:"name"`
+	Key  string          `json:"key,omitempty"`
+	Team string          `json:"team,omitempty"`
+	At   int64           `json:"at"` // microseconds since 1970
+	Kept json.RawMessage `json:"kept,omitempty"`
+}
+
+// keptTimer is what a row keeps for a handler.
+type keptTimer struct {
+	Zone    string          `json:"zone,omitempty"` // of the time that was given
+	Payload json.RawMessage `json:"payload,omitempty"`
+}
+
+// eventOfTimer is the delivery that a timer becomes. Its id is the same whoever makes it.
+func eventOfTimer(d Due) Delivery {
+	at := d.At.UnixMicro()
+	id := "timer " + d.Name + " " + d.ConnectionID
+	if !d.Recurring {
+		id += " " + d.TeamID + " " + d.Timed.Key
+	}
+	work := timedWork{Name: d.Name, Key: d.Timed.Key, Team: d.TeamID, At: at, Kept: d.Data}
+	if d.Key.Org() && d.TeamID == d.Key.EnterpriseID {
+		work.Team = ""
+	}
+	body, err := json.Marshal(work)
+	if err != nil { // cannot be: Kept was made by Schedule
+		panic(err)
+	}
+	return Delivery{
+		ID: id + " " + strconv.FormatInt(at, 10), Kind: transport.KindTimer, Type: string(KindTimer) + " " + d.Name,
+		Key: d.Key, Received: d.At, Body: body,
+	}
+}
+
+// timers hands what is due to the inbox. Its run is called once.
+type timers struct {
+	kept      Timers
+	names     []string // of handlers
+	recurring []Recurring
+	now       func() time.Time
+	log       *slog.Logger
+	metrics   *metrics
+	trouble   string // that was logged last
+}
+
+// newTimers is nil where no handler needs it.
+func newTimers(cfg Config, m *metrics) *timers {
+	t := &timers{kept: cfg.Timers, now: cfg.Now, log: cfg.Log, metrics: m}
+	for _, h := range cfg.Handlers {
+		if h.Kind != KindTimer {
+			continue
+		}
+		t.names = append(t.names, h.Name)
+		if h.calendar != nil {
+			t.recurring = append(t.recurring, Recurring{Name: h.Name, Spec: h.calendar.String(), calendar: h.calendar})
+		}
+	}
+	if len(t.names) == 0 || t.kept == nil {
+		return nil
+	}
+	return t
+}
+
+// run looks for timers that are due until ctx ends.
+func (t *timers) run(ctx context.Context) {
+	var enlisted time.Time
+	for ctx.Err() == nil {
+		if enlisted.IsZero() || time.Since(enlisted) > recurEvery {
+			if t.noted(ctx, "give connections their timers", t.kept.Recur(ctx, t.recurring)) {
+				enlisted = time.Now()
+			}
+		}
+
+		next, err := t.kept.Next(ctx, t.names)
+		fired, due := 0, false
+		for name, at := range next {
+			if at.After(t.now()) {
+				continue
+			}
+			due = true
+			n, fireErr := t.kept.Fire(ctx, name, firedAtOnce, t.deliver)
+			fired += n
+			err = errors.Join(err, fireErr)
+		}
+
+		switch ok := t.noted(ctx, "look for timers that are due", err); {
+		case !ok:
+			t.wait(ctx, time.Time{}, time.Second)
+		case fired == 0 && due:
+			t.wait(ctx, time.Time{}, timersBusy)
+		case fired == 0:
+			t.wait(ctx, earliest(next), timersEvery)
+		}
+	}
+}
+
+// deliver is eventOfTimer, as of now: whoever watches how long events wait is to see what the inbox does.
+func (t *timers) deliver(d Due) Delivery {
+	e := eventOfTimer(d)
+	e.Received = t.now()
+	t.metrics.accepted.WithLabelValues(transport.KindTimer, "accepted").Inc()
+	return e
+}
+
+func earliest(next map[string]time.Time) (first time.Time) {
+	for _, at := range next {
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	return first
+}
+
+// wait returns at a time of the Bot's clock (zero: never), when there may be something earlier, and after most.
+func (t *timers) wait(ctx context.Context, until time.Time, most time.Duration) {
+	enough := time.NewTimer(most)
+	defer enough.Stop()
+	tick := time.NewTicker(clockEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-enough.C:
+			return
+		case <-t.kept.Changed():
+			return
+		case <-tick.C:
+			if !until.IsZero() && !until.After(t.now()) {
+				return
+			}
+		}
+	}
+}
+
+// noted reports whether err is none, and logs each trouble once.
+func (t *timers) noted(ctx context.Context, doing string, err error) (ok bool) {
+	switch {
+	case err == nil:
+		t.trouble = ""
+	case ctx.Err() == nil && err.Error() != t.trouble:
+		t.trouble = err.Error()
+		t.log.WarnContext(ctx, doing, "cause", err)
+	}
+	return err == nil
+}
+
+// handleTimer runs the handler of a timer whose time has come.
+func (b *Bot) handleTimer(ctx context.Context, e *Delivery) error {
+	if e.Deaths >= mostDeaths {
+		return errEndsProcess
+	}
+	h, ok := b.routes.byName[e.Type]
+	if !ok { // another release may have it
+		return errors.New("there is no handler " + transport.Clip(e.Type) + " here")
+	}
+	var work timedWork
+	var kept keptTimer
+	err := json.Unmarshal(e.Body, &work)
+	if err == nil && len(work.Kept) > 0 {
+		err = json.Unmarshal(work.Kept, &kept)
+	}
+	if err != nil {
+		return &decodeError{err}
+	}
+
+	e.by = h
+	v := visit{key: e.Key, team: work.Team, ref: install.NewRef(), patience: eventOpenBudget, patient: true}
+	v.fill = func(t *Request) {
+		t.EventTime = time.UnixMicro(work.At).In(zone(kept.Zone))
+		b.attempt(t, e)
+	}
+	v.find = func(*Request) (Handler, string) { return h, "" }
+	v.run = func(ctx context.Context, h Handler, t *Request) (Reply, error) {
+		return b.gate.within(ctx, h, t, &Timer{Key: work.Key, At: t.EventTime, Payload: kept.Payload})
+	}
+	return b.handled(ctx, e, b.gate.pass(ctx, ctx, v))
+}
+
+// zone is the zone of a name, UTC where this machine doesn't know it.
+func zone(name string) *time.Location {
+	if in, err := time.LoadLocation(name); err == nil {
+		return in
+	}
+	return time.UTC
+}
+
+// Schedule has the handler OnTimer(name) run at a time, with payload as JSON, for the workspace that t is from. One
+// that waits under the same name and key is replaced. A time that has passed is now. The handler runs once, whatever
+// number of processes there is, and also when all of them were away at that time: then as soon as one is back. It gets
+// the time in the zone that at has.
+//
+// It doesn't run while the connection is removed, paused or has to be reconnected. If it can be used again, what was due
+// meanwhile runs then.
+func (t *Request) Schedule(ctx context.Context, name, key string, at time.Time, payload any) error {
+	if err := t.checkTimer(name, key); err != nil {
+		return err
+	}
+	if at.IsZero() {
+		return fmt.Errorf("schedule %s: no time is given", name)
+	}
+	data, err := encodeValue(key, payload)
+	if err != nil {
+		return err
+	}
+
+	kept := keptTimer{Payload: data}
+	if in := at.Location().String(); in != time.UTC.String() && in != time.Local.String() {
+		kept.Zone = in
+	}
+	if data, err = json.Marshal(kept); err != nil {
+		return fmt.Errorf("schedule %s: %w", name, err)
+	}
+	return t.timers.kept.Schedule(ctx, t.store.of, Timed{Name: name, Key: key, At: at, Data: data})
+}
+
+// Cancel deletes what waits under a name and a key. It reports whether there was something: what is about to run, or
+// has run, can't be cancelled.
+func (t *Request) Cancel(ctx context.Context, name, key string) (found bool, err error) {
+	if err := t.checkTimer(name, key); err != nil {
+		return false, err
+	}
+	return t.timers.kept.Cancel(ctx, t.store.of, name, key)
+}
+
+func (t *Request) checkTimer(name, key string) error {
+	switch {
+	case t.timers == nil:
+		return ErrNoStore
+	case t.store.of.ConnectionID == "" || t.store.of.TeamID == "":
+		return connection.ErrNotConnected
+	case !slices.Contains(t.timers.names, name) ||
+		slices.ContainsFunc(t.timers.recurring, func(r Recurring) bool { return r.Name == name }):
+		return fmt.Errorf("schedule %q: %w", name, ErrNoTimer)
+	}
+	return checkKey(key)
+}
+
+// Timer is what a handler of a timer works with. Nobody acted, so there is no UserID and no ChannelID.
+type Timer struct {
+	*Request
+	Key     string    // that it was scheduled with; "" for Every and Cron
+	At      time.Time // that it was scheduled for: now, or earlier
+	Payload json.RawMessage
+}
+
+// Decode decodes the payload into into, a pointer.
+func (t *Timer) Decode(into any) error {
+	if err := json.Unmarshal(t.Payload, into); err != nil {
+		return fmt.Errorf("read the payload of a timer: %w", err)
+	}
+	return nil
+}
+
+// Say posts reply in a channel, or to a person (U…), once across attempts: see Message.Say.
+func (t *Timer) Say(ctx context.Context, channelID string, reply Reply) (ts string, err error) {
+	there := *t.Request
+	there.ChannelID, there.ThreadTS = channelID, ""
+	return there.sayAll(ctx, reply)
+}
