@@ -103,7 +103,7 @@ func playWith(t testing.TB, database string, change func(*bot.Config), handlers 
 		t.Fatal(err)
 	}
 	inbox.Start()
-	cfg := bot.Config{Install: in, Handlers: handlers, Inbox: inbox, Values: db.Values(),
+	cfg := bot.Config{Install: in, Handlers: handlers, Inbox: inbox, Values: db.Values(), Timers: db.Timers("", inbox),
 		SigningSecrets: []connection.Secret{"signing-secret"}}
 	change(&cfg)
 	b, err := bot.New(cfg)

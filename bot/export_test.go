@@ -91,3 +91,8 @@ func PartsOf(r Reply) (blocks []int) {
 	}
 	return blocks
 }
+
+// NextOf is when a handler that recurs has its next time for a connection.
+func NextOf(h Handler, connectionID string, now time.Time) (slot, due time.Time) {
+	return h.recurring().Next(connectionID, now)
+}

@@ -51,14 +51,17 @@ type Timed struct {
 type Recurring struct {
 	Name string // of the handler
 	Spec string // how it recurs; with another one the times are made anew
-
-	calendar schedule.Calendar
+	// Next returns the first time that is due for a connection after now, and when that is: not all connections have the
+	// same moment.
+	Next func(connectionID string, now time.Time) (slot, due time.Time)
 }
 
-// Next returns the first time that is due for a connection after now, and when that is: not all connections have the
-// same moment.
-func (r Recurring) Next(connectionID string, now time.Time) (slot, due time.Time) {
-	return schedule.Next(r.calendar, r.Name+"/"+connectionID, now)
+// recurring is how h recurs.
+func (h Handler) recurring() Recurring {
+	return Recurring{Name: h.Name, Spec: h.calendar.String(),
+		Next: func(connectionID string, now time.Time) (slot, due time.Time) {
+			return schedule.Next(h.calendar, h.Name+"/"+connectionID, now)
+		}}
 }
 
 // Due is a timer whose time has come.
@@ -147,7 +150,7 @@ func newTimers(cfg Config, m *metrics) *timers {
 		}
 		t.names = append(t.names, h.Name)
 		if h.calendar != nil {
-			t.recurring = append(t.recurring, Recurring{Name: h.Name, Spec: h.calendar.String(), calendar: h.calendar})
+			t.recurring = append(t.recurring, h.recurring())
 		}
 	}
 	if len(t.names) == 0 || t.kept == nil {

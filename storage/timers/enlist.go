@@ -64,7 +64,7 @@ func (t *Timers) enlistAll(ctx context.Context, r bot.Recurring) error {
 		}
 
 		missing := slices.DeleteFunc(slices.Clone(page), func(c dueRow) bool {
-			return t.app != "" && c.AppID != t.app || c.Spec == r.Spec && columns.Moment(c.Slot).Sub(t.pool.Now()) < furthestAhead
+			return t.app != "" && c.Timer.AppID != t.app || c.Timer.Spec == r.Spec && columns.Moment(c.Timer.Slot).Sub(t.pool.Now()) < furthestAhead
 		})
 		err = t.pool.Exec(ctx, func(g *gorm.DB) error { return t.enlist(g, r, missing) })
 		switch {
@@ -75,7 +75,7 @@ func (t *Timers) enlistAll(ctx context.Context, r bot.Recurring) error {
 		case len(page) < enlistedAtOnce:
 			return nil
 		}
-		after = page[len(page)-1].ConnectionID
+		after = page[len(page)-1].Timer.ConnectionID
 	}
 }
 
@@ -88,8 +88,8 @@ func (t *Table) enlist(g *gorm.DB, r bot.Recurring, connections []dueRow) error 
 	now := t.pool.Now()
 	values := make([]any, 0, 8*len(connections))
 	for _, c := range connections {
-		slot, due := r.Next(c.ConnectionID, now)
-		values = append(values, c.ConnectionID, c.AppID, cmp.Or(c.OwnTeamID, c.EnterpriseID), r.Name, r.Spec, columns.Micros(slot),
+		slot, due := r.Next(c.Timer.ConnectionID, now)
+		values = append(values, c.Timer.ConnectionID, c.Timer.AppID, cmp.Or(c.OwnTeamID, c.EnterpriseID), r.Name, r.Spec, columns.Micros(slot),
 			columns.Micros(due), []byte{})
 	}
 	rows := enlistRow + strings.Repeat(", "+enlistRow, len(connections)-1)
@@ -102,7 +102,7 @@ func (t *Table) Connected(tx *gorm.DB, id string, k connection.Key) error {
 	if all == nil {
 		return nil
 	}
-	c := dueRow{row: row{ConnectionID: id, AppID: k.AppID}, EnterpriseID: k.EnterpriseID, OwnTeamID: k.TeamID}
+	c := dueRow{Timer: row{ConnectionID: id, AppID: k.AppID}, EnterpriseID: k.EnterpriseID, OwnTeamID: k.TeamID}
 	for _, r := range *all {
 		if err := t.enlist(tx, r, []dueRow{c}); err != nil {
 			return err

@@ -20,7 +20,7 @@ const sealedAgain = time.Hour
 
 // dueRow is a timer with what is to be known of its connection.
 type dueRow struct {
-	row
+	Timer        row `gorm:"embedded"`
 	EnterpriseID string
 	OwnTeamID    string
 	State        string
@@ -81,8 +81,8 @@ func (t *Timers) usable(tx *gorm.DB, due []dueRow) (fires []*dueRow, err error) 
 			fires = append(fires, &due[i])
 			continue
 		}
-		idle = append(idle, due[i].ID)
-		connections = append(connections, due[i].ConnectionID)
+		idle = append(idle, due[i].Timer.ID)
+		connections = append(connections, due[i].Timer.ConnectionID)
 	}
 	if len(idle) == 0 {
 		return fires, nil
@@ -110,31 +110,31 @@ func (t *Timers) fire(tx *gorm.DB, now time.Time, due []*dueRow, deliver func(bo
 	past := map[string][]string{} // the events of the slots before, by app
 	for _, r := range due {
 		recurs, known := t.recurs(r)
-		d := bot.Due{Home: bot.Home{ConnectionID: r.ConnectionID, AppID: r.AppID, TeamID: r.TeamID},
-			Key:       connection.Key{AppID: r.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.OwnTeamID},
-			Timed:     bot.Timed{Name: r.Name, Key: r.TimerKey, At: columns.Moment(r.Slot)},
-			Recurring: r.Spec != ""}
+		d := bot.Due{Home: bot.Home{ConnectionID: r.Timer.ConnectionID, AppID: r.Timer.AppID, TeamID: r.Timer.TeamID},
+			Key:       connection.Key{AppID: r.Timer.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.OwnTeamID},
+			Timed:     bot.Timed{Name: r.Timer.Name, Key: r.Timer.TimerKey, At: columns.Moment(r.Timer.Slot)},
+			Recurring: r.Timer.Spec != ""}
 
 		switch {
-		case r.Spec != "" && !known: // of another release
-			b.move(r, r.Slot, columns.Micros(now.Add(sealedAgain)), r.LastEvent)
-		case r.Spec != "" && unfinished[r.LastEvent]: // that one takes the place of this
-			slot, at := recurs.Next(r.ConnectionID, now)
-			b.move(r, columns.Micros(slot), columns.Micros(at), r.LastEvent)
-		case r.Spec != "":
+		case r.Timer.Spec != "" && !known: // of another release
+			b.move(r, r.Timer.Slot, columns.Micros(now.Add(sealedAgain)), r.Timer.LastEvent)
+		case r.Timer.Spec != "" && unfinished[r.Timer.LastEvent]: // that one takes the place of this
+			slot, at := recurs.Next(r.Timer.ConnectionID, now)
+			b.move(r, columns.Micros(slot), columns.Micros(at), r.Timer.LastEvent)
+		case r.Timer.Spec != "":
 			e := deliver(d)
 			b.events = append(b.events, e)
-			past[r.AppID] = append(past[r.AppID], r.LastEvent)
-			slot, at := recurs.Next(r.ConnectionID, now)
+			past[r.Timer.AppID] = append(past[r.Timer.AppID], r.Timer.LastEvent)
+			slot, at := recurs.Next(r.Timer.ConnectionID, now)
 			b.move(r, columns.Micros(slot), columns.Micros(at), e.ID)
 		default:
-			if d.Data, err = t.keys.Open(r.Payload, r.place()); err != nil {
-				t.pool.Log().Warn("a timer can't be opened with the keys at hand: it is put off", "timer", r.report())
-				b.move(r, r.Slot, columns.Micros(now.Add(sealedAgain)), "")
+			if d.Data, err = t.keys.Open(r.Timer.Payload, r.Timer.place()); err != nil {
+				t.pool.Log().Warn("a timer can't be opened with the keys at hand: it is put off", "timer", r.Timer.report())
+				b.move(r, r.Timer.Slot, columns.Micros(now.Add(sealedAgain)), "")
 				continue
 			}
 			b.events = append(b.events, deliver(d))
-			b.over = append(b.over, r.ID)
+			b.over = append(b.over, r.Timer.ID)
 		}
 	}
 
@@ -153,8 +153,8 @@ func (t *Timers) fire(tx *gorm.DB, now time.Time, due []*dueRow, deliver func(bo
 func (t *Timers) unfinished(tx *gorm.DB, due []*dueRow) (map[string]bool, error) {
 	last := map[string][]string{}
 	for _, r := range due {
-		if r.LastEvent != "" {
-			last[r.AppID] = append(last[r.AppID], r.LastEvent)
+		if r.Timer.LastEvent != "" {
+			last[r.Timer.AppID] = append(last[r.Timer.AppID], r.Timer.LastEvent)
 		}
 	}
 
@@ -175,7 +175,7 @@ func (t *Timers) unfinished(tx *gorm.DB, due []*dueRow) (map[string]bool, error)
 func (t *Table) recurs(r *dueRow) (recurring bot.Recurring, known bool) {
 	if all := t.recurring.Load(); all != nil {
 		for _, recurring := range *all {
-			if recurring.Name == r.Name {
+			if recurring.Name == r.Timer.Name {
 				return recurring, true
 			}
 		}
@@ -191,7 +191,7 @@ type batch struct {
 }
 
 func (b *batch) move(r *dueRow, slot, due int64, lastEvent string) {
-	b.moved = append(b.moved, r.ID, slot, due, lastEvent)
+	b.moved = append(b.moved, r.Timer.ID, slot, due, lastEvent)
 }
 
 func (b *batch) write(tx *gorm.DB) error {

@@ -1,0 +1,403 @@
+package bot_test
+
+// What is to be done at a time is done, at that time or when somebody is back, once.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/inbox"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
+)
+
+// A command puts something off, and it comes back with its payload, its zone and the workspace's client. One that is
+// cancelled doesn't.
+func TestSchedule(t *testing.T) {
+	t.Parallel()
+	type reminder struct{ What string }
+	ran := make(chan string, 4)
+	vienna, err := time.LoadLocation("Europe/Vienna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	remind := bot.OnTimer("remind", func(ctx context.Context, r *bot.Timer) error {
+		var about reminder
+		if err := r.Decode(&about); err != nil {
+			return err
+		}
+		if _, err := r.Say(ctx, slacksim.AcmeGeneral, bot.Text("Remember: "+about.What)); err != nil {
+			return err
+		}
+		if r.Attempt == 1 {
+			return errors.New("not yet") // what it said is said once
+		}
+		ran <- fmt.Sprint(r.Key, " ", about.What, " ", r.At.Location(), " ", r.TeamID, " ", r.UserID == "")
+		return nil
+	}, bot.Scopes("chat:write"))
+	errs := make(chan error, 1)
+	put := bot.OnCommand("/remind", func(ctx context.Context, c *bot.Command) error {
+		soon := time.Now().Add(50 * time.Millisecond).In(vienna)
+		_, cancelErr := c.Cancel(ctx, "remind", "nothing")
+		err := errors.Join(cancelErr, c.Schedule(ctx, "remind", "a", soon.Add(time.Hour), reminder{"later"}),
+			c.Schedule(ctx, "remind", "a", soon, reminder{"tea"}), // in its place
+			c.Schedule(ctx, "remind", "b", soon.Add(time.Hour), reminder{"cancelled"}))
+		if found, cancelErr := c.Cancel(ctx, "remind", "b"); !found || cancelErr != nil {
+			err = errors.Join(err, fmt.Errorf("cancelled: %v %w", found, cancelErr))
+		}
+		for name, refused := range map[string]error{
+			"another name": c.Schedule(ctx, "unheard", "a", soon, nil), "no time": c.Schedule(ctx, "remind", "a", time.Time{}, nil),
+			"no key":          c.Schedule(ctx, "remind", "", soon, nil),
+			"a large payload": c.Schedule(ctx, "remind", "a", soon, strings.Repeat("x", bot.LargestValue)),
+		} {
+			if refused == nil {
+				err = errors.Join(err, errors.New(name+" was taken"))
+			}
+		}
+		errs <- err
+		return c.Respond(ctx, bot.Text("Will do."))
+	}, bot.Describe("reminds", ""))
+	s := play(t, put, remind)
+	if r := command(t, s, slacksim.AcmeMember, "/remind"); r.Text != "Will do." {
+		t.Fatalf("%q", r.Text)
+	}
+	if err := <-errs; err != nil {
+		t.Error(err)
+	}
+	select {
+	case got := <-ran:
+		if want := "a tea Europe/Vienna " + slacksim.Acme + " true"; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it never ran")
+	}
+	s.finish()
+	said := 0
+	for _, m := range s.sim.Messages(slacksim.AcmeGeneral, "") {
+		if m.Text == "Remember: tea" {
+			said++
+		}
+	}
+	if said != 1 {
+		t.Errorf("said %d times", said)
+	}
+}
+
+func TestTimersAreChecked(t *testing.T) {
+	t.Parallel()
+	run := func(context.Context, *bot.Timer) error { return nil }
+	in, err := install.New(install.Config{PublicURL: "http://127.0.0.1", Store: struct{ install.Store }{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := struct{ bot.Timers }{}
+	for _, test := range []struct {
+		name     string
+		handlers []bot.Handler
+		timers   bot.Timers
+		least    time.Duration
+		want     string
+	}{
+		{"often", []bot.Handler{bot.Every(14*time.Minute, run)}, kept, 0, "14m0s in each workspace, and 15m0s is the least"},
+		{"often by cron", []bot.Handler{bot.Cron("0,10 * * * *", run)}, kept, 0, "10m0s in each workspace"},
+		{"often where it is allowed", []bot.Handler{bot.Every(time.Minute, run)}, kept, time.Minute, ""},
+		{"a quarter", []bot.Handler{bot.Every(15*time.Minute, run), bot.Cron("*/15 * * * *", run)}, kept, 0, ""},
+		{"more often than a clock shows", []bot.Handler{bot.Every(time.Millisecond, run)}, kept, 1, "a second is the least"},
+		{"no cron", []bot.Handler{bot.Cron("0 9 * *", run)}, kept, 0, "five are needed"},
+		{"no zone", []bot.Handler{bot.Cron("CRON_TZ=Europe/Vinna 0 9 * * *", run)}, kept, 0, "Vinna"},
+		{"two of one time", []bot.Handler{bot.Every(time.Hour, run), bot.Every(60*time.Minute, run)}, kept, 0,
+			"timers_test.go"},
+		{"two of one time with names", []bot.Handler{bot.Every(time.Hour, run), bot.Every(time.Hour, run, bot.Named("b"))},
+			kept, 0, ""},
+		{"a name that does nothing", []bot.Handler{bot.OnTimer("a", run, bot.Named("b"))}, kept, 0, "Named does nothing"},
+		{"no name", []bot.Handler{bot.OnTimer("", run)}, kept, 0, "empty"},
+		{"an order", []bot.Handler{bot.OnTimer("a", run, bot.Ordered())}, kept, 0, "no conversation"},
+		{"nowhere to keep it", []bot.Handler{bot.OnTimer("a", run)}, nil, 0, "Config.Timers"},
+	} {
+		_, err := bot.New(bot.Config{Install: in, SigningSecrets: []connection.Secret{"s"}, Handlers: test.handlers,
+			Timers: test.timers, LeastInterval: test.least})
+		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.want)
+		}
+	}
+}
+
+// fleet is replicas of one bot on one database, with a clock that the test moves.
+type fleet struct {
+	t    *testing.T
+	url  string
+	keys *seal.Keyring
+	sim  *slacksim.Sim
+	now  atomic.Int64 // when it began, and how far it was moved
+	from time.Time
+}
+
+func newFleet(t *testing.T, url string) *fleet {
+	t.Helper()
+	keys, err := seal.ParseKeys(seal.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fleet{t: t, url: url, keys: keys, from: time.Now(), sim: slacksim.New(slacksim.Config{})}
+	if err := f.sim.Start("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.sim.Close(ctx) })
+	f.now.Store(time.Date(2026, 11, 30, 9, 30, 0, 0, time.UTC).UnixMicro())
+	return f
+}
+
+// time goes on by itself, and by what move adds.
+func (f *fleet) time() time.Time      { return time.UnixMicro(f.now.Load()).Add(time.Since(f.from)).UTC() }
+func (f *fleet) move(d time.Duration) { f.now.Add(d.Microseconds()) }
+
+// fleetLease is longer than any step of the clock while something is being worked.
+const fleetLease = 10 * time.Minute
+
+// start runs a replica until it is stopped.
+func (f *fleet) start(handlers ...bot.Handler) (db *storage.DB, in *inbox.Inbox, stop func()) {
+	f.t.Helper()
+	must := func(err error) {
+		f.t.Helper()
+		if err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	db, err := storage.Open(ctx, f.url, f.keys)
+	must(err)
+	_, err = db.Migrate(ctx)
+	must(err)
+	must(db.UseClock(ctx, f.time))
+	in, err = db.Inbox(ctx, inbox.Config{Now: f.time, Lease: fleetLease})
+	must(err)
+	in.Start()
+	inst, err := install.New(install.Config{App: install.App{Name: "Parrot"}, SlackURL: f.sim.URL(), Now: f.time,
+		PublicURL: "https://bot.example.com", Scopes: catalogue(handlers), Store: db})
+	must(err)
+	b, err := bot.New(bot.Config{Install: inst, Handlers: handlers, Inbox: in, Timers: db.Timers("", in), Now: f.time,
+		Lease: fleetLease, SigningSecrets: []connection.Secret{"s"}, Log: slog.New(slog.NewTextHandler(f.t.Output(), nil))})
+	must(err)
+	running, end := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(running) }()
+	return db, in, sync.OnceFunc(func() {
+		end()
+		if err := <-ended; err != nil {
+			f.t.Error(err)
+		}
+		in.Close()
+		if err := db.Close(); err != nil {
+			f.t.Error(err)
+		}
+	})
+}
+
+// connect makes connections of n workspaces.
+func (f *fleet) connect(db *storage.DB, from, n int) {
+	f.t.Helper()
+	var next atomic.Int64
+	storagetest.Together(8, func(int) {
+		for {
+			i := int(next.Add(1)) - 1
+			if i >= n {
+				return
+			}
+			_, err := db.Add(ctx, connection.Connection{Key: connection.Key{AppID: "A1", TeamID: fmt.Sprint("T", from+i)},
+				TokenPair: connection.TokenPair{Token: "xoxb-1"}, State: connection.Active, InstalledAt: f.time(),
+				AuthorizedAt: f.time(), Scopes: []string{"chat:write", "users:read"}, CheckAt: f.time().Add(time.Hour)})
+			if err != nil {
+				f.t.Error(err)
+				return
+			}
+		}
+	})
+}
+
+// runs counts the runs of handlers, by what they are of.
+type runs struct {
+	mu    sync.Mutex
+	of    map[string]int
+	total int
+}
+
+func (r *runs) add(of string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.of == nil {
+		r.of = map[string]int{}
+	}
+	r.of[of]++
+	r.total++
+}
+
+func (r *runs) count() (total, different, most int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range r.of {
+		most = max(most, n)
+	}
+	return r.total, len(r.of), most
+}
+
+// Two replicas, many workspaces, a thousand timers of one moment: each runs once, spread over the time that there is
+// for it, and what people do meanwhile waits for none of it. A day in which nobody was there is made up for once.
+func TestTimersOfMany(t *testing.T) {
+	t.Parallel()
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite,
+		"postgres": storagetest.Postgres} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			timersOfMany(t, fresh(t), storagetest.Rounds(1000, 100_000), storagetest.Rounds(200, 1000))
+		})
+	}
+}
+
+func timersOfMany(t *testing.T, url string, workspaces, timers int) {
+	f := newFleet(t, url)
+	var hourly, once runs
+	heard := make(chan time.Time, 1000)
+	handlers := []bot.Handler{
+		bot.Every(time.Hour, func(_ context.Context, r *bot.Timer) error {
+			hourly.add(r.Connection.ID + r.At.String())
+			return nil
+		}),
+		bot.OnTimer("remind", func(_ context.Context, r *bot.Timer) error {
+			once.add(r.Key)
+			return nil
+		}),
+		bot.OnEvent("team_join", func(context.Context, *bot.Event[json.RawMessage]) error {
+			heard <- time.Now()
+			return nil
+		}, bot.Scopes("users:read")),
+	}
+
+	first, in, stopFirst := f.start(handlers...)
+	defer stopFirst()
+	f.connect(first, 0, workspaces) // as they are connected
+	_, _, stopSecond := f.start(handlers...)
+	defer stopSecond()
+
+	moment := f.time().Add(time.Minute)
+	for i := range timers {
+		k := connection.Key{AppID: "A1", TeamID: fmt.Sprint("T", i%workspaces)}
+		c, err := first.Lookup(ctx, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		home := bot.Home{ConnectionID: c.ID, AppID: "A1", TeamID: k.TeamID}
+		timed := bot.Timed{Name: "remind", Key: fmt.Sprint(i), At: moment, Data: []byte("{}")}
+		if err := first.Timers("", in).Schedule(ctx, home, timed); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	// The moment.
+	f.move(time.Minute)
+	slowest := f.meanwhile(in, heard, func() bool { total, _, _ := once.count(); return total >= timers })
+	if total, different, most := once.count(); total != timers || different != timers || most != 1 {
+		t.Errorf("%d runs of %d timers of one moment, one of them %d times", total, different, most)
+	}
+	t.Logf("%d timers of one moment; an event beside them waited %v at most", timers, slowest)
+
+	f.settled(in)
+	// The hour, in ten steps: a tenth of the workspaces in each.
+	f.move(29 * time.Minute)
+	before, began := 0, time.Now()
+	for step := range 10 {
+		f.move(time.Minute)
+		due := f.due(first)
+		slowest = max(slowest, f.meanwhile(in, heard, func() bool { total, _, _ := hourly.count(); return total >= due }))
+		total, _, _ := hourly.count()
+		if share := total - before; share < workspaces/20 || share > workspaces/5 { // some 100 of 1,000
+			t.Errorf("minute %d: %d of %d", step, share, workspaces)
+		}
+		before = total
+	}
+	if total, different, most := hourly.count(); total != workspaces || different != workspaces || most != 1 {
+		t.Errorf("%d runs of %d workspaces, one of them %d times", total, different, most)
+	}
+	t.Logf("%d workspaces in %v; an event beside them waited %v at most", workspaces, time.Since(began).Round(time.Millisecond),
+		slowest)
+	if slowest > 5*time.Second {
+		t.Errorf("an event beside the timers waited %v", slowest)
+	}
+
+	// A day without anybody.
+	f.settled(in)
+	stopFirst()
+	stopSecond()
+	f.move(24 * time.Hour)
+	_, in, stop := f.start(handlers...)
+	defer stop()
+	f.meanwhile(in, heard, func() bool { total, _, _ := hourly.count(); return total >= 2*workspaces })
+	if total, _, most := hourly.count(); total != 2*workspaces || most != 1 {
+		t.Errorf("after a day %d runs, want %d; one of them %d times", total, 2*workspaces, most)
+	}
+}
+
+// settled waits until nothing is being worked: what is would be taken for somebody's who died, when the clock is moved.
+func (f *fleet) settled(in *inbox.Inbox) {
+	f.t.Helper()
+	until(f.t, "an empty inbox", func() bool {
+		n, err := in.Count(ctx)
+		return err == nil && n.Ready+n.Held+n.Waiting == 0
+	})
+}
+
+// due is how many runs of the hour there are to be by now.
+func (f *fleet) due(db *storage.DB) int {
+	f.t.Helper()
+	all, err := db.List(ctx)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	n := 0
+	h := bot.Every(time.Hour, nil)
+	hour := time.Date(2026, 11, 30, 9, 59, 0, 0, time.UTC)
+	for _, c := range all {
+		if _, due := bot.NextOf(h, c.ID, hour); !due.After(f.time()) {
+			n++
+		}
+	}
+	return n
+}
+
+// meanwhile waits until done, and returns how long an event waited at most that people caused in that time.
+func (f *fleet) meanwhile(in *inbox.Inbox, heard chan time.Time, done func() bool) (slowest time.Duration) {
+	f.t.Helper()
+	for i, deadline := 0, time.Now().Add(10*time.Minute); !done(); i++ {
+		if time.Now().After(deadline) {
+			f.t.Fatal("it is never done")
+		}
+		began := time.Now()
+		id := fmt.Sprint("Ev", f.time().UnixMicro(), "-", i)
+		e := bot.Delivery{ID: id, Kind: "events_api", Type: "team_join", Key: connection.Key{AppID: "A1", TeamID: "T1"},
+			Received: f.time(), Body: []byte(`{"type":"event_callback","team_id":"T1","api_app_id":"A1","event_id":"` + id +
+				`","event":{"type":"team_join","user":{"id":"U9"}}}`)}
+		if _, err := in.Add(ctx, &e, false); err != nil {
+			f.t.Error(err)
+			return slowest
+		}
+		select {
+		case at := <-heard:
+			slowest = max(slowest, at.Sub(began))
+		case <-time.After(time.Minute):
+			f.t.Fatal("an event is never worked")
+		}
+	}
+	return slowest
+}
