@@ -66,7 +66,7 @@ func (h Handler) recurring() Recurring {
 
 // Due is a timer whose time has come.
 type Due struct {
-	Home
+	ValueOwner
 	Timed
 	Key       connection.Key // of the connection
 	Recurring bool
@@ -77,11 +77,11 @@ type Due struct {
 // The timers of a connection that is removed, paused or has to be reconnected wait. What was due meanwhile is due once
 // when it can be used again. They are deleted with the connection's record.
 type Timers interface {
-	// Schedule keeps t, in the place of one with the same home, name and key. connection.ErrNotFound when there is no
+	// Schedule keeps t, in the place of one with the same owner, name and key. connection.ErrNotFound when there is no
 	// such connection.
-	Schedule(ctx context.Context, of Home, t Timed) error
+	Schedule(ctx context.Context, of ValueOwner, t Timed) error
 	// Cancel deletes a timer. It reports whether there was one that had not become an event.
-	Cancel(ctx context.Context, of Home, name, key string) (found bool, err error)
+	Cancel(ctx context.Context, of ValueOwner, name, key string) (found bool, err error)
 	// Recur makes sure that each connection has what recurs, also those that come later while this process runs. It
 	// blocks for reading all connections, in steps.
 	Recur(ctx context.Context, recurring []Recurring) error

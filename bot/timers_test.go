@@ -298,7 +298,7 @@ func timersOfMany(t *testing.T, url string, workspaces, timers int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		home := bot.Home{ConnectionID: c.ID, AppID: "A1", TeamID: k.TeamID}
+		home := bot.ValueOwner{ConnectionID: c.ID, AppID: "A1", TeamID: k.TeamID}
 		timed := bot.Timed{Name: "remind", Key: fmt.Sprint(i), At: moment, Data: []byte("{}")}
 		if err := first.Timers("", in).Schedule(ctx, home, timed); err != nil {
 			t.Fatal(err)

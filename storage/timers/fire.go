@@ -110,7 +110,7 @@ func (t *Timers) fire(tx *gorm.DB, now time.Time, due []*dueRow, deliver func(bo
 	past := map[string][]string{} // the events of the slots before, by app
 	for _, r := range due {
 		recurs, known := t.recurs(r)
-		d := bot.Due{Home: bot.Home{ConnectionID: r.Timer.ConnectionID, AppID: r.Timer.AppID, TeamID: r.Timer.TeamID},
+		d := bot.Due{ValueOwner: bot.ValueOwner{ConnectionID: r.Timer.ConnectionID, AppID: r.Timer.AppID, TeamID: r.Timer.TeamID},
 			Key:       connection.Key{AppID: r.Timer.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.OwnTeamID},
 			Timed:     bot.Timed{Name: r.Timer.Name, Key: r.Timer.TimerKey, At: columns.Moment(r.Timer.Slot)},
 			Recurring: r.Timer.Spec != ""}

@@ -94,7 +94,7 @@ const (
 )
 
 // Schedule is bot.Timers'.
-func (t *Table) Schedule(ctx context.Context, of bot.Home, timed bot.Timed) error {
+func (t *Table) Schedule(ctx context.Context, of bot.ValueOwner, timed bot.Timed) error {
 	at := row{AppID: of.AppID, TeamID: of.TeamID, Name: timed.Name, TimerKey: timed.Key}
 	box, err := t.keys.SealOn(t.pool.Now(), timed.Data, at.place())
 	if err != nil {
@@ -114,12 +114,12 @@ func (t *Table) Schedule(ctx context.Context, of bot.Home, timed bot.Timed) erro
 }
 
 // Cancel is bot.Timers'.
-func (t *Table) Cancel(ctx context.Context, of bot.Home, name, key string) (found bool, err error) {
+func (t *Table) Cancel(ctx context.Context, of bot.ValueOwner, name, key string) (found bool, err error) {
 	n, err := t.pool.Change(ctx, cancelStatement, names(of, name, key))
 	return n > 0, db.Fault(ctx, "cancel timer", err)
 }
 
-func names(of bot.Home, name, key string) map[string]any {
+func names(of bot.ValueOwner, name, key string) map[string]any {
 	return map[string]any{"connection": columns.Text(of.ConnectionID), "app": columns.Text(of.AppID),
 		"team": columns.Text(of.TeamID), "name": columns.Text(name), "key": columns.Text(key)}
 }

@@ -64,8 +64,8 @@ func each(t *testing.T, test func(t *testing.T, s stage)) {
 	})
 }
 
-func homeOf(c connection.Connection) bot.Home {
-	return bot.Home{ConnectionID: c.ID, AppID: c.AppID, TeamID: c.TeamID}
+func homeOf(c connection.Connection) bot.ValueOwner {
+	return bot.ValueOwner{ConnectionID: c.ID, AppID: c.AppID, TeamID: c.TeamID}
 }
 
 // connect connects a workspace.
@@ -74,7 +74,7 @@ func (s stage) connect(t *testing.T, team string) connection.Connection {
 	return storetest.Put(t, s.Fixture, storetest.Full(storetest.Key("A1", "E1", team)))
 }
 
-func (s stage) schedule(t *testing.T, of bot.Home, key string, at time.Time, data string) {
+func (s stage) schedule(t *testing.T, of bot.ValueOwner, key string, at time.Time, data string) {
 	t.Helper()
 	storetest.OK(t, s.replicas[0].timers.Schedule(t.Context(), of, bot.Timed{Name: "remind", Key: key, At: at,
 		Data: []byte(data)}))
@@ -178,7 +178,7 @@ func TestSchedule(t *testing.T) {
 			t.Errorf("%d timers are left", n)
 		}
 
-		gone := bot.Home{ConnectionID: "con_gone", AppID: "A1", TeamID: "T1"}
+		gone := bot.ValueOwner{ConnectionID: "con_gone", AppID: "A1", TeamID: "T1"}
 		if err := s.replicas[0].timers.Schedule(t.Context(), gone, bot.Timed{Name: "remind", Key: "k"}); err !=
 			connection.ErrNotFound {
 			t.Errorf("of no connection: %v", err)
