@@ -231,6 +231,12 @@ func TestBlockLimits(t *testing.T) {
 		{"M", actions(menu("static_select", ``)), "/0/elements/0", "options or option_groups"},
 		{"M", actions(menu("static_select", `,"initial_option":{"text":`+pt+`,"value":"2"},`+opts)),
 			"/0/elements/0/initial_option", "one of the options"},
+		{"M", accessory(menu("checkboxes", `,"initial_options":[{"text":`+pt+`,"value":"2"}],`+opts)),
+			"/0/accessory/initial_options/0", "one of the options"},
+		{"M", accessory(menu("radio_buttons", `,"initial_option":{"text":`+pt+`,"value":"2"},`+opts)),
+			"/0/accessory/initial_option", "one of the options"},
+		{"M", accessory(menu("multi_static_select", `,"initial_options":[{"text":`+pt+`,"value":"2"}],`+opts)),
+			"/0/accessory/initial_options/0", "one of the options"},
 		{"M", actions(menu("overflow", `,"options":[`+times(`{"text":`+pt+`,"value":"1"}`, 6)+`]`)),
 			"/0/elements/0/options", "no more than 5"},
 		{"M", actions(menu("static_select", `,"options":[{"text":`+pt+`,"value":"`+long(151)+`"}]`)),
@@ -271,6 +277,153 @@ func TestValidatePointsInside(t *testing.T) {
 	for _, x := range fits {
 		if got := Validate("blocks", json.RawMessage("["+x.block+"]")); got != nil {
 			t.Errorf("%s alone: %v", x.name, got)
+		}
+	}
+}
+
+// TestEdges fits each limit exactly, and breaks it by one: § is a text of that length, and # what there is as many of.
+func TestEdges(t *testing.T) {
+	const words = `{"type":"plain_text","text":"§"}`
+	option := func(text, value string) string { return `,"options":[{"text":` + text + `,"value":"` + value + `"}]` }
+	confirm := func(title, text, yes string) string {
+		return accessory(`{"type":"button","text":` + pt + `,"confirm":{"title":` + title + `,"text":` + text + `,"confirm":` +
+			yes + `,"deny":` + pt + `}}`)
+	}
+	video := func(title, author string) string {
+		return `{"type":"video","video_url":"https://x.example","thumbnail_url":"u","alt_text":"a","title":` + title +
+			`,"author_name":"` + author + `"}`
+	}
+	bars := func(points, categories string) string {
+		return `{"type":"data_visualization","title":"T","chart":{"type":"bar","series":[` + points +
+			`],"axis_config":{"categories":["A"],` + categories + `}}}`
+	}
+	series := func(name string) string { return `{"name":"` + name + `","data":[{"label":"A","value":1}]}` }
+	pie := func(segments string) string {
+		return `{"type":"data_visualization","title":"T","chart":{"type":"pie","segments":[` + segments + `]}}`
+	}
+	feedback := func(text, value string) string {
+		return contextActions(`{"type":"feedback_buttons","positive_button":{"text":` + text + `,"value":"` + value +
+			`"},"negative_button":{"text":` + pt + `,"value":"0"}}`)
+	}
+
+	for _, x := range []struct {
+		on       Surface
+		max      int
+		template string
+		item     string // what # is made of; § in it is its number
+	}{
+		{Message, 25, actions("#"), btn},
+		{Modal, 200, `{"type":"alert","text":` + words + `}`, ""},
+		{Message, 150, `{"type":"card","title":` + words + `}`, ""},
+		{Message, 150, `{"type":"card","title":` + pt + `,"subtitle":` + words + `}`, ""},
+		{Message, 200, `{"type":"card","body":` + words + `}`, ""},
+		{Message, 200, `{"type":"card","title":` + pt + `,"subtext":` + words + `}`, ""},
+		{Message, 3, `{"type":"card","actions":[#]}`, btn},
+		{Message, 10, `{"type":"carousel","elements":[#]}`, card},
+		{Message, 10, `{"type":"container","title":` + pt + `,"child_blocks":[#]}`, `{"type":"divider"}`},
+		{Message, 150, `{"type":"container","title":` + words + `,"child_blocks":[{"type":"divider"}]}`, ""},
+		{Message, 150, `{"type":"container","title":` + pt + `,"subtitle":` + words + `,"child_blocks":[{"type":"divider"}]}`,
+			""},
+		{Message, 10, `{"type":"context","elements":[#]}`, md},
+		{Message, 5, contextActions("#"), menu("icon_button", `,"icon":"trash","text":`+pt)},
+		{Message, 201, `{"type":"data_table","caption":"C","rows":[#]}`, `[` + cell + `]`},
+		{Message, 50, `{"type":"data_visualization","title":"§","chart":` + line("A", "B") + `}`, ""},
+		{Message, 12, pie("#"), `{"label":"a","value":1}`},
+		{Message, 20, pie(`{"label":"§","value":1}`), ""},
+		{Message, 12, bars("#", `"x_label":"x"`), series("s§")},
+		{Message, 20, bars(series("§"), `"x_label":"x"`), ""},
+		{Message, 50, bars(series("s"), `"x_label":"§"`), ""},
+		{Message, 50, bars(series("s"), `"y_label":"§"`), ""},
+		{Message, 150, `{"type":"header","text":` + words + `}`, ""},
+		{Message, 3000, `{"type":"image","image_url":"§","alt_text":"a"}`, ""},
+		{Message, 2000, `{"type":"image","image_url":"u","alt_text":"§"}`, ""},
+		{Message, 2000, `{"type":"image","image_url":"u","alt_text":"a","title":` + words + `}`, ""},
+		{Modal, 2000, `{"type":"input","label":` + words + `,"element":{"type":"plain_text_input"}}`, ""},
+		{Modal, 2000, `{"type":"input","label":` + pt + `,"hint":` + words + `,"element":{"type":"plain_text_input"}}`, ""},
+		{Message, 150, `{"type":"layout","label":"§","rows":[{"items":[{"block":{"type":"divider"}}]}]}`, ""},
+		{Message, 5, `{"type":"layout","label":"L","rows":[#]}`, `{"items":[{"block":{"type":"divider"}}]}`},
+		{Message, 3, `{"type":"layout","label":"L","rows":[{"items":[#]}]}`, `{"block":{"type":"divider"}}`},
+		{Message, 12000, `{"type":"markdown","text":"§"}`, ""},
+		{Message, 50, `{"type":"plan","title":"T","tasks":[#]}`, strings.Replace(task, `"1"`, `"§"`, 1)},
+		{Message, 3000, `{"type":"section","text":` + words + `}`, ""},
+		{Message, 10, `{"type":"section","fields":[#]}`, md},
+		{Message, 2000, `{"type":"section","fields":[` + words + `]}`, ""},
+		{Message, 100, `{"type":"table","rows":[#]}`, `[` + cell + `]`},
+		{Message, 20, `{"type":"table","rows":[[#]]}`, cell},
+		{Message, 20, `{"type":"table","rows":[[` + cell + `]],"column_settings":[#]}`, `{"align":"left"}`},
+		{Message, 10000, `{"type":"table","rows":[[{"type":"raw_text","text":"§"}]]}`, ""},
+		{Message, 199, video(words, "a"), ""},
+		{Message, 49, video(pt, "§"), ""},
+		{Message, 199, strings.Replace(video(pt, "a"), `"video"`, `"video","description":`+words, 1), ""},
+		{Message, 255, `{"type":"divider","block_id":"§"}`, ""},
+
+		{Message, 75, accessory(`{"type":"button","text":` + words + `}`), ""},
+		{Message, 2000, accessory(`{"type":"button","value":"§","text":` + pt + `}`), ""},
+		{Message, 3000, accessory(`{"type":"button","url":"§","text":` + pt + `}`), ""},
+		{Message, 75, accessory(`{"type":"button","accessibility_label":"§","text":` + pt + `}`), ""},
+		{Message, 4000, accessory(`{"type":"button","agent_prompt":"§","text":` + pt + `}`), ""},
+		{Message, 255, accessory(`{"type":"button","action_id":"§","text":` + pt + `}`), ""},
+		{Message, 100, confirm(words, pt, pt), ""},
+		{Message, 300, confirm(pt, words, pt), ""},
+		{Message, 30, confirm(pt, pt, words), ""},
+		{Message, 30, strings.Replace(confirm(pt, pt, pt), `"deny":`+pt, `"deny":`+words, 1), ""},
+		{Message, 5, accessory(`{"type":"overflow","options":[#]}`), `{"text":` + pt + `,"value":"§"}`},
+		{Message, 100, accessory(`{"type":"static_select","options":[#]}`), `{"text":` + pt + `,"value":"§"}`},
+		{Message, 100, accessory(`{"type":"static_select","option_groups":[#]}`), `{"label":` + pt + `,` + opts + `}`},
+		{Message, 75, accessory(menu("static_select", option(words, "1"))), ""},
+		{Message, 150, accessory(menu("static_select", option(pt, "§"))), ""},
+		{Message, 150, accessory(menu("users_select", `,"placeholder":`+words)), ""},
+		{Message, 10, accessory(`{"type":"checkboxes","options":[#]}`), `{"text":` + pt + `,"value":"§"}`},
+		{Message, 10, accessory(`{"type":"radio_buttons","options":[#]}`), `{"text":` + pt + `,"value":"§"}`},
+		{Message, 75, accessory(menu("checkboxes", option(words, "1"))), ""},
+		{Message, 75, accessory(menu("radio_buttons", option(words, "1"))), ""},
+		{Message, 75, accessory(menu("overflow", option(words, "1"))), ""},
+		{Message, 75, accessory(menu("checkboxes", option(pt+`,"description":`+words, "1"))), ""},
+		{Message, 75, accessory(menu("static_select", `,"option_groups":[{"label":`+words+`,`+opts+`}]`)), ""},
+		{Modal, 150, input(menu("plain_text_input", `,"placeholder":`+words)), ""},
+		{Message, 2000, accessory(`{"type":"image","image_url":"u","alt_text":"§"}`), ""},
+		{Message, 3000, accessory(`{"type":"image","image_url":"§","alt_text":"a"}`), ""},
+		{Message, 75, contextActions(menu("icon_button", `,"icon":"trash","text":`+words)), ""},
+		{Message, 75, feedback(words, "1"), ""},
+		{Message, 2000, feedback(pt, "§"), ""},
+		{Message, 2000, contextActions(menu("icon_button", `,"icon":"trash","value":"§","text":`+pt)), ""},
+		{Message, 75, actions(menu("workflow_button", `,"action_id":"w","text":`+words+
+			`,"workflow":{"trigger":{"url":"u"}}`)), ""},
+	} {
+		for _, n := range []int{x.max, x.max + 1} {
+			var items []string
+			for i := range n {
+				items = append(items, strings.ReplaceAll(x.item, "§", fmt.Sprint(i)))
+			}
+			block := strings.ReplaceAll(x.template, "#", strings.Join(items, ","))
+			block = strings.ReplaceAll(block, "§", long(n))
+			if _, got := CheckBlocks(x.on, json.RawMessage("["+block+"]"), filler()); (got == nil) != (n == x.max) {
+				t.Errorf("%d of at most %d in %.110s: %.200v", n, x.max, x.template, got)
+			}
+		}
+	}
+}
+
+func TestViewEdges(t *testing.T) {
+	for max, view := range map[int]string{
+		24:   `{"type":"modal","title":{"type":"plain_text","text":"§"},"blocks":[]}`,
+		3000: `{"type":"home","private_metadata":"§","blocks":[]}`,
+		255:  `{"type":"home","callback_id":"§","external_id":"§","blocks":[]}`,
+	} {
+		for _, n := range []int{max, max + 1} {
+			wanted, _, _ := strings.Cut(strings.TrimPrefix(view, `{"type":"`), `"`)
+			_, got := CheckView(json.RawMessage(strings.ReplaceAll(view, "§", long(n))), wanted, filler())
+			if (got == nil) != (n == max) {
+				t.Errorf("%d of at most %d: %.200v", n, max, got)
+			}
+		}
+	}
+	for wanted, view := range map[string]string{
+		"home":  `{"type":"modal","title":` + pt + `,"blocks":[]}`,
+		"modal": `{"type":"modal","title":` + pt + `,"blocks":[` + input(menu("plain_text_input", "")) + `]}`,
+	} {
+		if _, got := CheckView(json.RawMessage(view), wanted, filler()); len(got) != 1 {
+			t.Errorf("%s: %v", wanted, got)
 		}
 	}
 }

@@ -8,7 +8,7 @@ var (
 	confirm     = object(shape{must: rules{"title": plain(100), "text": text(300),
 		"confirm": plain(30), "deny": plain(30)},
 		may: rules{"style": buttonStyle}})
-	userIDs = listOf(0, 100, str(1, 255)) // ids
+	userIDs = listOf(0, 100, anyText) // ids
 
 	chosenFields = rules{"confirm": confirm, "focus_on_load": focus}
 	menuFields   = with(chosenFields, rules{"placeholder": plain(150)})
@@ -48,13 +48,13 @@ func elementShapes() map[string]shape {
 func buttonShapes() map[string]shape {
 	feedback := object(shape{must: rules{"text": plain(75), "value": str(0, 2000)},
 		may: rules{"accessibility_label": str(0, 75)}})
-	trigger := object(shape{must: rules{"url": str(1, 3000)},
-		may: rules{"customizable_input_parameters": listOf(0, 100, anything)}})
+	trigger := object(shape{must: rules{"url": anyText},
+		may: rules{"customizable_input_parameters": anything}})
 
 	return map[string]shape{
 		"button": {on: everywhere, in: asButton, must: rules{"text": plain(75)}, may: rules{"value": str(0, 2000),
 			"url": str(0, 3000), "style": buttonStyle, "confirm": confirm, "accessibility_label": str(0, 75),
-			"agent_prompt": str(1, 4000), "agent_prompt_display": str(0, 4000), "visible_to_user_ids": userIDs}},
+			"agent_prompt": str(1, 4000), "agent_prompt_display": anything, "visible_to_user_ids": userIDs}},
 		"image": {on: everywhere, in: "section context card", must: rules{"alt_text": str(1, 2000)},
 			may:    rules{"image_url": str(1, 3000), "slack_file": anything},
 			either: []string{"image_url", "slack_file"}},
@@ -65,7 +65,7 @@ func buttonShapes() map[string]shape {
 		"icon_button": {on: "MS", in: "context_actions", must: rules{"icon": enum("trash"), "text": plain(75)},
 			may: rules{"value": str(0, 2000), "confirm": confirm, "accessibility_label": str(0, 75),
 				"visible_to_user_ids": userIDs}},
-		"workflow_button": {on: "M", in: "actions section", must: rules{"action_id": str(1, 255), "text": plain(75),
+		"workflow_button": {on: "M", in: "actions section", must: rules{"action_id": anyText, "text": plain(75),
 			"workflow": object(shape{must: rules{"trigger": trigger}})},
 			may: rules{"style": buttonStyle, "accessibility_label": str(0, 75)}},
 	}
@@ -85,10 +85,10 @@ func menuShapes() map[string]shape {
 		"static_select": {may: with(with(menuFields, static), rules{"initial_option": option}), either: lists, apart: lists,
 			also: initialOptions},
 		"external_select": {may: with(menuFields, rules{"initial_option": option, "min_query_length": integer(0, 3000)})},
-		"users_select":    {may: with(menuFields, rules{"initial_user": str(1, 255)})},
-		"conversations_select": {may: with(menuFields, rules{"initial_conversation": str(1, 255),
+		"users_select":    {may: with(menuFields, rules{"initial_user": anyText})},
+		"conversations_select": {may: with(menuFields, rules{"initial_conversation": anyText,
 			"default_to_current_conversation": boolean, "response_url_enabled": boolean, "filter": filter})},
-		"channels_select": {may: with(menuFields, rules{"initial_channel": str(1, 255), "response_url_enabled": boolean})},
+		"channels_select": {may: with(menuFields, rules{"initial_channel": anyText, "response_url_enabled": boolean})},
 
 		"multi_static_select": {may: with(with(several, static), rules{"initial_options": listOf(1, 100, option)}),
 			either: lists, apart: lists, also: initialOptions},
@@ -105,7 +105,7 @@ func menuShapes() map[string]shape {
 			may: with(chosenFields, rules{"initial_option": option})},
 		"datepicker": {may: with(menuFields, rules{"initial_date": pattern(`^\d{4}-\d\d-\d\d$`, "YYYY-MM-DD")})},
 		"timepicker": {may: with(menuFields, rules{"initial_time": pattern(`^\d\d:\d\d$`, "HH:mm"),
-			"timezone": str(1, 255)})},
+			"timezone": anyText})},
 	}
 	for name, s := range out {
 		s.on, s.in = everywhere, asMenu
@@ -121,7 +121,7 @@ func inputShapes() map[string]shape {
 	return map[string]shape{
 		"plain_text_input": {on: "MVH", in: "input", also: ordered("min_length", "max_length"), may: with(typedFields,
 			rules{"multiline": boolean, "min_length": integer(0, 3000), "max_length": integer(1, 3000)})},
-		"rich_text_input": {on: "VH", in: "input", must: rules{"action_id": str(1, 255)}, may: with(typedFields,
+		"rich_text_input": {on: "VH", in: "input", must: rules{"action_id": anyText}, may: with(typedFields,
 			rules{"initial_value": richText, "min_lines": integer(1, 100), "max_lines": integer(1, 100)}),
 			also: ordered("min_lines", "max_lines")},
 		"email_text_input": {on: "V", in: "input", may: typedFields},
@@ -129,6 +129,6 @@ func inputShapes() map[string]shape {
 		"number_input": {on: "V", in: "input", must: rules{"is_decimal_allowed": boolean},
 			may: with(typedFields, rules{"min_value": number, "max_value": number, "initial_value": number})},
 		"file_input": {on: "V", in: "input",
-			may: rules{"filetypes": listOf(1, 100, str(1, 255)), "max_files": integer(1, 10)}},
+			may: rules{"filetypes": listOf(1, 100, anyText), "max_files": integer(1, 10)}},
 	}
 }

@@ -14,6 +14,9 @@ import (
 
 func anything(*checker, string, any) {}
 
+// anyText is text for which Slack names no limit.
+var anyText = str(1, 40_000)
+
 func boolean(c *checker, p string, v any) {
 	if _, ok := v.(bool); !ok {
 		c.bad(p, "must be a boolean")

@@ -61,16 +61,16 @@ func viewShapes() map[string]shape {
 
 func blockShapes() map[string]shape {
 	url := str(1, 3000)
-	file := object(shape{may: rules{"id": str(1, 255), "url": url}})
+	file := object(shape{may: rules{"id": anyText, "url": url}})
 	https := httpsURL(3000)
 
 	return map[string]shape{
 		"actions": {on: "MVHS", must: rules{"elements": listOf(1, 25, elements("actions"))}},
 		"alert": {on: "V", must: rules{"text": text(200)},
 			may: rules{"level": enum("default", "info", "warning", "error", "success")}},
-		"call": {on: "M", must: rules{"call_id": str(1, 255)}, may: rules{"call": anything}},
+		"call": {on: "M", must: rules{"call_id": anyText}, may: rules{"call": anything}},
 		"card": {on: "MHS", may: rules{"hero_image": elements("card"), "icon": elements("card"),
-			"slack_icon": object(shape{must: rules{"name": str(1, 255)}}), "title": text(150), "subtitle": text(150),
+			"slack_icon": object(shape{must: rules{"name": anyText}}), "title": text(150), "subtitle": text(150),
 			"body": text(200), "subtext": text(200), "actions": listOf(1, 3, elements("card-actions"))},
 			either: []string{"hero_image", "title", "actions", "body"}, apart: []string{"icon", "slack_icon"}},
 		"carousel": {on: "MHS", must: rules{"elements": listOf(1, 10, within("", "card"))}},
@@ -82,7 +82,7 @@ func blockShapes() map[string]shape {
 			either: []string{"title", "rich_text_title"}, also: collapsible},
 		"context":         {on: "MVHS", must: rules{"elements": listOf(1, 10, contextElement)}},
 		"context_actions": {on: "MS", must: rules{"elements": listOf(1, 5, elements("context_actions"))}},
-		"data_table": {on: "MS", must: rules{"caption": str(1, 3000), "rows": tableRows(dataTable)},
+		"data_table": {on: "MS", must: rules{"caption": anyText, "rows": tableRows(dataTable)},
 			may: rules{"page_size": integer(1, 100), "row_header_column_index": integer(0, 19)}},
 		"data_visualization": {on: "MHS", must: rules{"title": str(1, 50), "chart": chart}, also: twoCharts},
 		"divider":            {on: "MVHS"},
@@ -96,7 +96,7 @@ func blockShapes() map[string]shape {
 			may: rules{"is_label_visible": boolean, "grid_lines": enum("none", "rows", "outer"), "fallback": listOf(0, 100,
 				within("fallback", "context", "divider", "header", "image", "rich_text", "section", "table", "video"))}},
 		"markdown": {on: "MS", must: rules{"text": markdown}},
-		"plan": {on: "MS", must: rules{"title": str(1, 3000), "tasks": listOf(1, 50, within("plan", "task_card"))},
+		"plan": {on: "MS", must: rules{"title": anyText, "tasks": listOf(1, 50, within("plan", "task_card"))},
 			also: uniqueTasks},
 		"rich_text": {on: "MVHS", must: rules{"elements": listOf(1, 1000, richElement)}},
 		"section": {on: "MVHS", may: rules{"text": text(3000), "fields": listOf(1, 10, text(2000)),
@@ -104,11 +104,11 @@ func blockShapes() map[string]shape {
 		"table": {on: "MS", must: rules{"rows": tableRows(plainTable)},
 			may: rules{"column_settings": listOf(0, 20, nullable(object(shape{may: rules{
 				"align": enum("left", "center", "right"), "is_wrapped": boolean}})))}},
-		"task_card": {on: "MS", must: rules{"task_id": str(1, 255), "title": str(1, 3000), "status": taskStatus},
+		"task_card": {on: "MS", must: rules{"task_id": anyText, "title": anyText, "status": taskStatus},
 			may: rules{"details": richText, "output": richText, "icon": anything, "hide_title": boolean,
-				"sources": listOf(0, 100, object(shape{must: rules{"url": url, "text": str(1, 3000)}}))}},
+				"sources": listOf(0, 100, object(shape{must: rules{"url": url, "text": anyText}}))}},
 		"video": {on: "MVH", must: rules{"video_url": https, "thumbnail_url": url, "alt_text": str(1, 2000),
-			"title": plain(199)}, may: rules{"title_url": https, "author_name": str(0, 49), "provider_name": str(0, 3000),
+			"title": plain(199)}, may: rules{"title_url": https, "author_name": str(0, 49), "provider_name": anyText,
 			"provider_icon_url": url, "description": plain(199)}},
 	}
 }
