@@ -1,6 +1,7 @@
 package slacksim_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -19,6 +20,7 @@ func withFiles(t *testing.T) (w *world, token string) {
 	token = w.Install(slacksim.AcmeAdmin, fileScopes)
 	in, _ := w.Sim.Installed(slacksim.Acme)
 	w.Sim.Invite(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, in.BotUserID)
+	w.Settled()
 	return w, token
 }
 
@@ -91,6 +93,15 @@ func TestUploadByHand(t *testing.T) {
 	w.WantError("files.completeUploadExternal", tok, "invalid_arguments", "files", one, "initial_comment", "c",
 		"blocks", `[{"type":"divider"}]`)
 	w.WantError("files.info", tok, "file_not_found", "file", id)
+	w.WantError("files.delete", tok, "file_not_found", "file", id)
+	w.WantError("files.completeUploadExternal", tok, "invalid_thread_ts", "files", one, "thread_ts", "1.2",
+		"channels", slacksim.AcmeGeneral+","+w.Sim.DM(slacksim.AcmeAdmin))
+	var many []string
+	for i := range 101 {
+		many = append(many, fmt.Sprintf("C%d", i))
+	}
+	w.WantError("files.completeUploadExternal", tok, "channels_limit_exceeded", "files", one,
+		"channels", strings.Join(many, ","))
 
 	// Completed without a channel it stays private, and it can be completed once.
 	if a := w.Call("files.completeUploadExternal", tok, "files", one); a["ok"] != true {
@@ -98,6 +109,9 @@ func TestUploadByHand(t *testing.T) {
 	}
 	w.WantError("files.completeUploadExternal", tok, "file_not_found", "files", one)
 	w.Settled()
+	if code, _ := w.fetch("POST", to, "", "again"); code != 404 {
+		t.Errorf("uploaded after it was complete: %d", code)
+	}
 	if files := w.Sim.Files.All(); len(files) != 1 || len(files[0].Shares) != 0 || files[0].AltText != "five letters" {
 		t.Errorf("files %+v", files)
 	}
@@ -113,6 +127,20 @@ func TestUploadByHand(t *testing.T) {
 		t.Errorf("deleted: %v", a)
 	}
 	w.WantError("files.getUploadURLExternal", w.Install(slacksim.BirchAdmin, botScopes), "missing_scope")
+}
+
+func TestFilesNeedTheirPermission(t *testing.T) {
+	w := newWorld(t)
+	tok := w.Install(slacksim.AcmeAdmin, botScopes+",files:write")
+	a := w.Call("files.getUploadURLExternal", tok, "filename", "a.txt", "length", "5")
+	w.fetch("POST", a.Str("upload_url"), "", "hello")
+	w.Call("files.completeUploadExternal", tok, "files", `[{"id":"`+a.Str("file_id")+`"}]`)
+	if _, body := w.fetch("GET", w.Sim.URL()+"/files-pri/"+a.Str("file_id")+"/a.txt", tok, ""); strings.Contains(body,
+		"hello") {
+		t.Error("read without files:read")
+	}
+	w.Sim.People.Share(w.Ctx, slacksim.AcmeAdmin, w.Sim.DM(slacksim.AcmeAdmin), "", "", slacksim.Upload{Name: "b.txt"})
+	w.WantError("files.delete", tok, "cant_delete_file", "file", w.Sim.Files.All()[1].ID)
 }
 
 func TestPersonSharesFiles(t *testing.T) {

@@ -44,6 +44,7 @@ func TestReactions(t *testing.T) {
 func TestFilesInAModal(t *testing.T) {
 	w, tok := withFiles(t)
 	ts := w.Call("chat.postMessage", tok, "channel", slacksim.AcmeMember, "text", "t", "blocks", twoButtons).Str("ts")
+	w.Settled()
 	w.Sim.Press(w.Ctx, slacksim.AcmeMember, w.Sim.DM(slacksim.AcmeMember), ts, "go")
 	trigger, _ := w.Bot.Last(t).Outer["trigger_id"].(string)
 	view := w.Call("views.open", tok, "trigger_id", trigger, "view", modal("Files", `[{"type":"input","block_id":"b",

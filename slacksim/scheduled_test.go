@@ -90,6 +90,22 @@ func TestScheduledMessagesThatAreNeverPosted(t *testing.T) {
 	if a := schedule(3 * time.Hour); a["ok"] != true {
 		t.Error(a)
 	}
+
+	in, _ := w.Sim.Installed(slacksim.Acme)
+	private := slacksim.Channel{ID: "G0PRIVATE1", TeamID: slacksim.Acme, Name: "private", Private: true,
+		Members: []string{slacksim.AcmeAdmin, in.BotUserID}}
+	w.Sim.AddChannel(private)
+	one := w.Call("chat.scheduleMessage", tok, "channel", private.ID, "text", "Later", "post_at", at(90*time.Minute))
+	w.WantError("chat.deleteScheduledMessage", tok, "invalid_scheduled_message_id", "channel", dm,
+		"scheduled_message_id", one.Str("scheduled_message_id"))
+	private.Members = private.Members[:1]
+	w.Sim.AddChannel(private)
+	w.Clock.Advance(30 * time.Minute)
+	w.Settled()
+	if got := w.Sim.Messages(private.ID, ""); len(got) != 0 {
+		t.Errorf("posted in a channel that the app left: %+v", got)
+	}
+
 	w.Sim.Admins.Uninstall(w.Ctx, slacksim.Acme, slacksim.RevokedFirst)
 	w.Clock.Advance(3 * time.Hour)
 	w.Settled()
@@ -139,7 +155,10 @@ func TestWhatAMessageTakes(t *testing.T) {
 
 	// An update keeps what it leaves out, but for the blocks when there is text.
 	blocks := `[{"type":"divider"}]`
-	one := post("text", "one", "blocks", blocks, "metadata", `{"event_type":"e","event_payload":{}}`)
+	if list := w.Call("conversations.history", tok, "channel", dm)["messages"].([]any); len(list) != 2 {
+		t.Errorf("a reply that is broadcast is not in the history: %v", list)
+	}
+	one := post("text", "one", "blocks", blocks, "attachments", `[{"text":"a"}]`, "metadata", `{"event_type":"e","event_payload":{}}`)
 	update := func(args ...string) slacksim.Message {
 		t.Helper()
 		a := w.Call("chat.update", tok, append([]string{"channel", dm, "ts", one.Str("ts")}, args...)...)
@@ -149,7 +168,7 @@ func TestWhatAMessageTakes(t *testing.T) {
 		all := w.Sim.Messages(dm, "")
 		return all[len(all)-1]
 	}
-	if m := update("blocks", blocks); m.Text != "one" || m.Blocks == nil || m.Metadata == nil {
+	if m := update("blocks", blocks); m.Text != "one" || m.Blocks == nil || m.Metadata == nil || m.Attachments == nil {
 		t.Errorf("%+v", m)
 	}
 	if m := update("text", strings.Repeat("ü", 4000)); m.Blocks != nil || m.Metadata == nil {
