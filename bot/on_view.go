@@ -6,7 +6,7 @@ import (
 	"github.com/slack-go/slack"
 )
 
-// Submission is a modal that somebody submitted. What was put in is in Payload.View.State.
+// Submission is a modal that somebody submitted. Value, Values and Decode have what was put in.
 //
 // Without an answer the modal closes. There is one answer: what is wrong (Errors), another view in its place (Update)
 // or on top of it (Push), all of them closed (Clear), or a text (Respond).

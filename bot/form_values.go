@@ -1,0 +1,150 @@
+package bot
+
+// What somebody put into a form, by the block_ids of its inputs.
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+)
+
+// Value is what was put into the input with this block_id: a text, what was chosen, or a date as Slack writes it
+// ("2026-12-01", "09:30", seconds since 1970). "" for nothing, and of several chosen things, for which Values is.
+func (s *Submission) Value(blockID string) string { return formValue(s.Payload, blockID) }
+
+// Values is what was chosen in the input with this block_id, where that can be several things.
+func (s *Submission) Values(blockID string) []string { return formValues(s.Payload, blockID) }
+
+// Decode puts what was put in into the struct that v points to: each field with a tag `block:"id"` gets that input's.
+// A field can be a string, a []string, an int, a float64, a bool (whether anything is ticked), a time.Time (of a date,
+// or a date and a time) or a time.Duration (of a time of day, since midnight). The error is FieldErrors for what can't
+// be read as the field's type: hand them to Errors.
+func (s *Submission) Decode(v any) error { return decodeForm(s.Payload, v) }
+
+// Value is as Submission's.
+func (s *AsyncSubmission) Value(blockID string) string { return formValue(s.Payload, blockID) }
+
+// Values is as Submission's.
+func (s *AsyncSubmission) Values(blockID string) []string { return formValues(s.Payload, blockID) }
+
+// Decode is as Submission's.
+func (s *AsyncSubmission) Decode(v any) error { return decodeForm(s.Payload, v) }
+
+// FieldErrors are what is wrong with the inputs of a form, by block_id: Submission.Errors takes them as they are.
+type FieldErrors map[string]string
+
+// Error names the inputs, and nothing of what was put in.
+func (e FieldErrors) Error() string {
+	var blocks []string
+	for block := range e {
+		blocks = append(blocks, block)
+	}
+	return "not what the inputs take: " + strings.Join(blocks, ", ")
+}
+
+// inputIn is the input of a block; a block has one.
+func inputIn(i *slack.InteractionCallback, blockID string) (a slack.BlockAction, ok bool) {
+	if i.View.State == nil {
+		return a, false
+	}
+	for _, a := range i.View.State.Values[blockID] {
+		return a, true
+	}
+	return a, false
+}
+
+func formValue(i *slack.InteractionCallback, blockID string) string {
+	a, _ := inputIn(i, blockID)
+	return valueOf(&a)
+}
+
+func formValues(i *slack.InteractionCallback, blockID string) (values []string) {
+	a, _ := inputIn(i, blockID)
+	for _, o := range a.SelectedOptions {
+		values = append(values, o.Value)
+	}
+	for _, several := range [][]string{a.SelectedUsers, a.SelectedChannels, a.SelectedConversations} {
+		values = append(values, several...)
+	}
+	if one := valueOf(&a); one != "" && len(values) == 0 {
+		values = []string{one}
+	}
+	return values
+}
+
+func decodeForm(i *slack.InteractionCallback, v any) error {
+	to := reflect.ValueOf(v)
+	if to.Kind() != reflect.Pointer || to.Elem().Kind() != reflect.Struct {
+		return errors.New("decode a form: into a pointer to a struct")
+	}
+	to = to.Elem()
+
+	wrong := FieldErrors{}
+	for n := range to.NumField() {
+		block := to.Type().Field(n).Tag.Get("block")
+		if block == "" {
+			continue
+		}
+		says, err := setField(to.Field(n), formValue(i, block), formValues(i, block))
+		if err != nil {
+			return fmt.Errorf("decode a form: field %s: %w", to.Type().Field(n).Name, err)
+		}
+		if says != "" {
+			wrong[block] = says
+		}
+	}
+	if len(wrong) > 0 {
+		return wrong
+	}
+	return nil
+}
+
+// setField sets f to what was put in. says is what is wrong with that, for the person; err what is wrong with the
+// field.
+func setField(f reflect.Value, value string, values []string) (says string, err error) {
+	switch to := f.Addr().Interface().(type) {
+	case *string:
+		*to = value
+		return "", nil
+	case *[]string:
+		*to = values
+		return "", nil
+	case *bool:
+		*to = len(values) > 0
+		return "", nil
+	}
+	if value == "" {
+		return "", nil // nothing was put in
+	}
+
+	switch to := f.Addr().Interface().(type) {
+	case *int:
+		if *to, err = strconv.Atoi(value); err != nil {
+			return "Write a whole number.", nil
+		}
+	case *float64:
+		if *to, err = strconv.ParseFloat(value, 64); err != nil {
+			return "Write a number.", nil
+		}
+	case *time.Time:
+		if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
+			*to = time.Unix(seconds, 0)
+		} else if *to, err = time.Parse(time.DateOnly, value); err != nil {
+			return "Choose a date.", nil
+		}
+	case *time.Duration:
+		at, err := time.Parse("15:04", value)
+		if err != nil {
+			return "Choose a time.", nil
+		}
+		*to = time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute
+	default:
+		return "", fmt.Errorf("no input fits into a %s", f.Type())
+	}
+	return "", nil
+}
