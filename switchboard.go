@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/slack-go/slack"
+
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -56,6 +58,12 @@ type App struct {
 	// answered, 30 s after the stop at most. An error stops the program; nil doesn't. Each replica runs it.
 	Background []func(ctx context.Context, all *Workspaces) error
 
+	// Agent is what Slack shows of it as an agent, if it has a handler of OnAgentMessage or another of an agent's.
+	Agent bot.AgentView
+	// What its manifest turns off, and what metadata it hears of: see bot.Profile.
+	WorkspacesOnly, NoRotation, NoMessages bool
+	Metadata                               []slack.ManifestMetadataSubscription
+
 	// Guide is what the demo's first page proposes. nil: it follows from the handlers.
 	Guide []bot.Hint
 	// DemoHandlers are those that the demo has besides Handlers.
@@ -75,6 +83,8 @@ func (a App) plain(all *Workspaces) cli.App {
 		Handlers: a.Handlers, Use: a.Use, OnError: a.OnError, Scopes: a.Scopes, UserScopes: a.UserScopes,
 		Messages: a.Messages, Guide: a.Guide, DemoHandlers: a.DemoHandlers, Version: a.Version,
 		Workspaces: &all.running,
+		Agent:      a.Agent, WorkspacesOnly: a.WorkspacesOnly, NoRotation: a.NoRotation, NoMessages: a.NoMessages,
+		Metadata: a.Metadata,
 	}
 	if a.Routes != nil {
 		app.Routes = a.Routes(all)

@@ -34,6 +34,17 @@ type Profile struct {
 	// Agent is for an app that has a handler of OnAgentMessage or another of an agent's. Without a description it has the
 	// app's.
 	Agent AgentView
+
+	// WorkspacesOnly: organisations can't install it for all of their workspaces at once.
+	WorkspacesOnly bool
+	// NoRotation asks Slack for tokens that don't end. Slack can't turn rotation off for an app that has it.
+	// https://docs.slack.dev/authentication/using-token-rotation
+	NoRotation bool
+	// NoMessages: people can't write to it, and read nothing from it in a direct message.
+	NoMessages bool
+	// Metadata is which message metadata it hears of, with a handler of message_metadata_posted or its like: the app that
+	// posts it (A…), and its type. https://docs.slack.dev/messaging/message-metadata
+	Metadata []slack.ManifestMetadataSubscription
 }
 
 // Manifest is Slack's app manifest, as JSON: slack-go's, with the switches of the App Home in it also when they are
@@ -80,15 +91,17 @@ func NewManifest(p Profile, handlers []Handler, publicURL string) (Manifest, err
 				},
 			},
 			Settings: slack.Settings{
-				EventSubscriptions:   &slack.EventSubscriptions{RequestUrl: requests, BotEvents: subscriptions(handlers)},
+				EventSubscriptions: &slack.EventSubscriptions{
+					RequestUrl: requests, BotEvents: subscriptions(handlers), MetadataSubscriptions: p.Metadata,
+				},
 				Interactivity:        &slack.Interactivity{RequestUrl: requests},
-				OrgDeployEnabled:     true, // an organisation can install it once for all of its workspaces
-				TokenRotationEnabled: true, // a token that is stolen ends by itself; install renews ours
+				OrgDeployEnabled:     !p.WorkspacesOnly,
+				TokenRotationEnabled: !p.NoRotation, // a token that is stolen ends by itself; install renews ours
 			},
 		},
 		Features: Features{
 			Features: slack.Features{BotUser: slack.BotUser{DisplayName: p.Name, AlwaysOnline: true}},
-			AppHome:  AppHome{MessagesTab: true}, // the welcome message and its answers live there
+			AppHome:  AppHome{MessagesTab: !p.NoMessages}, // the welcome message and its answers live there
 
 			AgentView: agentView(p, handlers),
 		},
@@ -148,7 +161,9 @@ func optional(scopes []connection.Scope) []string {
 // installs need one.
 func (m Manifest) OverSockets() Manifest {
 	m.Settings.SocketModeEnabled = true
-	m.Settings.EventSubscriptions = &slack.EventSubscriptions{BotEvents: m.Settings.EventSubscriptions.BotEvents}
+	events := *m.Settings.EventSubscriptions
+	events.RequestUrl = ""
+	m.Settings.EventSubscriptions = &events
 	m.Settings.Interactivity = &slack.Interactivity{IsEnabled: m.Settings.Interactivity.IsEnabled}
 
 	m.Features.SlashCommands = slices.Clone(m.Features.SlashCommands)
@@ -249,6 +264,19 @@ func (m Manifest) checkScopes(p *problems) {
 }
 
 func (m Manifest) checkEvents(p *problems) {
+	subscribed := m.Settings.EventSubscriptions
+	hears := slices.ContainsFunc(subscribed.BotEvents, func(e string) bool {
+		return strings.HasPrefix(e, "message_metadata_")
+	})
+	if n := len(subscribed.MetadataSubscriptions); n > 20 {
+		p.bad("%d metadata_subscriptions, Slack allows 20", n)
+	} else if hears != (n > 0) {
+		p.bad("message_metadata events come for metadata_subscriptions alone, and the other way round: set both")
+	}
+	for _, s := range subscribed.MetadataSubscriptions {
+		p.length("event_type of metadata", s.EventType, 1, 50)
+	}
+
 	if n := len(m.Settings.EventSubscriptions.BotEvents); n > 100 {
 		p.bad("%d bot events, Slack allows 100", n)
 	}

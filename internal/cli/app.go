@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slack-go/slack"
+
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -39,6 +41,10 @@ type App struct {
 	Guide        []bot.Hint
 	DemoHandlers []bot.Handler
 	Version      string
+
+	Agent                                  bot.AgentView
+	WorkspacesOnly, NoRotation, NoMessages bool
+	Metadata                               []slack.ManifestMetadataSubscription
 }
 
 // dataKept is what is kept for every app; one that keeps more of its own says it.
@@ -79,6 +85,8 @@ func (a App) manifest(publicURL string, also ...bot.Handler) (bot.Manifest, erro
 	return bot.NewManifest(bot.Profile{
 		Name: a.Name, Description: a.Summary, LongDescription: a.About, Color: a.Color,
 		Scopes: bot.Catalogue(a.Scopes, handlers), UserScopes: bot.UserCatalogue(a.UserScopes, handlers),
+		Agent: a.Agent, WorkspacesOnly: a.WorkspacesOnly, NoRotation: a.NoRotation, NoMessages: a.NoMessages,
+		Metadata: a.Metadata,
 	}, handlers, publicURL)
 }
 
