@@ -292,7 +292,7 @@ func TestWrongConfiguration(t *testing.T) {
 		})
 	}
 	for _, args := range [][]string{{"connections", "disconnect", "T1"}, {"connections", "disconnect", "--yes", "T1"},
-		{"connections", "exchange", "--all"}} {
+		{"connections", "exchange", "--all"}, {"import", "bolt", "--from", empty}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			answer := refused(t, map[string]string{"DATABASE_URL": "mysql://u:hush-password@h/x", "ENCRYPTION_KEYS": "hush-key",
 				"SLACK_CLIENT_ID": "A1", "SLACK_URL": "http://slack.com", "DATA_DIR": empty}, args...)

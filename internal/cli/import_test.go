@@ -379,7 +379,7 @@ func (b ofBolt) snapshot(t *testing.T) map[string]string {
 // here.
 func TestImportFromBolt(t *testing.T) {
 	t.Parallel()
-	for name, make := range map[string]func(t *testing.T) ofBolt{
+	for name, store := range map[string]func(t *testing.T) ofBolt{
 		"JavaScript, files": javaScriptFiles, "JavaScript, joined files": joinedFiles,
 		"Python, files": pythonFiles, "Python, SQLite": pythonSQLite,
 		"SQLAlchemy, SQLite": sqlalchemySQLite, "SQLAlchemy, PostgreSQL": sqlalchemyPostgres,
@@ -390,7 +390,7 @@ func TestImportFromBolt(t *testing.T) {
 			if strings.Contains(name, "SQLAlchemy") {
 				database = storagetest.Postgres
 			}
-			importFrom(t, newWorld(t, database(t)), make(t))
+			importFrom(t, newWorld(t, database(t)), store(t))
 		})
 	}
 }
