@@ -265,3 +265,59 @@ func TestSecondMessage(t *testing.T) {
 		}
 	}
 }
+
+// The manifest makes the app an agent, with what Slack asks for, and start checks refuse what would never run.
+func TestManifestOfAgent(t *testing.T) {
+	t.Parallel()
+	run := func(context.Context, *bot.Thread) error { return nil }
+	agent := bot.OnAgentMessage("", run)
+	profile := bot.Profile{Name: "Parrot", Description: "Says what you say."}
+	m, err := bot.NewManifest(profile, []bot.Handler{agent, bot.OnAgentOpened(run)}, "https://bot.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := m.Features.AgentView; v == nil || v.Description != profile.Description {
+		t.Errorf("agent_view: %v", v)
+	}
+	if got := m.OAuthConfig.Scopes.Bot; !slices.Equal(got, []string{"assistant:write", "chat:write", "im:history"}) {
+		t.Errorf("scopes: %q", got)
+	}
+	for _, event := range []string{"app_home_opened", "message.im", "agent_session_stopped"} {
+		if !slices.Contains(m.Settings.EventSubscriptions.BotEvents, event) {
+			t.Errorf("%s is not subscribed to", event)
+		}
+	}
+	plain, err := bot.NewManifest(profile, []bot.Handler{mentions}, "https://bot.example.com")
+	if err != nil || plain.Features.AgentView != nil {
+		t.Errorf("an app that is no agent: %v %v", plain.Features.AgentView, err)
+	}
+
+	five := slices.Repeat([]bot.Prompt{{Title: "a", Message: "b"}}, 5)
+	for want, agent := range map[string]bot.AgentView{
+		"300": {Description: strings.Repeat("x", 301)}, "5 suggested": {Prompts: five},
+		"a title and": {Prompts: []bot.Prompt{{Title: "a"}}},
+	} {
+		profile.Agent = agent
+		_, err := bot.NewManifest(profile, []bot.Handler{bot.OnAgentMessage("", run)}, "https://bot.example.com")
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+
+	s := play(t, agent)
+	for want, handlers := range map[string][]bot.Handler{
+		"gets every such event": {bot.OnAgentStopped(run),
+			bot.OnEvent("agent_session_stopped", func(context.Context, *bot.Event[struct{}]) error { return nil })},
+		"takes every text":   {bot.OnAgentMessage(`.*`, run), bot.OnAgentMessage("^a", run)},
+		"WhileBusy does":     {bot.OnMention("", nil, bot.WhileBusy(bot.Cancel))},
+		"two handlers":       {bot.OnAgentOpened(run), bot.OnAgentOpened(run)},
+		"Ordered does":       {bot.OnAgentMessage("", run, bot.Ordered())},
+		"Edits does nothing": {bot.OnAgentMessage("", run, bot.Edits())},
+	} {
+		_, err := bot.New(bot.Config{Install: s.install, Handlers: handlers,
+			SigningSecrets: []connection.Secret{"signing-secret"}})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package inbox_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/storage/internal/storetest"
+)
+
+// What an agent writes lies sealed beside its event, belongs to who has the event, and goes with it. A press of stop is
+// found by its thread and its time, also when it is done. An attempt that gets ahead has no deaths before it.
+func TestTurns(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		c := newClock()
+		in := opened(t, f, c)
+		first := storetest.Event("first", "T1")
+		first.OrderingKey = "D1/100.1"
+		first, _ = in.add(first, false)
+		var claimed []bot.Delivery
+		until(t, "the first", func() bool { claimed = in.claim(1); return len(claimed) > 0 })
+		e := claimed[0]
+		storetest.OK(t, in.RecordStream(t.Context(), e, []byte("what nobody reads")))
+		if state, err := in.StreamState(t.Context(), e); err != nil || string(state) != "what nobody reads" {
+			t.Errorf("kept %q, %v", state, err)
+		}
+
+		behind := func(want bool) {
+			t.Helper()
+			if got, err := in.Behind(t.Context(), e); err != nil || got != want {
+				t.Errorf("behind: %t %v", got, err)
+			}
+		}
+		behind(false)
+		next := storetest.Event("next", "T1")
+		next.OrderingKey = first.OrderingKey
+		in.add(next, false)
+		behind(true)
+
+		stop := storetest.Event("stop", "T1")
+		stop.Type, stop.OrderingKey = "agent_session_stopped", "D1/100.1"+bot.StopKey+"0000000200.000100"
+		stop, _ = in.add(stop, false)
+		for from, want := range map[string]bool{"0000000200.000099": true, "0000000200.000100": false, "0000000300.0": false} {
+			for _, prefix := range []string{"D1/100.1" + bot.StopKey, "D1/100.2" + bot.StopKey} {
+				got, err := in.Came(t.Context(), prefix, from)
+				if err != nil || got != (want && prefix == "D1/100.1"+bot.StopKey) {
+					t.Errorf("a press after %s in %s: %t %v", from, prefix, got, err)
+				}
+			}
+		}
+
+		// Its process dies, and so does the next one, after they got ahead: then one death counts, and not two. Who had it
+		// has it no longer.
+		in.claim(9)
+		for range 2 {
+			lost := e
+			c.die()
+			in.hints(c)
+			suspects := in.suspects(9, false)
+			at := slices.IndexFunc(suspects, func(s bot.Delivery) bool { return s.ID == "first" })
+			if at < 0 {
+				t.Fatalf("suspects: %v", suspects)
+			}
+			if e = suspects[at]; e.Deaths != 1 {
+				t.Errorf("attempt %d: %d deaths", e.Attempt, e.Deaths)
+			}
+			if err := in.RecordStream(t.Context(), lost, nil); err != bot.ErrLost {
+				t.Errorf("who lost it: %v", err)
+			}
+			storetest.OK(t, in.RecordStream(t.Context(), e, []byte("more")))
+		}
+		storetest.OK(t, in.Done(t.Context(), e))
+		if state, err := in.StreamState(t.Context(), e); err != nil || len(state) > 0 {
+			t.Errorf("once it is done there is %q, %v", state, err)
+		}
+	})
+}
