@@ -226,3 +226,41 @@ func TestFailuresBehindButtons(t *testing.T) {
 		}
 	}
 }
+
+// What goes wrong with a modal that was closed is told in a direct message, and what goes well to nobody.
+func TestFailuresOfAClosedModal(t *testing.T) {
+	t.Parallel()
+	for way, want := range map[string]string{"well": "", "error": "Something went wrong", "panic": "Something went wrong",
+		"refusal": "There is no such customer."} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			closed := make(chan struct{}, 1)
+			s := play(t,
+				bot.OnCommand("/form", func(ctx context.Context, c *bot.Command) error {
+					view := modal("Sure?")
+					view.CallbackID, view.NotifyOnClose = "form", true
+					_, err := c.OpenModal(ctx, view)
+					return err
+				}, bot.Scopes("chat:write"), bot.Describe("opens a form", "")),
+				bot.OnViewClosed("form", func(ctx context.Context, v *bot.ViewClosed) error {
+					closed <- struct{}{}
+					if way == "well" {
+						return nil
+					}
+					return failAs(ctx, v.Request, way)
+				}, bot.Scopes("chat:write")))
+			if _, err := s.sim.CloseView(ctx, slacksim.AcmeMember, openForm(t, s), false); err != nil {
+				t.Fatal(err)
+			}
+			<-closed
+			dm := s.sim.DM(slacksim.AcmeMember)
+			if want != "" {
+				wait(t, s.sim, "a direct message", func() bool { return said(s.sim, dm, want) == 1 })
+			}
+			s.settle(t)
+			if n := len(s.told(dm, slacksim.AcmeMember)); n != min(1, len(want)) {
+				t.Errorf("%d direct messages", n)
+			}
+		})
+	}
+}

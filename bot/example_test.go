@@ -40,6 +40,21 @@ func ExampleOnMessage() {
 	// Output: bonbon
 }
 
+// Markdown can come from anywhere: it mentions nobody who isn't named.
+func ExampleMarkdown() {
+	summary := bot.OnMention("^summary$", func(ctx context.Context, m *bot.Message) error {
+		_, err := m.Say(ctx, bot.Markdown("## Today\n\n- [x] shipped\n- [ ] asleep\n\nThanks, <!channel>"))
+		return err
+	})
+
+	team := rehearse(summary)
+	defer team.end()
+	team.say("@bot summary")
+	said := team.hear() // what a screen reader says; people see the Markdown
+	fmt.Println(strings.Contains(said, "Today. done: shipped. to do: asleep."), strings.Contains(said, "<!channel>"))
+	// Output: true false
+}
+
 // What a command's handler responds is the answer. A UserError is told in its own words.
 func ExampleOnCommand() {
 	weather := bot.OnCommand("/weather", func(ctx context.Context, c *bot.Command) error {

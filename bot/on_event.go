@@ -29,10 +29,12 @@ type Event[E any] struct {
 //
 //   - nil: the event is done.
 //   - A UserError or a NotAllowedError: who acted is told, and the event is done.
-//   - What Slack refuses for good (channel_not_found …): the event is done, which is logged.
+//   - What Slack refuses for good (channel_not_found …): the event is done, which is logged, and who acted is told that
+//     something went wrong.
 //   - A *slack.RateLimitedError: it runs again when Slack takes calls again. That doesn't count as a failure.
 //   - Any other error, and a panic: it runs again after growing pauses, 8 times in an hour and a half. Then it is a
-//     dead letter: kept in the inbox for an operator to see and replay.
+//     dead letter: kept in the inbox for an operator to see and replay. Who acted in a conversation is told so, and who
+//     opened the Home tab reads it there after the first attempt.
 //
 // What ends the process (an exit, a panic in a goroutine of the handler's own, no memory) is a dead letter after three
 // times.
