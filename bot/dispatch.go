@@ -71,6 +71,9 @@ func (b *Bot) visit(e *Delivery, env *envelope, from origin) visit {
 			t.written, t.Text = m, m.Text
 			t.UserID, t.BotID = cmp.Or(m.User, t.UserID), cmp.Or(m.BotID, t.BotID)
 		}
+		if e.Type == "function_executed" {
+			t.Step = newStep(t, in.Execution, in.callbackID(), in.StepToken)
+		}
 		b.attempt(t, e)
 	}
 
@@ -112,7 +115,13 @@ func (b *Bot) handled(ctx context.Context, e *Delivery, o outcome) error {
 
 	e.ran = o.ran
 	t := o.turn
+	if o.by.Kind == KindFunction && o.ran != ranDone {
+		t.Step.settle(ctx, o)
+	}
+
 	switch {
+	case o.by.Kind == KindFunction && (o.told != nil || len(o.missing) > 0): // said to the workflow: nobody acted
+		return nil
 	case o.told != nil:
 		b.tell(ctx, t, *o.told)
 	case o.begun && o.ran == ranNotConnected:

@@ -75,6 +75,8 @@ type inner struct {
 	Tab        string          `json:"tab"`      // app_home_opened
 	EventTS    string          `json:"event_ts"` // when it happened, by Slack's clock
 	Function   json.RawMessage `json:"function"` // function_executed
+	Execution  string          `json:"function_execution_id"`
+	StepToken  string          `json:"bot_access_token"`
 	Links      []struct {
 		Domain string `json:"domain"`
 	} `json:"links"` // link_shared

@@ -84,14 +84,9 @@ func (s *Step) end(ctx context.Context, method string, form url.Values) error {
 	return nil
 }
 
-// executed is the event of a step. https://docs.slack.dev/reference/events/function_executed
-type executed struct {
-	Function struct {
-		CallbackID string `json:"callback_id"`
-	} `json:"function"`
-	Inputs      json.RawMessage `json:"inputs"`
-	ExecutionID string          `json:"function_execution_id"`
-	Token       string          `json:"bot_access_token"`
+// inputs are those of an execution, in its event. https://docs.slack.dev/reference/events/function_executed
+type inputs struct {
+	Inputs json.RawMessage `json:"inputs"`
 }
 
 // OnFunction returns a handler of a custom step of workflows with this callback_id, with the promises of OnEvent. In is
@@ -114,19 +109,18 @@ type executed struct {
 func OnFunction[In any](callbackID string, run func(ctx context.Context, f *Function[In]) error,
 	options ...Option) Handler {
 	h := newHandler(KindFunction, callbackID, options, func(ctx context.Context, r *Request, payload any) error {
-		e, err := decodeEvent[executed](r, payload)
+		e, err := decodeEvent[inputs](r, payload)
 		if err != nil {
 			return err
 		}
-		r.Step = newStep(r, e.ExecutionID, e.Function.CallbackID, e.Token)
 
 		f := &Function[In]{Request: r, Step: r.Step}
 		if len(e.Inputs) > 0 {
 			if err := json.Unmarshal(e.Inputs, &f.Inputs); err != nil {
-				return errors.Join(&decodeError{err}, r.Step.Fail(ctx, "The inputs of this step are not what it takes."))
+				return &decodeError{err}
 			}
 		}
-		return r.Step.settle(ctx, run(ctx, f))
+		return run(ctx, f)
 	})
 	h.inputs = parametersOf(reflect.TypeFor[In]())
 	return h
@@ -142,24 +136,31 @@ func newStep(r *Request, execution, callbackID, token string) *Step {
 	return s
 }
 
-// settle fails the step for what the handler's error says to people, and at its last attempt.
-func (s *Step) settle(ctx context.Context, err error) error {
-	why := ""
-	if word, refused := userWord(err); refused {
-		why = word.Text
-	} else if err != nil && s.request.last() {
-		why = wentWrong(s.request.Ref)
+// settle fails the step where nothing more comes of it, so that the workflow doesn't wait for ever: with what the handler
+// or its middleware says to people, with the permissions that are missing, or at its last attempt.
+func (s *Step) settle(ctx context.Context, o outcome) {
+	t, why := s.request, ""
+	switch {
+	case o.told != nil:
+		why = o.told.Text
+	case len(o.missing) > 0:
+		scopes := t.Install.Describe(o.missing)
+		t.Install.in.Notices().NotifyMissing(t.Install.c, scopes, t.UserID)
+		why = t.Connection.Without(t.Install.App().Name, scopes)
+	case errors.As(o.err, new(*decodeError)):
+		why = "The inputs of this step are not what it takes."
+	case o.begun && (t.last() || classOf(o.err) == final):
+		why = wentWrong(t.Ref)
 	}
 	if why == "" {
-		return err
+		return
 	}
 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askBudget)
 	defer cancel()
-	if failed := s.Fail(ctx, why); failed != nil {
-		s.request.Log.WarnContext(ctx, "fail the step of a workflow", failure(failed)...)
+	if err := s.Fail(ctx, why); err != nil {
+		t.Log.WarnContext(ctx, "fail the step of a workflow", failure(err)...)
 	}
-	return err
 }
 
 // last reports whether a failure of this attempt is the one too many.
