@@ -196,11 +196,19 @@ func (g *gate) within(ctx context.Context, h Handler, t *Request, payload any) (
 
 // call runs h, turns a panic into an error, and returns the answer that h recorded.
 func call(ctx context.Context, h Handler, t *Request, payload any) (Reply, error) {
-	run := around(func(ctx context.Context, t *Request) error { return h.run(ctx, t, payload) }, h.use)
-	if err := guard(func() error { return run(ctx, t) }); err != nil {
+	if err := guard(func() error { return h.runIn(ctx, t, payload) }); err != nil {
 		return Reply{}, err
 	}
 	return t.recordedReply(), nil
+}
+
+// runIn runs h within its middleware.
+func (h Handler) runIn(ctx context.Context, t *Request, payload any) error {
+	if h.chain == nil {
+		return h.run(ctx, t, payload)
+	}
+	t.work = func(ctx context.Context, t *Request) error { return h.run(ctx, t, payload) }
+	return h.chain(ctx, t)
 }
 
 // unopened names why a handler was not begun, for the numbers.

@@ -95,6 +95,7 @@ type Handler struct {
 	opens     func(ctx context.Context, r *Request) (slack.ModalViewRequest, error)
 	pattern   *regexp.Regexp
 	use       []Middleware
+	chain     Next              // use around what runs, made once; nil: there is none
 	calendar  schedule.Calendar // of timers that recur
 	broken    string            // why that can't be told
 	run       func(ctx context.Context, r *Request, payload any) error

@@ -20,7 +20,8 @@ type Next func(ctx context.Context, r *Request) error
 // and after the handler. It sees a Request that is let in: its connection is open and its permissions are there, unless
 // the handler runs WithoutConnection. One that doesn't call next keeps the handler from running; its error is handled
 // as the handler's own, so a UserError is told to who acted. It is called once for each handler, when the Bot is made,
-// and what it returns runs in any number of goroutines.
+// and what it returns runs in any number of goroutines. With OpensModal it runs around the opening, too, where
+// Request.Attempt is 0: whom it refuses there gets no modal.
 type Middleware func(next Next) Next
 
 // around puts middleware around run; the first is outermost.
@@ -106,7 +107,7 @@ func RateLimit(n int, per time.Duration) Middleware {
 
 	return func(next Next) Next {
 		return func(ctx context.Context, r *Request) error {
-			if r.Attempt > 1 || r.UserID == "" {
+			if r.Attempt > 1 || r.UserID == "" || r.Attempt == 1 && r.handler.opens != nil { // counted when its modal opened
 				return next(ctx, r)
 			}
 			wait := taken(r.handler.id()+" "+r.Key.String()+" "+r.TeamID+" "+r.UserID, r.now())

@@ -107,13 +107,11 @@ func (r routes) linked(in inner) (Handler, bool) {
 		h.run = func(ctx context.Context, t *Request, payload any) error {
 			var failed []error
 			for _, each := range all {
-				failed = append(failed, around(func(ctx context.Context, t *Request) error {
-					return each.run(ctx, t, payload)
-				}, each.use)(ctx, t))
+				failed = append(failed, each.runIn(ctx, t, payload))
 			}
 			return errors.Join(failed...)
 		}
-		h.use = nil
+		h.chain = nil
 	}
 	return h, true
 }

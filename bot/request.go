@@ -82,6 +82,7 @@ type Request struct {
 	address connection.Secret // the response_url
 	gate    *gate             // nil for a Request that a test made
 	handler Handler
+	work    Next // what the handler's middleware is around, in this run
 	answer  *recorded
 	unread  func(parts []string) // notes what of the event could not be read
 	said    *said                // what was posted in earlier attempts; nil: there were none and will be none

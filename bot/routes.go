@@ -3,6 +3,7 @@ package bot
 // Which handler gets what came. It depends on nothing but the handlers and what came, so that all replicas agree.
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,7 +34,9 @@ func newRoutes(handlers []Handler, middleware []Middleware) (r routes, problems 
 			problems = append(problems, fmt.Errorf("two handlers for %s%s: the other one is%s", h.id(), h.at(), other.at()))
 		}
 
-		h.use = slices.Concat(middleware, h.use)
+		if use := slices.Concat(middleware, h.use); len(use) > 0 {
+			h.chain = around(func(ctx context.Context, t *Request) error { return t.work(ctx, t) }, use)
+		}
 		r.byName[h.id()] = h
 		r.add(h)
 	}

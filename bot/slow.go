@@ -126,10 +126,10 @@ func (b *Bot) openFirst(ctx context.Context, h Handler, a act, ref string) opene
 }
 
 // open opens the modal, until ctx ends. It passes the gate as its handler will, which takes a connection and the
-// permissions even if h itself can do without.
+// permissions even if h itself can do without, and h's middleware: whom that refuses gets no modal.
 func (b *Bot) open(ctx context.Context, h Handler, a act, ref string) opened {
 	name := ""
-	h.always, h.use = false, nil
+	h.always = false
 	h.run = func(ctx context.Context, t *Request, _ any) error {
 		t.ViewID = ""
 		view, err := h.opens(ctx, t)
