@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
@@ -157,4 +159,78 @@ func BenchmarkKey(b *testing.B) {
 			}
 		}
 	})
+}
+
+// From what was accepted to its handler's end, for each kind: decoding, routing, the gate, the handler, its answer. The
+// look-up of the connection is storage's to measure.
+func BenchmarkDispatch(b *testing.B) {
+	const acts = `"api_app_id":"A1","team":{"id":"T1"},"user":{"id":"U1","team_id":"T1"},"trigger_id":"1.2.x",`
+	const in = `"channel":{"id":"C1"},"message":{"ts":"1.1","text":"Shall I?"},"response_url":"https://hooks.slack.com/x",`
+	const from = `"user":"U1","channel":"C1","channel_type":"channel","ts":"1.1","text":"say it"}`
+	for kind, body := range map[Kind]string{
+		KindEvent:           `{"type":"reaction_added","user":"U1","reaction":"eyes","item":{"type":"message","channel":"C1","ts":"1.1"}}`,
+		KindMessage:         `{"type":"message",` + from,
+		KindMention:         `{"type":"app_mention",` + from,
+		KindFunction:        `{"type":"function_executed","function":{"callback_id":"x"},"inputs":{},"function_execution_id":"Fx1"}`,
+		KindLink:            `{"type":"link_shared","user":"U1","channel":"C1","links":[{"domain":"example.com","url":"https://example.com/1"}]}`,
+		KindHome:            `{"type":"app_home_opened","user":"U1","channel":"D1","tab":"home"}`,
+		KindCommand:         `command=%2Fx&text=it&team_id=T1&user_id=U1&channel_id=C1&api_app_id=A1`,
+		KindAction:          `{"type":"block_actions",` + acts + in + `"actions":[{"type":"button","action_id":"x","value":"v"}]}`,
+		KindViewSubmission:  `{"type":"view_submission",` + acts + `"view":{"id":"V1","type":"modal","callback_id":"x"}}`,
+		KindViewClosed:      `{"type":"view_closed",` + acts + `"view":{"id":"V1","type":"modal","callback_id":"x"}}`,
+		KindShortcut:        `{"type":"shortcut",` + acts + `"callback_id":"x"}`,
+		KindMessageShortcut: `{"type":"message_action",` + acts + in + `"callback_id":"x"}`,
+		KindOptions:         `{"type":"block_suggestion",` + acts + in + `"action_id":"x","value":"a"}`,
+	} {
+		b.Run(string(kind), func(b *testing.B) {
+			ran := 0
+			made := benchBot(b, counting(&ran)...)
+			event := fmt.Appendf(nil, `{"type":"event_callback","event_id":"Ev1","team_id":"T1","api_app_id":"A1","event":%s}`, body)
+			inner, _ := decodeEnvelope(event)
+			form, _ := url.ParseQuery(body)
+			ctx, key := b.Context(), connection.Key{AppID: "A1", TeamID: "T1"}
+			dispatch := func() error {
+				return made.handle(ctx, &Delivery{Kind: transport.KindEvents, Type: inner.Inner.Type, Key: key, Body: event}, nil)
+			}
+			if kind == KindCommand {
+				dispatch = func() error { _, err := made.acceptCommand(ctx, form); return err }
+			} else if (Handler{Kind: kind}).interactive() {
+				dispatch = func() error { _, err := made.acceptInteraction(ctx, []byte(body)); return err }
+			}
+
+			b.ReportAllocs()
+			for range b.N {
+				if err := dispatch(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if ran != b.N {
+				b.Fatalf("it ran %d times of %d", ran, b.N)
+			}
+		})
+	}
+}
+
+// counting are handlers of all kinds that do next to nothing.
+func counting(ran *int) []Handler {
+	always, done := WithoutConnection(), Text("Done.")
+	titled := Titled("Do it", "Does it.")
+	return []Handler{
+		OnEvent("reaction_added", func(context.Context, *Event[slackevents.ReactionAddedEvent]) error { *ran++; return nil },
+			always, Scopes("reactions:read")),
+		OnMessage("^say", func(context.Context, *Message) error { *ran++; return nil }, always, Scopes("channels:history")),
+		OnMention("^say", func(context.Context, *Message) error { *ran++; return nil }, always),
+		OnFunction("x", func(context.Context, *Function[struct{}]) error { *ran++; return nil }, always, titled),
+		OnLink("example.com", func(context.Context, *Link) error { *ran++; return nil }, always),
+		OnHomeOpened(func(context.Context, *Home) error { *ran++; return nil }, always),
+		OnCommand("/x", func(ctx context.Context, c *Command) error { *ran++; return c.Respond(ctx, done) }, always,
+			Describe("does it", "")),
+		OnAction("x", func(ctx context.Context, a *Action) error { *ran++; return a.Respond(ctx, done) }, always),
+		OnViewSubmission("x", func(ctx context.Context, s *Submission) error { *ran++; return s.Respond(ctx, done) }, always),
+		OnViewClosed("x", func(context.Context, *ViewClosed) error { *ran++; return nil }, always),
+		OnShortcut("x", func(ctx context.Context, s *Shortcut) error { *ran++; return s.Respond(ctx, done) }, always, titled),
+		OnMessageShortcut("x", func(ctx context.Context, s *Shortcut) error { *ran++; return s.Respond(ctx, done) }, always,
+			titled),
+		OnOptions("x", func(_ context.Context, o *Options) error { *ran++; return o.Reply() }, always),
+	}
 }

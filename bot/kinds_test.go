@@ -47,7 +47,7 @@ message, thread dm          | 1 post says     | 1 post says             | 1 ende
 mention, thread             | 1 post says     | 1 post says             | 1 ended
 function, -                 | 1 complete says | 1 complete says         | 1 ended
 link, thread dm             | 1 unfurl says   | 1 unfurl says           | 1 ended
-home, home                  | 1 publish says  | 1 publish says          | 1 ended
+home, home                  | 1 publish says  | 1 publish says          | 1 ended, publish wrong
 command, thread dm          | 1 ack says      | 1 ack late, url says    | 1 ack late, ended, url stopped
 async command, thread dm    | 1 url says      | 1 url says              | 1 ended
 action, thread dm           | 1 url says      | 1 url says              | 1 ended, url stopped
@@ -56,7 +56,7 @@ async action, thread dm     | 1 url says      | 1 url says              | 1 ende
 async action, home          | 1 post says     | 1 post says             | 1 ended
 view, -                     | 1 ack says      | 1 ack late, update says | 1 ack late, ended, update stopped
 async view, -               | 1 post says     | 1 post says             | 1 ended
-view_closed, -              | 1               | 1                       | 1 ended
+view_closed, -              | 1               | 1                       | 1 ended, post stopped
 shortcut, -                 | 1 open says     | 1 open says             | 1 ended, open stopped
 message_shortcut, thread dm | 1 url says      | 1 url says              | 1 ended, url stopped
 options, thread dm home     | 1 ack says      | 1 ack nothing           | 1 ack nothing, ended
@@ -67,7 +67,7 @@ message, thread dm          | 1 post again, post says         | 1 post says     
 mention, thread             | 1 post again, post says         | 1 post says            | 1
 function, -                 | 1 complete again, complete says | 1 complete says        | 1
 link, thread dm             | 1 unfurl again, unfurl says     | 1 unfurl says          | 1
-home, home                  | 1 publish again, publish says   | 1 publish says         | 1
+home, home                  | 1 publish again, publish says   | 1 publish says         | 1 publish wrong
 command, thread dm          | 1 ack says                      | 2 ack says, ack says   | 1 ack wrong
 async command, thread dm    | 1 url again, url says           | 2 url says, url says   | 1
 action, thread dm           | 1 url says                      | 2 url says, url says   | 1 url wrong
@@ -76,33 +76,33 @@ async action, thread dm     | 1 url again, url says           | 2 url says, url 
 async action, home          | 1 post again, post says         | 2 post says, post says | 1
 view, -                     | 1 ack says                      | 2 ack says, ack says   | 1 ack wrong
 async view, -               | 1 post again, post says         | 2 post says, post says | 1
-view_closed, -              | 1                               | 2                      | 1
+view_closed, -              | 1                               | 2                      | 1 post wrong
 shortcut, -                 | 1 open says                     | 2 open says, open says | 1 open wrong
 message_shortcut, thread dm | 1 url says                      | 2 url says, url says   | 1 url wrong
 options, thread dm home     | 1 ack says                      | 2 ack says, ack says   | 1 ack nothing
 
-kind, places                | no            | panic         | theirs          | needs
-event, thread               | 1 whisper no  | 1             | 1 post says     | 0
-event, dm                   | 1 post no     | 1             | 1 post says     | 0
-message, thread             | 1 whisper no  | 1             | 1 post says     | 0 whisper needs
-message, dm                 | 1 post no     | 1             | 1 post says     | 0 post needs
-mention, thread             | 1 whisper no  | 1             | 1 post says     | 0 whisper needs
-function, -                 | 1 fail no     | 1             | 1 complete says | 0 fail needs
-link, thread                | 1 whisper no  | 1             | 1 unfurl says   | 0
-link, dm                    | 1 post no     | 1             | 1 unfurl says   | 0
-home, home                  | 1 post no     | 1             | 1 publish says  | 0
-command, thread dm          | 1 ack no      | 1 ack wrong   | 1 ack says      | 0 ack needs
-async command, thread dm    | 1 url no      | 1             | 1 url says      | 0 url needs
-action, thread dm           | 1 url no      | 1 url wrong   | 0 url theirs    | 0 url needs
-action, home                | 1 open no     | 1 open wrong  | 0 open theirs   | 0 post needs
-async action, thread dm     | 1 url no      | 1             | 0 url theirs    | 0 url needs
-async action, home          | 1 post no     | 1             | 0               | 0 post needs
-view, -                     | 1 ack no      | 1 ack wrong   | 0 ack theirs    | 0 ack needs
-async view, -               | 1 post no     | 1             | 0               | 0 post needs
-view_closed, -              | 1             | 1             | 0               | 0
-shortcut, -                 | 1 open no     | 1 open wrong  | 0 open theirs   | 0 open needs
-message_shortcut, thread dm | 1 url no      | 1 url wrong   | 0 url theirs    | 0 url needs
-options, thread dm home     | 1 ack nothing | 1 ack nothing | 0 ack nothing   | 0 ack nothing
+kind, places                | no            | panic           | theirs          | needs
+event, thread               | 1 whisper no  | 1               | 1 post says     | 0
+event, dm                   | 1 post no     | 1               | 1 post says     | 0
+message, thread             | 1 whisper no  | 1               | 1 post says     | 0 whisper needs
+message, dm                 | 1 post no     | 1               | 1 post says     | 0 post needs
+mention, thread             | 1 whisper no  | 1               | 1 post says     | 0 whisper needs
+function, -                 | 1 fail no     | 1               | 1 complete says | 0 fail needs
+link, thread                | 1 whisper no  | 1               | 1 unfurl says   | 0
+link, dm                    | 1 post no     | 1               | 1 unfurl says   | 0
+home, home                  | 1 publish no  | 1 publish wrong | 1 publish says  | 0 publish needs
+command, thread dm          | 1 ack no      | 1 ack wrong     | 1 ack says      | 0 ack needs
+async command, thread dm    | 1 url no      | 1               | 1 url says      | 0 url needs
+action, thread dm           | 1 url no      | 1 url wrong     | 0 url theirs    | 0 url needs
+action, home                | 1 open no     | 1 open wrong    | 0 open theirs   | 0 open needs
+async action, thread dm     | 1 url no      | 1               | 0 url theirs    | 0 url needs
+async action, home          | 1 open no     | 1               | 0 open theirs   | 0 open needs
+view, -                     | 1 ack no      | 1 ack wrong     | 0 ack theirs    | 0 ack needs
+async view, -               | 1 open no     | 1               | 0 open theirs   | 0 open needs
+view_closed, -              | 1 post no     | 1 post wrong    | 0               | 0 post needs
+shortcut, -                 | 1 open no     | 1 open wrong    | 0 open theirs   | 0 open needs
+message_shortcut, thread dm | 1 url no      | 1 url wrong     | 0 url theirs    | 0 url needs
+options, thread dm home     | 1 ack nothing | 1 ack nothing   | 0 ack nothing   | 0 ack nothing
 `
 
 // payload is what Slack sends for a kind, in braces what differs.
@@ -142,7 +142,8 @@ var payloads = []payload{
 	{"async action", "interaction", "thread dm home", strings.ReplaceAll(pressed, "{id}", "later")},
 	{"view", "interaction", "-", strings.NewReplacer("{id}", "view_submission", "{form}", "form").Replace(form)},
 	{"async view", "interaction", "-", strings.NewReplacer("{id}", "view_submission", "{form}", "later").Replace(form)},
-	{"view_closed", "interaction", "-", strings.NewReplacer("{id}", "view_closed", "{form}", "form").Replace(form)},
+	{"view_closed", "interaction", "-", strings.NewReplacer("{id}", "view_closed", "{form}", "form",
+		`,"trigger_id":"tr-{cell}"`, "").Replace(form)},
 	{"shortcut", "interaction", "-", strings.ReplaceAll(short, "{id}", "shortcut") + `}`},
 	{"message_shortcut", "interaction", "thread dm", strings.ReplaceAll(short, "{id}", "message_action") +
 		`,"message_ts":"1790000002.000200",{where}}`},
@@ -571,5 +572,32 @@ func TestEveryKindInEverySituation(t *testing.T) {
 			t.Parallel()
 			practise(t, socket, []string{"needs"}, "pins:read")
 		})
+	}
+}
+
+// Middleware that refuses a person keeps durable work's modal closed, too. Who is let in is counted once by RateLimit.
+func TestMiddlewareGuardsTheModal(t *testing.T) {
+	t.Parallel()
+	done := make(chan string, 2)
+	s := play(t, bot.OnCommandAsync("/close", func(_ context.Context, c *bot.AsyncCommand) error {
+		done <- c.ViewID
+		return nil
+	}, bot.Scopes("users:read", "chat:write"), bot.Describe("closes it", ""),
+		bot.OpensModal(func(context.Context, *bot.Request) (slack.ModalViewRequest, error) {
+			return modal("One moment."), nil
+		}), bot.Use(bot.AdminsOnly(), bot.RateLimit(1, time.Hour))))
+
+	if r := command(t, s, slacksim.AcmeMember, "/close"); !strings.Contains(r.Text, "Only workspace admins") {
+		t.Errorf("a member reads %q", r.Text)
+	}
+	if n := len(s.sim.Calls("views.open")); n != 0 {
+		t.Errorf("%d modals were opened for a member", n)
+	}
+	command(t, s, slacksim.AcmeAdmin, "/close")
+	if id := <-done; id == "" || len(s.sim.OpenViews(slacksim.AcmeAdmin)) != 1 {
+		t.Errorf("an admin's modal: %q", id)
+	}
+	if r := command(t, s, slacksim.AcmeAdmin, "/close"); !strings.Contains(r.Text, "too often") {
+		t.Errorf("the second time: %q", r.Text)
 	}
 }

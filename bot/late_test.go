@@ -265,6 +265,8 @@ func TestLateFormIsAnswered(t *testing.T) {
 			return t.Respond(ctx, bot.Reply{Text: "Saved it."})
 		}, "Saved it."},
 		{func(_ context.Context, t *bot.Submission) error { return t.Update(modal("The page.")) }, "The page."},
+		{func(_ context.Context, t *bot.Submission) error { return t.Push(modal("The next.")) }, "The next."},
+		{func(_ context.Context, t *bot.Submission) error { return t.Clear() }, "Done."},
 	} {
 		id := openForm(t, s)
 		if _, err := s.sim.SubmitView(ctx, slacksim.AcmeMember, id,

@@ -1,0 +1,458 @@
+package bot
+
+// Which handler gets what, what runs around it, and what New and the manifest make of the handlers.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slack-go/slack"
+)
+
+// onAll are the routes of handlers.
+func onAll(t *testing.T, handlers ...Handler) routes {
+	t.Helper()
+	r, problems := newRoutes(handlers, nil)
+	if err := errors.Join(problems...); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func listens(pattern string, options ...Option) Handler {
+	return OnMessage(pattern, func(context.Context, *Message) error { return nil },
+		append(options, Scopes("channels:history", "im:history"))...)
+}
+
+func mentionOf(pattern string, options ...Option) Handler {
+	return OnMention(pattern, func(context.Context, *Message) error { return nil }, options...)
+}
+
+func eventNamed(name string, scopes ...string) Handler {
+	return OnEvent(name, func(context.Context, *Event[struct{}]) error { return nil }, Scopes(scopes...))
+}
+
+// Of all handlers an event comes to one, by its type, subtype, pattern, text and author.
+func TestWhichHandlerGetsAnEvent(t *testing.T) {
+	t.Parallel()
+	link := func(domain string) Handler {
+		return OnLink(domain, func(context.Context, *Link) error { return nil })
+	}
+	r := onAll(t, eventNamed("reaction_added", "reactions:read"), eventNamed("reaction_*", "reactions:read"),
+		eventNamed("^(pin|star)_added$", "pins:read"), eventNamed("message.channel_topic", "channels:history"),
+		listens(`^order (\d+)$`), listens(`^bots`, Bots()), listens(`^edit`, Edits()), listens(`^gone`, Deletions()),
+		mentionOf(`^order (\d+)$`), mentionOf(`^fixed`, Edits()), link("tickets.example.com"),
+		OnHomeOpened(func(context.Context, *Home) error { return nil }),
+		OnFunction("step", func(context.Context, *Function[struct{}]) error { return nil }, Titled("Step", "A step.")))
+
+	const in = `"user":"U1","channel":"C1","channel_type":"channel","ts":"1.1"`
+	const edited = `{"type":"message","subtype":"message_changed","channel":"C1","channel_type":"channel",` +
+		`"previous_message":{"user":"U1","text":"was"},"message":{"user":"U1","text":"edit this","edited":{"ts":"2"}}}`
+	for body, want := range map[string]string{
+		`{"type":"reaction_added"}`:                                                      "event reaction_added",
+		`{"type":"reaction_removed"}`:                                                    "event reaction_* [reaction_]",
+		`{"type":"pin_added"}`:                                                           "event ^(pin|star)_added$ [pin_added pin]",
+		`{"type":"pin_removed"}`:                                                         "",
+		`{"type":"message","subtype":"channel_topic",` + in + `}`:                        "event message.channel_topic",
+		`{"type":"message","subtype":"channel_name",` + in + `}`:                         "",
+		`{"type":"message","text":"order 66",` + in + `}`:                                `message ^order (\d+)$ [order 66 66]`,
+		`{"type":"message","text":"order now",` + in + `}`:                               "",
+		`{"type":"message","text":"<@UBOT> order 7",` + in + `}`:                         "",
+		`{"type":"app_mention","text":"<@UBOT> order 7",` + in + `}`:                     `mention ^order (\d+)$ [order 7 7]`,
+		`{"type":"app_mention","text":"<@UBOT> fixed","edited":{"ts":"2"},` + in + `}`:   "mention ^fixed [fixed]",
+		`{"type":"app_mention","text":"<@UBOT> order 7","edited":{"ts":"2"},` + in + `}`: "",
+		`{"type":"message","text":"order 66","bot_id":"B9",` + in + `}`:                  "",
+		`{"type":"message","text":"bots","bot_id":"B9",` + in + `}`:                      "message ^bots [bots]",
+		edited: "message ^edit [edit]",
+		strings.Replace(edited, "was", "edit this", 1):      "", // it only shows a link
+		strings.Replace(edited, "edit this", "order 66", 1): "",
+		`{"type":"message","subtype":"message_deleted","channel":"C1","channel_type":"channel",` +
+			`"previous_message":{"user":"U1","text":"gone"}}`: "message ^gone [gone]",
+		`{"type":"link_shared","links":[{"domain":"x.tickets.example.com"}]}`: "link tickets.example.com",
+		`{"type":"link_shared","links":[{"domain":"mytickets.example.com"}]}`: "",
+		`{"type":"app_home_opened","tab":"home"}`:                             "home",
+		`{"type":"app_home_opened","tab":"messages"}`:                         "",
+		`{"type":"function_executed","function":{"callback_id":"step"}}`:      "function step",
+		`{"type":"function_executed","function":{"callback_id":"other"}}`:     "",
+	} {
+		e, err := decodeEnvelope([]byte(`{"type":"event_callback","event_id":"E","event":` + body + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, match, found := r.route(e.Inner.Type, e.Inner, "UBOT")
+		got := ""
+		if found {
+			if got = h.id(); len(match) > 0 {
+				got += fmt.Sprint(" ", match)
+			}
+		}
+		if got != want {
+			t.Errorf("%s comes to %q, want %q", body, got, want)
+		}
+	}
+}
+
+// A handler of exactly one id goes before those of several, and one of a block before one of any.
+func TestWhichHandlerGetsAPress(t *testing.T) {
+	t.Parallel()
+	action := func(id string, options ...Option) Handler {
+		return OnAction(id, func(context.Context, *Action) error { return nil }, options...)
+	}
+	shortcut := func(on func(string, func(context.Context, *Shortcut) error, ...Option) Handler, id string) Handler {
+		return on(id, func(context.Context, *Shortcut) error { return nil }, Titled("Do it", "Does it."))
+	}
+	r := onAll(t, action("vote.up"), action("vote.*"), action("^poll_(\\d)$"), action("vote.up", InBlock("row")),
+		action("in.*", InBlock("row")), OnViewSubmission("order.*", func(context.Context, *Submission) error { return nil }),
+		OnViewClosed("order.new", func(context.Context, *ViewClosed) error { return nil }),
+		OnOptions("menu", func(context.Context, *Options) error { return nil }, InBlock("row")),
+		shortcut(OnShortcut, "x"), shortcut(OnMessageShortcut, "x"))
+	pressed := func(id, block string) string {
+		return fmt.Sprintf(`{"type":"block_actions","actions":[{"action_id":%q,"block_id":%q}]}`, id, block)
+	}
+	for body, want := range map[string]string{
+		pressed("vote.up", "b"):   "action vote.up",
+		pressed("vote.up", "row"): "action vote.up in row",
+		pressed("vote.down", "b"): "action vote.*",
+		pressed("poll_1", "b"):    "action ^poll_(\\d)$",
+		pressed("poll_x", "b"):    "",
+		pressed("in.x", "row"):    "action in.* in row",
+		pressed("in.x", "b"):      "",
+		`{"type":"view_submission","view":{"callback_id":"order.new"}}`:   "view order.*",
+		`{"type":"view_closed","view":{"callback_id":"order.new"}}`:       "view_closed order.new",
+		`{"type":"view_closed","view":{"callback_id":"order.old"}}`:       "",
+		`{"type":"shortcut","callback_id":"x"}`:                           "shortcut x",
+		`{"type":"message_action","callback_id":"x"}`:                     "message_shortcut x",
+		`{"type":"block_suggestion","action_id":"menu","block_id":"row"}`: "options menu in row",
+		`{"type":"block_suggestion","action_id":"menu","block_id":"b"}`:   "",
+	} {
+		var i interaction
+		if err := json.Unmarshal([]byte(body), &i); err != nil {
+			t.Fatal(err)
+		}
+		h, found := r.pressed(i)
+		if got := h.id(); found != (want != "") || found && got != want {
+			t.Errorf("%s comes to %q, want %q", body, got, want)
+		}
+	}
+}
+
+// typeIn is what a Bot answers a command with.
+func typeIn(t *testing.T, b *Bot, command, text string) string {
+	t.Helper()
+	a, err := b.acceptCommand(t.Context(), url.Values{"command": {command}, "text": {text}, "team_id": {"T1"},
+		"user_id": {"U1"}, "channel_id": {"C1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m shown
+	if len(a.Body) > 0 {
+		if err := json.Unmarshal(a.Body, &m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m.Text
+}
+
+type shown struct{ Text string }
+
+// A command's text leads to its longest subcommand, with the rest as words; help and what isn't known are answered from
+// the descriptions.
+func TestSubcommands(t *testing.T) {
+	t.Parallel()
+	sub := func(name, usage string) Handler {
+		return OnCommand(name, func(ctx context.Context, c *Command) error {
+			return c.Respond(ctx, Text(fmt.Sprintf("%s %q", name, c.Args)))
+		}, Describe("Runs "+name, usage), WithoutConnection())
+	}
+	async := OnCommandAsync("/standup report", func(context.Context, *AsyncCommand) error { return nil },
+		Describe("Reports", ""))
+	b, _ := loggedBot(t, nil, sub("/standup new", "[name]"), sub("/standup new daily", ""), async,
+		OnCommand("/standup", nil, Describe("Runs standups.", "")), sub("/poll close", ""), sub("/poll", ""))
+	const help = "Runs standups. This is what you can type after /standup:\n• `/standup new [name]`: Runs /standup new\n" +
+		"• `/standup new daily`: Runs /standup new daily\n• `/standup report`: Reports"
+	for _, test := range [][3]string{
+		{"/standup", "new Team", `/standup new ["Team"]`},
+		{"/standup", `NEW  "Team One" “and two” x`, `/standup new ["Team One" "and two" "x"]`},
+		{"/standup", "new daily 9:00", `/standup new daily ["9:00"]`},
+		{"/standup", "new dailyish", `/standup new ["dailyish"]`},
+		{"/standup", "help", help},
+		{"/standup", "", help},
+		{"/standup", "bogus <x>", "I don't know “bogus”. " + help},
+		{"/poll", "lunch?", `/poll ["lunch?"]`},
+		{"/poll", "close 3", `/poll close ["3"]`},
+		{"/poll", "help", "This is what you can type after /poll:\n• `/poll close`: Runs /poll close\n• `/poll`: Runs /poll"},
+		{"/other", "", "This app doesn't know that command."},
+	} {
+		if got := typeIn(t, b, test[0], test[1]); got != test[2] {
+			t.Errorf("%s %s: %q, want %q", test[0], test[1], got, test[2])
+		}
+	}
+	if h, found := b.routes.command("/standup", "report now"); !found || !h.async {
+		t.Errorf("a durable subcommand: %s %v", h.id(), found)
+	}
+}
+
+// Middleware goes around every handler, the app's outside of the handler's own, and is made once for each. OnError sees
+// what is left of the errors, panics too.
+func TestMiddlewareAndOnError(t *testing.T) {
+	t.Parallel()
+	var order []string
+	made := 0
+	note := func(name string) Middleware {
+		return func(next Next) Next {
+			made++
+			return func(ctx context.Context, r *Request) error {
+				order = append(order, name)
+				err := next(ctx, r)
+				order = append(order, "/"+name)
+				return err
+			}
+		}
+	}
+	command := func(name string, run func() error, options ...Option) Handler {
+		return OnCommand(name, func(ctx context.Context, c *Command) error {
+			order = append(order, c.Handler())
+			if err := run(); err != nil {
+				return err
+			}
+			return c.Respond(ctx, Text("Done."))
+		}, append(options, Describe("x", ""), WithoutConnection())...)
+	}
+	bad := errors.New("out of luck")
+	b, _ := loggedBot(t, func(c *Config) {
+		c.Use = []Middleware{note("app")}
+		c.OnError = func(_ context.Context, r *Request, err error) error {
+			order = append(order, "error of "+r.Handler())
+			if errors.Is(err, bad) {
+				return nil
+			}
+			return err
+		}
+	}, command("/ok", func() error { return nil }, Use(note("outer"), note("inner"))),
+		command("/bad", func() error { return bad }), command("/panics", func() error { panic("out of luck") }),
+		command("/no", func() error { return nil }, Use(OnlyIn("T2"))),
+		command("/here", func() error { return nil }, Use(OnlyIn("T1"))),
+		command("/often", func() error { return nil }, Use(RateLimit(2, time.Hour))),
+		command("/slow", func() error { time.Sleep(20 * time.Millisecond); return context.DeadlineExceeded },
+			Timeout(time.Millisecond)))
+	for _, test := range []struct{ command, answer, order string }{
+		{"/ok", "Done.", "app outer inner command /ok /inner /outer /app"},
+		{"/ok", "Done.", "app outer inner command /ok /inner /outer /app"},
+		{"/bad", "", "app command /bad /app error of command /bad"},
+		{"/panics", "Something went wrong on our side.", "app command /panics error of command /panics"},
+		{"/no", "doesn't offer that in this workspace.", "app /app error of command /no"},
+		{"/here", "Done.", "app command /here /app"},
+		{"/often", "Done.", "app command /often /app"},
+		{"/often", "Done.", "app command /often /app"},
+		{"/often", "That's too often. You can do it again in 60 minutes.", "app /app error of command /often"},
+		{"/slow", "", "app command /slow /app error of command /slow"},
+	} {
+		order = nil
+		got := typeIn(t, b, test.command, "")
+		if !strings.Contains(got, test.answer) || test.answer == "" && test.command == "/bad" && got != "" {
+			t.Errorf("%s is answered %q, want %q", test.command, got, test.answer)
+		}
+		if got := strings.Join(order, " "); got != test.order {
+			t.Errorf("%s: %s, want %s", test.command, got, test.order)
+		}
+	}
+	if made != 7+2 {
+		t.Errorf("middleware was made %d times", made)
+	}
+}
+
+// There is one answer. The zero Reply is none.
+func TestOneAnswer(t *testing.T) {
+	t.Parallel()
+	b, _ := loggedBot(t, nil, OnCommand("/x", func(ctx context.Context, c *Command) error {
+		nothing, first, second := c.Respond(ctx, Reply{}), c.Respond(ctx, Text("One.")), c.Respond(ctx, Text("Two."))
+		if nothing != nil || first != nil || !errors.Is(second, ErrAnswered) ||
+			!strings.Contains(second.Error(), "command /x") {
+			t.Errorf("%v %v %v", nothing, first, second)
+		}
+		return nil
+	}, Describe("x", ""), WithoutConnection()))
+	if got := typeIn(t, b, "/x", ""); got != "One." {
+		t.Errorf("answered %q", got)
+	}
+
+	r := &Request{}
+	s, o := &Submission{Request: r}, &Options{Request: r}
+	view := slack.ModalViewRequest{CallbackID: "next"}
+	for want, answer := range map[string]func() error{
+		`{"response_action":"errors","errors":{"b":"No."}}`: func() error { return s.Errors(map[string]string{"b": "No."}) },
+		`{"response_action":"update","view":{`:              func() error { return s.Update(view) },
+		`{"response_action":"push","view":{`:                func() error { return s.Push(view) },
+		`{"response_action":"clear"}`:                       s.Clear,
+		`{"response_action":"update","view":{"type":"modal","title":{"type":"plain_text","text":"Result"`: func() error {
+			return s.Respond(t.Context(), Text("Saved."))
+		},
+	} {
+		r.answer = nil
+		if err := answer(); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(answerOfView(r.recordedReply()).Body); !strings.HasPrefix(got, want) {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+
+	one := NewOption("Ann", "u1")
+	group := slack.NewOptionGroupBlockElement(slack.NewTextBlockObject("plain_text", "Team", false, false), one)
+	for want, answer := range map[string]func() error{
+		`{"options":[]}`: func() error { return o.Reply() },
+		`{"options":[{"text":{"type":"plain_text","text":"Ann"`:         func() error { return o.Reply(one) },
+		`{"option_groups":[{"label":{"type":"plain_text","text":"Team"`: func() error { return o.ReplyGroups(group) },
+	} {
+		r.answer = nil
+		if err := answer(); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(answerOfOptions(r.recordedReply()).Body); !strings.HasPrefix(got, want) {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	r.answer = nil
+	many := slices.Repeat([]*slack.OptionBlockObject{one}, MaxOptions+1)
+	for _, err := range []error{o.Reply(many...), o.ReplyGroups(slices.Repeat([]*slack.OptionGroupBlockObject{group},
+		MaxOptions+1)...), o.ReplyGroups(&slack.OptionGroupBlockObject{Options: many})} {
+		if err == nil || !strings.Contains(err.Error(), "101") {
+			t.Errorf("too many options: %v", err)
+		}
+	}
+}
+
+// What is wrong between two handlers names the places of both.
+func TestStartChecksNameBothPlaces(t *testing.T) {
+	t.Parallel()
+	for name, handlers := range map[string][]Handler{
+		"twice":           {eventNamed("team_join", "users:read"), eventNamed("team_join", "users:read")},
+		"a text taken":    {listens("^a"), listens("^ab")},
+		"a name taken":    {oneOf("action"), func() Handler { h := oneOf("action"); return h }()},
+		"a prefix taken":  {actionNamed("a*"), actionNamed("ab*")},
+		"a mention taken": {mentionOf("."), mentionOf("^a")},
+	} {
+		err := newBot(nil, handlers...)
+		if err == nil || strings.Count(err.Error(), "_test.go:") < 2 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func actionNamed(id string) Handler {
+	return OnAction(id, func(context.Context, *Action) error { return nil })
+}
+
+// What nobody handles is said once for each name, with the line that would handle it.
+func TestSuggestions(t *testing.T) {
+	t.Parallel()
+	b, log := loggedBot(t, nil, oneOf("event"))
+	for range 2 {
+		typeIn(t, b, "/weather", "")
+		for _, body := range []string{
+			`{"type":"block_actions","actions":[{"action_id":"go"}]}`, `{"type":"block_suggestion","action_id":"menu"}`,
+			`{"type":"view_submission","view":{"callback_id":"form"}}`, `{"type":"view_closed","view":{"callback_id":"form"}}`,
+			`{"type":"shortcut","callback_id":"short"}`, `{"type":"message_action","callback_id":"msg"}`,
+		} {
+			if _, err := b.acceptInteraction(t.Context(), []byte(body)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, body := range []string{
+			`{"type":"team_join"}`, `{"type":"message","subtype":"channel_topic"}`, `{"type":"app_mention","user":"U1"}`,
+			`{"type":"function_executed","function":{"callback_id":"step"}}`,
+			`{"type":"link_shared","links":[{"domain":"example.com"}]}`,
+		} {
+			e, err := decodeEnvelope([]byte(`{"type":"event_callback","event_id":"E","event":` + body + `}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.suggestions.unhandled(t.Context(), b.log, e.Inner)
+		}
+	}
+	for _, line := range []string{`bot.OnCommand(\"/weather\"`, `bot.OnAction(\"go\"`, `bot.OnOptions(\"menu\"`,
+		`bot.OnViewSubmission(\"form\"`, `bot.OnViewClosed(\"form\"`, `bot.OnShortcut(\"short\"`,
+		`bot.OnMessageShortcut(\"msg\"`, `bot.OnEvent(\"team_join\"`, `bot.OnEvent(\"message.channel_topic\"`,
+		`bot.OnMention(\"\"`, `bot.OnFunction(\"step\"`, `bot.OnLink(\"example.com\"`} {
+		if n := strings.Count(log.String(), line); n != 1 {
+			t.Errorf("%s was suggested %d times", line, n)
+		}
+	}
+}
+
+// The manifest has what follows from each kind, over HTTP and for Socket Mode.
+func TestManifestOfEveryKind(t *testing.T) {
+	t.Parallel()
+	type inputs struct {
+		Who   string `json:"who" title:"Person" slack:"user_id"`
+		Count int    `json:"count,omitempty"`
+	}
+	handlers := append(counting(new(int)),
+		OnFunction("ticket", func(context.Context, *Function[inputs]) error { return nil }, Titled("Ticket", "Opens one."),
+			Outputs(Parameter{Name: "id", Type: "string", Title: "Id", Required: true})),
+		OnCommand("/standup new", nil, Describe("New one", "[name]")), OnCommand("/standup end", nil, Describe("End", "")),
+		OnCommand("/standup", nil, Describe("Runs standups", "")), OnCommand("/poll new", nil, Describe("Asks", "")))
+	m, err := NewManifest(Profile{Name: "App", Description: "An app."}, handlers, "https://bot.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []struct {
+		of   any
+		want string
+	}{
+		{m.Features.Shortcuts, `[{"name":"Do it","callback_id":"x","description":"Does it.","type":"global"},` +
+			`{"name":"Do it","callback_id":"x","description":"Does it.","type":"message"}]`},
+		{m.Features.UnfurlDomains, `["example.com"]`},
+		{m.Features.AppHome, `{"home_tab_enabled":true,"messages_tab_enabled":true,"messages_tab_read_only_enabled":false}`},
+		{m.Functions["ticket"], `{"title":"Ticket","description":"Opens one.","input_parameters":{"properties":{` +
+			`"count":{"type":"integer"},"who":{"type":"slack#/types/user_id","title":"Person"}},"required":["who"]},` +
+			`"output_parameters":{"properties":{"id":{"type":"string","title":"Id"}},"required":["id"]}}`},
+		{m.Settings.FunctionRuntime, `"remote"`},
+		{m.Settings.Interactivity, `{"is_enabled":true,"request_url":"https://bot.example.com/slack/events",` +
+			`"message_menu_options_url":"https://bot.example.com/slack/events"}`},
+		{m.OverSockets().Settings.Interactivity, `{"is_enabled":true}`},
+		{m.OverSockets().Features.Shortcuts, `[{"name":"Do it","callback_id":"x","description":"Does it.","type":"global"},` +
+			`{"name":"Do it","callback_id":"x","description":"Does it.","type":"message"}]`},
+	} {
+		if got, err := json.Marshal(part.of); err != nil || string(got) != part.want {
+			t.Errorf("%s, want %s", got, part.want)
+		}
+	}
+
+	var commands []string
+	for _, c := range m.Features.SlashCommands {
+		commands = append(commands, c.Command+": "+c.Description+" "+c.UsageHint)
+	}
+	if got := strings.Join(commands, "\n"); got != "/poll: Asks [new | help]\n/standup: Runs standups [new | end | help]\n"+
+		"/x: does it " {
+		t.Errorf("commands:\n%s", got)
+	}
+	for _, e := range []string{"function_executed", "link_shared", "app_home_opened", "app_mention", "message.channels",
+		"reaction_added"} {
+		if !slices.Contains(m.OverSockets().Settings.EventSubscriptions.BotEvents, e) {
+			t.Errorf("no subscription to %s", e)
+		}
+	}
+}
+
+// Every kind has its numbers from the start.
+func TestEveryKindIsCountedFromTheStart(t *testing.T) {
+	t.Parallel()
+	_, numbers, _ := counted(t, nil)
+	at := series(t, numbers)
+	for _, h := range counting(new(int)) {
+		for _, result := range labels.ran {
+			name := "switchboard_handled_total kind=" + string(h.Kind) + " result=" + result
+			if n, there := at[name]; !there || n != 0 {
+				t.Errorf("%s: %v, %v", name, n, there)
+			}
+		}
+	}
+}
