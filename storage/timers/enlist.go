@@ -64,7 +64,8 @@ func (t *Timers) enlistAll(ctx context.Context, r bot.Recurring) error {
 		}
 
 		missing := slices.DeleteFunc(slices.Clone(page), func(c dueRow) bool {
-			return t.app != "" && c.Timer.AppID != t.app || c.Timer.Spec == r.Spec && columns.Moment(c.Timer.Slot).Sub(t.pool.Now()) < furthestAhead
+			right := c.Timer.Spec == r.Spec && columns.Moment(c.Timer.Slot).Sub(t.pool.Now()) < furthestAhead
+			return right || t.app != "" && c.Timer.AppID != t.app
 		})
 		err = t.pool.Exec(ctx, func(g *gorm.DB) error { return t.enlist(g, r, missing) })
 		switch {
@@ -89,8 +90,8 @@ func (t *Table) enlist(g *gorm.DB, r bot.Recurring, connections []dueRow) error 
 	values := make([]any, 0, 8*len(connections))
 	for _, c := range connections {
 		slot, due := r.Next(c.Timer.ConnectionID, now)
-		values = append(values, c.Timer.ConnectionID, c.Timer.AppID, cmp.Or(c.OwnTeamID, c.EnterpriseID), r.Name, r.Spec, columns.Micros(slot),
-			columns.Micros(due), []byte{})
+		values = append(values, c.Timer.ConnectionID, c.Timer.AppID, cmp.Or(c.OwnTeamID, c.EnterpriseID), r.Name,
+			r.Spec, columns.Micros(slot), columns.Micros(due), []byte{})
 	}
 	rows := enlistRow + strings.Repeat(", "+enlistRow, len(connections)-1)
 	return g.Exec(enlistInsert+rows+enlistOld+"?", append(values, furthestAhead.Microseconds())...).Error
