@@ -9,6 +9,7 @@ import (
 	"go/token"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -133,4 +134,31 @@ func declarations(text string) string {
 		}
 	}
 	return names
+}
+
+// An example is 200 lines of code at most, and imports what anybody can import.
+func TestExamplesStaySmall(t *testing.T) {
+	t.Parallel()
+	mains, err := filepath.Glob(filepath.Join("examples", "*", "main.go"))
+	if err != nil || len(mains) < 2 {
+		t.Fatal(mains, err)
+	}
+	for _, name := range mains {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := 0
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "//") {
+				lines++
+			}
+		}
+		if lines > 200 {
+			t.Errorf("%s: %d lines of code, want 200 at most", name, lines)
+		}
+		if strings.Contains(string(text), "/internal/") {
+			t.Errorf("%s imports what no other module can", name)
+		}
+	}
 }

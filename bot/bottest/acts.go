@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/switchboard-go/switchboard/slacksim"
 )
@@ -101,6 +102,12 @@ func (a *Actor) Press(channel, actionID string, value ...string) {
 	m := a.withAction(channel, actionID)
 	must[slacksim.Ack](a.s.t, "press "+actionID)(
 		a.s.Sim.Press(a.ctx(), a.ID, a.place(channel), m.TS, actionID, value...))
+}
+
+// Select chooses in a menu of the app's, or ticks boxes, where Press would look for a button.
+func (a *Actor) Select(channel, actionID string, values ...string) {
+	a.s.t.Helper()
+	a.Press(channel, actionID, values...)
 }
 
 // PressHome presses a button in the Home tab.
@@ -203,6 +210,26 @@ func (a *Actor) Options(channel, actionID, typed string) []slacksim.Option {
 		a.s.Sim.Forms.SuggestInMessage(a.ctx(), a.ID, a.place(channel), m.TS, f)).Options
 }
 
+// React puts an emoji on a message, by its name without colons.
+func (a *Actor) React(channel, ts, emoji string) {
+	a.s.t.Helper()
+	a.check("react", a.s.Sim.People.React(a.ctx(), a.ID, a.place(channel), ts, emoji))
+}
+
+// PostLink writes a link, and returns what the app shows below it.
+func (a *Actor) PostLink(channel, url string) *Place {
+	a.s.t.Helper()
+	place, ts := a.place(channel), a.Say(channel, url)
+	return a.s.preview(place, ts, url)
+}
+
+// Function starts a workflow that consists of one step of the app's, with what the step is given.
+func (a *Actor) Function(callbackID string, inputs map[string]any) *Execution {
+	a.s.t.Helper()
+	id := must[string](a.s.t, "run "+callbackID)(a.s.Sim.Workflows.Run(a.ctx(), a.ID, callbackID, inputs))
+	return &Execution{s: a.s, id: id}
+}
+
 // OpenHome opens the app's Home tab.
 func (a *Actor) OpenHome() {
 	a.s.t.Helper()
@@ -216,10 +243,26 @@ func (a *Actor) AgentMessage(text string) (ts string) {
 	return must[string](a.s.t, "write to the agent")(a.s.Sim.Agents.Write(a.ctx(), a.ID, a.thread, text))
 }
 
-// Stop presses the stop button of a thread with the agent.
+// Stop presses the stop button of a thread with the agent, a second later: a press is meant for what began before it.
 func (a *Actor) Stop(thread string) {
 	a.s.t.Helper()
+	a.s.Advance(time.Second)
 	a.check("stop", a.s.Sim.Agents.Stop(a.ctx(), a.ID, a.s.Sim.DM(a.ID), cmp.Or(thread, a.thread)))
+}
+
+// Feedback presses a thumb below the agent's newest answer that has them. It waits for one.
+func (a *Actor) Feedback(good bool) {
+	a.s.t.Helper()
+	dm, ts := a.s.Sim.DM(a.ID), ""
+	a.s.await(func() bool {
+		for _, m := range a.s.Sim.Messages(dm, a.ID) {
+			if strings.Contains(string(m.Blocks), "feedback_buttons") {
+				ts = m.TS
+			}
+		}
+		return ts != ""
+	}, func() string { return "no answer has feedback buttons:\n" + a.s.shown(dm, a.ID) })
+	must[slacksim.Ack](a.s.t, "give feedback")(a.s.Sim.Agents.Feedback(a.ctx(), a.ID, dm, ts, good))
 }
 
 func (a *Actor) check(doing string, err error) {

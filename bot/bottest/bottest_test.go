@@ -2,11 +2,13 @@ package bottest_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/bot/bottest"
@@ -121,6 +123,48 @@ func submitted(ctx context.Context, s *bot.Submission) error {
 		return s.Errors(map[string]string{"title": "That is too short."})
 	}
 	return s.Respond(ctx, bot.Text("Filed: "+title))
+}
+
+// The acts that lead to something other than a message.
+func TestStepsLinksAndReactions(t *testing.T) {
+	t.Parallel()
+	s := bottest.New(t,
+		bot.OnFunction("double", double, bot.Titled("Double", "Doubles a number"),
+			bot.Outputs(bot.Parameter{Name: "twice", Type: "integer"})),
+		bot.OnLink("tickets.example.com", preview),
+		bot.OnEvent("reaction_added", func(ctx context.Context, e *bot.Event[slackevents.ReactionAddedEvent]) error {
+			_, err := e.Say(ctx, bot.Text("thanks for :"+e.Payload.Reaction+":"))
+			return err
+		}, bot.Scopes("reactions:read", "chat:write")),
+	)
+	leon := s.As(bottest.Member)
+
+	if x := leon.Function("double", map[string]any{"number": 21}).Ended(); fmt.Sprint(x.Outputs["twice"]) != "42" {
+		t.Errorf("the step gave %v, %q", x.Outputs, x.Error)
+	}
+	if x := leon.Function("double", map[string]any{"number": -1}).Ended(); x.Error != "Only what is above 0." {
+		t.Errorf("the step failed with %q", x.Error)
+	}
+
+	leon.PostLink("#general", "https://tickets.example.com/7").Want("The printer burns")
+	leon.React("#general", leon.Say("#general", "done"), "tada")
+	s.Posted("#general").Want("thanks for :tada:")
+}
+
+type number struct {
+	Number int `json:"number" title:"The number"`
+}
+
+func double(ctx context.Context, f *bot.Function[number]) error {
+	if f.Inputs.Number <= 0 {
+		return &bot.UserError{Text: "Only what is above 0."}
+	}
+	return f.Complete(ctx, map[string]any{"twice": 2 * f.Inputs.Number})
+}
+
+func preview(ctx context.Context, l *bot.Link) error {
+	text := slack.NewTextBlockObject("plain_text", "The printer burns", false, false)
+	return l.Unfurl(ctx, map[string][]slack.Block{l.URLs[0]: {slack.NewSectionBlock(text, nil, nil)}})
 }
 
 // The clock is the test's, for the app and for Slack.

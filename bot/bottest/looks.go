@@ -73,6 +73,35 @@ func (a *Actor) Home() *Place {
 	return a.s.shownView("the Home tab of "+a.ID, func() (slacksim.View, bool) { return a.s.Sim.Home(a.ID) })
 }
 
+// preview is what the app shows for a link in a message.
+func (s *Suite) preview(place, ts, url string) *Place {
+	what := "shown below " + url
+	return &Place{s: s, what: what, key: what + " " + ts, texts: func() (texts []string) {
+		for _, m := range s.Sim.Messages(place, "") {
+			if shown, ok := m.Unfurls[url]; ok && m.TS == ts {
+				texts = append(texts, shown.Title+"\n"+words(shown.Blocks))
+			}
+		}
+		return texts
+	}}
+}
+
+// Execution is a step of a workflow that was started.
+type Execution struct {
+	s  *Suite
+	id string
+}
+
+// Ended waits until the app has said what came of the step, and returns that: its Outputs or its Error.
+func (x *Execution) Ended() (ended slacksim.Execution) {
+	x.s.t.Helper()
+	x.s.await(func() bool {
+		ended, _ = x.s.Sim.Workflows.Execution(x.id)
+		return ended.State != slacksim.ExecutionRunning
+	}, func() string { return "the step " + ended.CallbackID + " was neither completed nor failed" })
+	return ended
+}
+
 func (s *Suite) shownView(what string, view func() (slacksim.View, bool)) *Place {
 	return &Place{
 		s: s, what: what, key: what,
@@ -103,7 +132,7 @@ func (p *Place) view() slacksim.View {
 // more can be wanted of it.
 func (p *Place) Want(says string) *Place {
 	p.s.t.Helper()
-	pattern := regexp.MustCompile("(?s)" + strings.ReplaceAll(regexp.QuoteMeta(says), "…", ".*"))
+	pattern := wanted(says)
 	from := p.s.index[p.key]
 	p.s.await(func() bool {
 		all := p.texts()
@@ -120,6 +149,24 @@ func (p *Place) Want(says string) *Place {
 		return fmt.Sprintf("%q was not %s. There is:\n%s", says, p.what, strings.Join(p.texts(), "\n---\n"))
 	})
 	return p
+}
+
+// Shows waits until the newest message there says all of this, also where that is what it was changed to.
+func (p *Place) Shows(says string) *Place {
+	p.s.t.Helper()
+	pattern := wanted(says)
+	p.s.await(func() bool {
+		all := p.texts()
+		return len(all) > 0 && pattern.MatchString(all[len(all)-1])
+	}, func() string {
+		return fmt.Sprintf("%q is not what is %s last. There is:\n%s", says, p.what, strings.Join(p.texts(), "\n---\n"))
+	})
+	return p
+}
+
+// wanted is a pattern of what is wanted.
+func wanted(says string) *regexp.Regexp {
+	return regexp.MustCompile("(?s)" + strings.ReplaceAll(regexp.QuoteMeta(says), "…", ".*"))
 }
 
 // Newest is the newest message there, for what Want has no word for.

@@ -8,9 +8,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/switchboard-go/switchboard/bot"
@@ -176,12 +178,32 @@ func (a App) simApp(public string, also ...bot.Handler) (slacksim.App, error) {
 		app.Shortcuts = append(app.Shortcuts, slacksim.Shortcut{Name: x.Name, CallbackID: x.CallbackID,
 			Description: x.Description, OnMessage: x.Type == "message"})
 	}
+	app.Functions = simFunctions(m.Functions)
 	for _, c := range m.Features.SlashCommands {
 		app.Commands = append(app.Commands, slacksim.Command{
 			Name: c.Command, Description: c.Description, UsageHint: c.UsageHint, ShouldEscape: c.ShouldEscape,
 		})
 	}
 	return app, nil
+}
+
+// simFunctions are the steps that a manifest offers to workflows, in the order of their names.
+func simFunctions(steps map[string]bot.ManifestFunction) (all []slacksim.Function) {
+	parameters := func(m bot.ManifestParameters) (all []slacksim.Parameter) {
+		for _, name := range slices.Sorted(maps.Keys(m.Properties)) {
+			p := m.Properties[name]
+			all = append(all, slacksim.Parameter{Name: name, Title: p.Title, Description: p.Description, Type: p.Type,
+				Required: slices.Contains(m.Required, name)})
+		}
+		return all
+	}
+
+	for _, id := range slices.Sorted(maps.Keys(steps)) {
+		step := steps[id]
+		all = append(all, slacksim.Function{CallbackID: id, Title: step.Title, Description: step.Description,
+			Inputs: parameters(step.Inputs), Outputs: parameters(step.Outputs)})
+	}
+	return all
 }
 
 func randomHex() string {

@@ -111,6 +111,9 @@ var mayImport = map[string][]string{
 	".":                 {"install/...", "bot", "internal/server", "internal/cli"},
 	"cmd/switchboard":   {".", "commands"}, // as anybody's own
 	"examples/hello":    {".", "bot"},
+	"examples/triage":   {".", "bot"},
+	"examples/oncall":   {".", "bot"},
+	"examples/agent":    {".", "bot"},
 	"cmd/load":          {"install/...", "slacksim"}, // it drives the program from outside, as Slack does
 }
 
