@@ -136,7 +136,7 @@ func (h *Handler) checkEvent() error {
 
 	if h.pattern != nil || messageSubtype(h.Name) != "" {
 		if len(h.subscriptions()) == 0 {
-			return errors.New("Slack sends none of these with the scopes that it has")
+			return errors.New("none of these comes with the scopes that it has")
 		}
 		return nil
 	}
@@ -144,7 +144,7 @@ func (h *Handler) checkEvent() error {
 	need, known := eventScopes[h.Name]
 	if !known {
 		if meant := nearestEvent(h.Name); meant != "" {
-			return fmt.Errorf("Slack sends no event of that name. Did you mean %s?", meant)
+			return fmt.Errorf("no event of that name comes from Slack. Did you mean %s?", meant)
 		}
 		if !eventType.MatchString(h.Name) {
 			return errors.New("the type of an event is lower-case letters, digits and _")
@@ -152,7 +152,7 @@ func (h *Handler) checkEvent() error {
 	}
 
 	if !anyOf(need, h.Scopes) {
-		return fmt.Errorf("Slack sends it only with the scope %s", strings.ReplaceAll(need, " ", " or "))
+		return fmt.Errorf("it comes only with the scope %s", strings.ReplaceAll(need, " ", " or "))
 	}
 	return nil
 }

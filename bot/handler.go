@@ -227,7 +227,7 @@ func (h *Handler) checkName() error {
 		return h.checkShortcut()
 	case KindAction, KindViewSubmission, KindViewClosed, KindOptions:
 		if n := utf8.RuneCountInString(h.Name); n == 0 || n > 255 {
-			return errors.New("Slack allows 1 to 255 characters")
+			return errors.New("an id has 1 to 255 characters")
 		}
 		if strings.TrimSpace(h.Name) != h.Name {
 			return errors.New("there is space around the id, which is compared as it stands")

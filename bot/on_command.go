@@ -140,7 +140,7 @@ var commandName = regexp.MustCompile(`^/[a-z0-9_-]{1,31}( [a-z0-9_-]+)*$`)
 func (h Handler) checkCommand() error {
 	switch {
 	case !commandName.MatchString(h.Name):
-		return errors.New("Slack allows a slash and 1 to 31 lower-case letters, digits, - and _; subcommands stand behind " +
+		return errors.New("a command is a slash and 1 to 31 lower-case letters, digits, - and _; subcommands stand behind " +
 			"that, each after a space")
 	case h.About == "":
 		return errors.New("no description for Slack's menu (Describe)")

@@ -258,7 +258,7 @@ var functionName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
 func (h Handler) checkFunction() error {
 	switch {
 	case !functionName.MatchString(h.Name):
-		return errors.New("Slack allows 1 to 100 letters, digits, _ and - as the callback_id of a step")
+		return errors.New("the callback_id of a step is 1 to 100 letters, digits, _ and -")
 	case h.About == "" || h.Title == "":
 		return errors.New("no title and description for Workflow Builder (Titled)")
 	}

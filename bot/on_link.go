@@ -121,7 +121,7 @@ var domainName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,
 // checkDomain finds out why Slack would refuse a domain.
 func (h Handler) checkDomain() error {
 	if !domainName.MatchString(h.Name) {
-		return errors.New("Slack takes a domain in lower case, without a scheme, a port and a path: tickets.example.com")
+		return errors.New("a domain is in lower case, without a scheme, a port and a path: tickets.example.com")
 	}
 	return nil
 }

@@ -49,11 +49,11 @@ func (h Handler) checkShortcut() error {
 	length := utf8.RuneCountInString
 	switch {
 	case length(h.Name) < 1 || length(h.Name) > 255:
-		return errors.New("Slack allows 1 to 255 characters as a callback_id")
+		return errors.New("a callback_id has 1 to 255 characters")
 	case h.Title == "" || h.About == "":
 		return errors.New("no title and description for Slack's menu (Titled)")
 	case length(h.Title) > 24 || length(h.About) > 150:
-		return errors.New("Slack allows a title of 24 characters and a description of 150")
+		return errors.New("a title has at most 24 characters, a description 150")
 	}
 	return nil
 }

@@ -135,11 +135,11 @@ func (a App) guide() []bot.Hint {
 		Text: "Sign in as Dana Reyes, choose Add " + a.Name + " in the sidebar and follow the buttons."}}
 
 	for _, h := range a.Handlers {
-		switch {
-		case h.Kind == bot.KindCommand:
+		switch h.Kind {
+		case bot.KindCommand:
 			typed := strings.TrimSpace(h.Name + " " + h.Usage)
 			hints = append(hints, bot.Hint{Title: "Type " + typed + " in a channel.", Text: h.About})
-		case h.Kind == bot.KindMention:
+		case bot.KindMention:
 			hints = append(hints, bot.Hint{Title: "Mention it.",
 				Text: "In a channel, type /invite @" + a.Name + ". Then mention it: @" + a.Name + " hello."})
 		}
