@@ -238,7 +238,8 @@ func shadowed(messages []Handler) (problems []error) {
 // takes reports whether h takes every message that other could have, where both listen.
 func (h Handler) takes(other Handler) bool {
 	hears := (h.bots || !other.bots) && (h.edits || !other.edits) && (h.deletions || !other.deletions)
-	return hears && h.Name != other.Name && !patterns.LeavesOver(other.Name, h.Name)
+	all := h.Name == "" // which matches every text
+	return hears && h.Name != other.Name && (all || !patterns.LeavesOver(other.Name, h.Name))
 }
 
 // shadowedNames finds handlers that never run, because one before each takes every name that they could have.

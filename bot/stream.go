@@ -43,9 +43,10 @@ type Stream struct {
 	n int // which of the turn it is
 
 	mu     sync.Mutex
-	text   string    // all of it
-	sent   time.Time // when something was sent last
-	broken error     // nothing is sent any more
+	text   string        // all of it
+	sent   time.Time     // when something was sent last
+	pace   time.Duration // until something is sent again
+	broken error         // nothing is sent any more
 
 	// Guarded by turn.sending.
 	record *streamRecord
@@ -185,7 +186,7 @@ func (w streamWriter) Write(p []byte) (int, error) {
 // dueLocked reports whether it is time to send something.
 func (s *Stream) dueLocked() bool {
 	since := s.u.t.now().Sub(s.sent)
-	return since >= streamPace || since < 0
+	return since >= s.pace || since < 0
 }
 
 // Task shows a step of the work and how far it is, or what is new of one that is shown: id says which. Title, details

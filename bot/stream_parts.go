@@ -59,7 +59,10 @@ func (s *Stream) sentLocked() int {
 func (s *Stream) flushLocked(ctx context.Context, all bool) error {
 	s.mu.Lock()
 	text := s.text
-	s.sent = s.u.t.now()
+	s.sent, s.pace = s.u.t.now(), streamPace
+	if s.record.Edited {
+		s.pace = updatePace
+	}
 	s.mu.Unlock()
 
 	try := 0

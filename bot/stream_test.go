@@ -3,7 +3,6 @@ package bot_test
 // Answers that are written bit by bit, by a clock that the tests move, in processes that end at any moment.
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -507,7 +506,7 @@ func surviving(t *testing.T, database string, seed uint64) {
 		}
 		s.now.ended(t)
 		s.clock.Advance(streamLease + time.Second)
-		dies := 5 + r.IntN(cmp.Or(300, kill))
+		dies := 5 + r.IntN(300)
 		if kill == 2 {
 			dies = 0
 		}

@@ -35,7 +35,7 @@ func Pages(src string, most int) []string {
 			continue
 		}
 		if strings.TrimSpace(page) != "" {
-			pages, page = append(pages, strings.TrimSpace(page)), ""
+			pages = append(pages, strings.TrimSpace(page))
 		}
 		cut := cutBlock(strings.Trim(piece, "\n"), most)
 		pages = append(pages, cut[:len(cut)-1]...)
