@@ -4,6 +4,7 @@ package connection
 
 import (
 	"cmp"
+	"slices"
 	"time"
 )
 
@@ -131,11 +132,16 @@ type Notice struct {
 // Note adds a line of history, to be written together with what it is about.
 func (c *Connection) Note(line Change) { c.Changes = append(c.Changes, line) }
 
+// importLines are those of a caller's lines that stand beside a consent's own: where what was taken over came from.
+func importLines(noted []Change) []Change {
+	return slices.DeleteFunc(slices.Clone(noted), func(line Change) bool { return line.What != DidImport })
+}
+
 // First is c as the first consent for its key makes it.
 func (c Connection) First(id string) Connection {
 	c.ID, c.CreatedAt, c.Installs, c.Generation = id, c.InstalledAt, 1, max(c.Generation, 1)
 	line := Change{At: c.AuthorizedAt, By: Person(c.AuthorizedBy), What: DidInstall, Outcome: OutcomeDone}
-	c.Changes = append([]Change{line}, c.Changes...)
+	c.Changes = append([]Change{line}, importLines(c.Changes)...)
 	return c
 }
 
@@ -207,7 +213,7 @@ func (c Connection) Replaced(next Connection) Connection {
 	next.ID, next.CreatedAt, next.Installs, next.LastEventAt = c.ID, c.CreatedAt, c.Installs+1, c.LastEventAt
 	next.Generation = max(next.Generation, c.Generation+1)
 	next.EventsHeldSince, next.EventsHeldAt = c.EventsHeldSince, c.EventsHeldAt
-	next.Notice, next.Changes = c.Notice, append([]Change{c.consentLine(next)}, next.Changes...)
+	next.Notice, next.Changes = c.Notice, append([]Change{c.consentLine(next)}, importLines(next.Changes)...)
 
 	if next.AwaitsScopes() {
 		next.CheckAt = next.AuthorizedAt // perhaps this allowed it
