@@ -27,11 +27,12 @@ const (
 func (r Reply) parts() []Reply {
 	var parts []Reply
 	if groups := r.groups(); len(groups) > 0 {
-		for _, blocks := range groups {
-			parts = append(parts, Reply{Blocks: blocks, Text: r.textOf(blocks)})
-		}
-		if r.Text != "" {
-			parts[0].Text = mrkdwn.Cut(r.Text, maxMessageText)
+		for i, blocks := range groups {
+			text := mrkdwn.Cut(r.Text, maxMessageText)
+			if i > 0 || text == "" {
+				text = r.textOf(blocks)
+			}
+			parts = append(parts, Reply{Blocks: blocks, Text: text})
 		}
 	} else {
 		for _, text := range mrkdwn.Split(r.Text, maxMessageText) {

@@ -160,7 +160,8 @@ func (r routes) command(name, text string) (h Handler, found bool) {
 	all := r.commands[name]
 	most := -1
 	for _, other := range all {
-		words := strings.Fields(other.Name)[1:]
+		_, sub, _ := strings.Cut(other.Name, " ")
+		words := strings.Fields(sub)
 		if _, ok := cutWords(text, words); ok && len(words) > most {
 			h, most = other, len(words)
 		}
