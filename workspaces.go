@@ -12,8 +12,8 @@ import (
 // ErrNotServing is what Workspaces answers before the database is open, and after it is closed.
 var ErrNotServing = server.ErrNotServing
 
-// Workspaces are those that the app is connected to, for its own pages and jobs. Handlers need none of it: a Request has
-// the client of its own workspace, and no other.
+// Workspaces are those that the app is connected to, for its own pages and jobs. Handlers need none of it: a Request
+// has the client of its own workspace, and no other.
 //
 // It gives out one workspace's access at a time, by the key of that workspace, and never a token. What it gives belongs
 // to whoever that workspace trusts: a page first has to know that its reader is one of them. It may be used from any

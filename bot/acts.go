@@ -19,16 +19,16 @@ import (
 
 // act is one such thing.
 type act struct {
-	kind    string            // of the delivery
-	key     connection.Key    // whose connection it is for
-	team    string            // the workspace it happened in
-	fill    func(t *Request)  // who did it, and where
-	payload any               // for the handler
-	kept    slowWork          // for the inbox
-	trigger string            // opens one modal, within 3 s
-	address connection.Secret // the response_url; "" in the Home tab and in modals
-	thread  string            // to answer in
-	pressed *interaction      // nil: a command
+	kind    string             // of the delivery
+	key     connection.Key     // whose connection it is for
+	team    string             // the workspace it happened in
+	fill    func(req *Request) // who did it, and where
+	payload any                // for the handler
+	kept    slowWork           // for the inbox
+	trigger string             // opens one modal, within 3 s
+	address connection.Secret  // the response_url; "" in the Home tab and in modals
+	thread  string             // to answer in
+	pressed *interaction       // nil: a command
 }
 
 // visit is how an act comes to its handler.
@@ -36,7 +36,7 @@ func (a act) visit(h Handler, ref string, patience time.Duration, run runner) vi
 	return visit{
 		key: a.key, team: a.team, ref: ref, patience: patience, pressed: a.pressed, fill: a.fill,
 		find: func(*Request) (Handler, string) { return h, "" },
-		run:  func(ctx context.Context, h Handler, t *Request) (Reply, error) { return run(ctx, h, t, a.payload) },
+		run:  func(ctx context.Context, h Handler, req *Request) (Reply, error) { return run(ctx, h, req, a.payload) },
 	}
 }
 
@@ -85,11 +85,11 @@ func (b *Bot) typed(form url.Values) act {
 	key, team := commandKey(form, b.cfg.AppID)
 	c := commandOf(form)
 	raw := form.Encode()
-	fill := func(t *Request) {
-		t.Raw = []byte(raw)
-		t.TeamID, t.UserID, t.UserTeam = c.TeamID, c.UserID, c.TeamID
-		t.ChannelID, t.Text, t.TriggerID = c.ChannelID, c.Text, c.TriggerID
-		t.address = connection.Secret(c.ResponseURL)
+	fill := func(req *Request) {
+		req.Raw = []byte(raw)
+		req.TeamID, req.UserID, req.UserTeam = c.TeamID, c.UserID, c.TeamID
+		req.ChannelID, req.Text, req.TriggerID = c.ChannelID, c.Text, c.TriggerID
+		req.address = connection.Secret(c.ResponseURL)
 	}
 	return act{
 		kind: transport.KindCommands, key: key, team: team, fill: fill, payload: &c, kept: slowWork{Form: raw},
@@ -106,9 +106,9 @@ func (b *Bot) pressedIn(i *interaction, payload []byte) (act, error) {
 	a := b.pressedBy(i)
 	a.payload, a.kept = callback, slowWork{Payload: payload}
 	fill := a.fill
-	a.fill = func(t *Request) {
-		fill(t)
-		t.Raw = payload
+	a.fill = func(req *Request) {
+		fill(req)
+		req.Raw = payload
 	}
 	return a, err
 }

@@ -128,7 +128,8 @@ func TestAgentHearsWhatIsForIt(t *testing.T) {
 	if p := s.sim.Agents.Prompts(person); p.Title != "Ask me" || len(p.Prompts) != 1 {
 		t.Errorf("suggested: %v", p)
 	}
-	step(s.sim.Agents.ChangeContext(ctx, person, slacksim.Entity{Type: slacksim.EntityChannel, Value: slacksim.AcmeGeneral}))
+	step(s.sim.Agents.ChangeContext(ctx, person,
+		slacksim.Entity{Type: slacksim.EntityChannel, Value: slacksim.AcmeGeneral}))
 	root := ask(t, s, "", "hello there")
 	s.settle(t)
 	if got := thread(s, root); !slices.Equal(got, []string{"Hey!"}) || status(s, root) != "active" {

@@ -16,9 +16,10 @@ import (
 type sayer struct{ r *Request }
 
 // Say posts reply in the conversation that the request came from, for everybody there, and returns the message's ts, of
-// several messages the first's. In a thread it stays in the thread. What only the person who acted is to read (NotAllowed) it shows to nobody else, and
-// returns "". A Reply.Then changes the message. It takes chat:write. It blocks for a call to Slack, and before that for
-// Slack's limits. Without a connection the error is connection.ErrNotConnected.
+// several messages the first's. In a thread it stays in the thread. What only the person who acted is to read
+// (NotAllowed) it shows to nobody else, and returns "". A Reply.Then changes the message. It takes chat:write. It
+// blocks for a call to Slack, and before that for Slack's limits. Without a connection the error is
+// connection.ErrNotConnected.
 //
 // When a handler runs again (Request.Attempt), its first Say returns the message that its first Say posted before, its
 // second the second, and so on: a handler that speaks in another order, or says something else this time, must look at
@@ -89,11 +90,11 @@ func (a asyncResponder) Update(ctx context.Context, reply Reply) error {
 }
 
 // sayAll posts r and, when it has a Then, changes the message to what Then returns.
-func (t *Request) sayAll(ctx context.Context, r Reply) (ts string, err error) {
+func (req *Request) sayAll(ctx context.Context, r Reply) (ts string, err error) {
 	if r.empty() {
 		return "", nil
 	}
-	all, err := t.say(ctx, r)
+	all, err := req.say(ctx, r)
 	if len(all) > 0 {
 		ts = all[0]
 	}
@@ -107,7 +108,7 @@ func (t *Request) sayAll(ctx context.Context, r Reply) (ts string, err error) {
 	}
 	if err != nil {
 		// The first answer stands; posting it again on a retry would help nobody.
-		t.loseSecondPart(ctx, err)
+		req.loseSecondPart(ctx, err)
 		return ts, nil
 	}
 	if later.empty() {
@@ -116,39 +117,39 @@ func (t *Request) sayAll(ctx context.Context, r Reply) (ts string, err error) {
 
 	err = guard(func() error {
 		if r.private || later.private { // else everybody reads it
-			return t.privately(ctx, later)
+			return req.privately(ctx, later)
 		}
-		if err := t.change(ctx, all, later); err != nil || len(later.Files) == 0 {
+		if err := req.change(ctx, all, later); err != nil || len(later.Files) == 0 {
 			return err
 		}
-		ids, err := t.upload(ctx, later.Files)
+		ids, err := req.upload(ctx, later.Files)
 		if err == nil {
-			err = t.complete(ctx, ids, later.Files)
+			err = req.complete(ctx, ids, later.Files)
 		}
 		return err
 	})
 	if err != nil {
-		t.loseSecondPart(ctx, err)
+		req.loseSecondPart(ctx, err)
 	}
 	return ts, nil
 }
 
 // loseSecondPart notes that what was to follow an answer does not.
-func (t *Request) loseSecondPart(ctx context.Context, err error) {
-	if t.gate != nil {
-		t.gate.metrics.lose(lostSecondPart)
+func (req *Request) loseSecondPart(ctx context.Context, err error) {
+	if req.gate != nil {
+		req.gate.metrics.lose(lostSecondPart)
 	}
-	t.Log.WarnContext(ctx, "second part of a reply", failure(err)...)
+	req.Log.WarnContext(ctx, "second part of a reply", failure(err)...)
 }
 
 // respondAll answers durable work, and brings what follows the answer.
-func (t *Request) respondAll(ctx context.Context, r Reply) error {
+func (req *Request) respondAll(ctx context.Context, r Reply) error {
 	if len(r.Files) > 0 {
 		return errFilesPublic
 	}
 	for !r.empty() || r.Then != nil {
 		if !r.empty() {
-			if err := guard(func() error { return t.respond(ctx, r) }); err != nil {
+			if err := guard(func() error { return req.respond(ctx, r) }); err != nil {
 				return &undelivered{err}
 			}
 		}
@@ -161,7 +162,7 @@ func (t *Request) respondAll(ctx context.Context, r Reply) error {
 		if told, refused := userWord(err); refused {
 			next = told
 		} else if err != nil {
-			t.loseSecondPart(ctx, err)
+			req.loseSecondPart(ctx, err)
 			break
 		}
 		r = next

@@ -24,9 +24,9 @@ type apologies struct {
 	told map[string]time.Time // handler and person
 }
 
-// first reports whether who acted in t may be told now.
-func (a *apologies) first(t *Request, now time.Time) bool {
-	who := t.handler.id() + " " + t.Key.String() + " " + t.UserID
+// first reports whether who acted in req may be told now.
+func (a *apologies) first(req *Request, now time.Time) bool {
+	who := req.handler.id() + " " + req.Key.String() + " " + req.UserID
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if at, known := a.told[who]; known && now.Sub(at) < apologyEvery {
@@ -41,33 +41,33 @@ func (a *apologies) first(t *Request, now time.Time) bool {
 
 // tell says r to who acted in an event, and to nobody else: in the Home tab if that is what they opened, else as
 // tellActor does.
-func (b *Bot) tell(ctx context.Context, t *Request, r Reply) {
-	if t.inHome && t.Client != nil && b.gate.insiders.mayHear(ctx, t) {
+func (b *Bot) tell(ctx context.Context, req *Request, r Reply) {
+	if req.inHome && req.Client != nil && b.gate.insiders.mayHear(ctx, req) {
 		home := slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: r.viewBlocks()}}
-		_, err := t.Client.PublishViewContext(ctx, slack.PublishViewContextRequest{UserID: t.UserID, View: home})
+		_, err := req.Client.PublishViewContext(ctx, slack.PublishViewContextRequest{UserID: req.UserID, View: home})
 		if err != nil {
-			t.Log.WarnContext(ctx, "say in the Home tab what went wrong",
+			req.Log.WarnContext(ctx, "say in the Home tab what went wrong",
 				"slack_error", slackapi.SlackError(err), "cause", reason(err))
 		}
 		return
 	}
-	b.gate.tellActor(ctx, t, r)
+	b.gate.tellActor(ctx, req, r)
 }
 
-// tellOfFailure tells who acted that their event's handler failed with err, if that is the last of it. The Home tab says
-// so after the first attempt: who opened it looks at it now, and one that succeeds later puts its view there.
-func (b *Bot) tellOfFailure(ctx context.Context, e *Delivery, t *Request, err error) {
+// tellOfFailure tells who acted that their event's handler failed with err, if that is the last of it. The Home tab
+// says so after the first attempt: who opened it looks at it now, and one that succeeds later puts its view there.
+func (b *Bot) tellOfFailure(ctx context.Context, e *Delivery, req *Request, err error) {
 	ctx = context.WithoutCancel(ctx)
 	switch v := b.workers.judge(ctx, *e, err); {
-	case t.inHome:
+	case req.inHome:
 		if e.Failures == 0 && v.outcome != outcomePutBack && v.outcome != outcomeLimited {
-			b.tell(ctx, t, Text("We couldn't show this page: something went wrong on our side. "+
-				"Open it again in a minute. Reference: "+t.Ref+"."))
+			b.tell(ctx, req, Text("We couldn't show this page: something went wrong on our side. "+
+				"Open it again in a minute. Reference: "+req.Ref+"."))
 		}
 	case v.outcome == outcomeDead && e.Attempt > 1:
-		b.apologize(ctx, t, notBetter(t))
+		b.apologize(ctx, req, notBetter(req))
 	case v.outcome == outcomeDead, v.outcome == outcomeRefused:
-		b.apologize(ctx, t, Text(wentWrong(t.Ref)))
+		b.apologize(ctx, req, Text(wentWrong(req.Ref)))
 	}
 }
 
@@ -78,24 +78,25 @@ func (b *Bot) tellOfDeaths(ctx context.Context, e *Delivery) {
 		return
 	}
 	v := b.visit(e, &env, env.origin(b.cfg.AppID))
-	t, err := b.gate.turn(ctx, v.key, v.team, install.NewRef(), v.patience)
+	req, err := b.gate.turn(ctx, v.key, v.team, install.NewRef(), v.patience)
 	if err != nil {
 		return
 	}
-	v.fill(t)
-	if h, dropped := v.find(t); dropped == "" {
-		t.handler = h
-		b.apologize(ctx, t, notBetter(t))
+	v.fill(req)
+	if h, dropped := v.find(req); dropped == "" {
+		req.handler = h
+		b.apologize(ctx, req, notBetter(req))
 	}
 }
 
 // apologize says r to a person who did something in a conversation. Of all else that happens there is nobody who waits
 // for an answer.
-func (b *Bot) apologize(ctx context.Context, t *Request, r Reply) {
-	if t.Client == nil || t.UserID == "" || t.BotID != "" || t.ChannelID == "" || len(t.Missing("chat:write")) > 0 {
+func (b *Bot) apologize(ctx context.Context, req *Request, r Reply) {
+	if req.Client == nil || req.UserID == "" || req.BotID != "" || req.ChannelID == "" ||
+		len(req.Missing("chat:write")) > 0 {
 		return
 	}
-	if b.apologies.first(t, b.now()) {
-		b.tell(ctx, t, r)
+	if b.apologies.first(req, b.now()) {
+		b.tell(ctx, req, r)
 	}
 }

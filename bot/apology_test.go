@@ -132,7 +132,8 @@ func TestFailuresAreToldOnce(t *testing.T) {
 	s.emit(t, "reaction_added", map[string]any{"type": "reaction_added", "user": slacksim.AcmeAdmin, "reaction": "eyes",
 		"item": map[string]any{"type": "message", "channel": slacksim.AcmeGeneral, "ts": "1.2"}, "event_ts": "1793611800.1"})
 	s.settle(t)
-	if told := s.told(slacksim.AcmeGeneral, slacksim.AcmeAdmin); len(told) != 1 || told[0].EphemeralTo != slacksim.AcmeAdmin {
+	if told := s.told(slacksim.AcmeGeneral, slacksim.AcmeAdmin); len(told) != 1 ||
+		told[0].EphemeralTo != slacksim.AcmeAdmin {
 		t.Errorf("who reacted reads %+v", told)
 	}
 	s.emit(t, "user_change", map[string]any{"type": "user_change", "user": map[string]any{"id": slacksim.AcmeMember},

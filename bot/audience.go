@@ -34,16 +34,16 @@ const (
 	viewersLimit  = "100"
 )
 
-// Authorizations returns all installations of the app that can see the event: t.Connection, and in a shared channel the
-// other companies'. Their tokens are out of reach for t, and what it learns of them is not for the people in the
+// Authorizations returns all installations of the app that can see the event: req.Connection, and in a shared channel the
+// other companies'. Their tokens are out of reach for it, and what it learns of them is not for the people in the
 // channel. It blocks for some calls to Slack, at most 15 s. The error is ErrNoAppToken without Config.AppToken, which
 // needs authorizations:read for that. What is not an event has no viewers: that is an error, too.
 // https://docs.slack.dev/reference/methods/apps.event.authorizations.list
-func (t *Request) Authorizations(ctx context.Context) ([]Authorization, error) {
-	if t.context == "" || t.gate == nil {
+func (req *Request) Authorizations(ctx context.Context) ([]Authorization, error) {
+	if req.context == "" || req.gate == nil {
 		return nil, errors.New("list authorizations: Slack named no event_context")
 	}
-	return t.gate.audience.viewers(ctx, t.context)
+	return req.gate.audience.viewers(ctx, req.context)
 }
 
 // audience asks who can see an event.

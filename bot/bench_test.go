@@ -168,14 +168,15 @@ func BenchmarkDispatch(b *testing.B) {
 	const in = `"channel":{"id":"C1"},"message":{"ts":"1.1","text":"Shall I?"},"response_url":"https://hooks.slack.com/x",`
 	const from = `"user":"U1","channel":"C1","channel_type":"channel","ts":"1.1","text":"say it"}`
 	for kind, body := range map[Kind]string{
-		KindEvent:           `{"type":"reaction_added","user":"U1","reaction":"eyes","item":{"type":"message","channel":"C1","ts":"1.1"}}`,
-		KindMessage:         `{"type":"message",` + from,
-		KindMention:         `{"type":"app_mention",` + from,
-		KindFunction:        `{"type":"function_executed","function":{"callback_id":"x"},"inputs":{},"function_execution_id":"Fx1"}`,
-		KindLink:            `{"type":"link_shared","user":"U1","channel":"C1","links":[{"domain":"example.com","url":"https://example.com/1"}]}`,
-		KindHome:            `{"type":"app_home_opened","user":"U1","channel":"D1","tab":"home"}`,
-		KindCommand:         `command=%2Fx&text=it&team_id=T1&user_id=U1&channel_id=C1&api_app_id=A1`,
-		KindAction:          `{"type":"block_actions",` + acts + in + `"actions":[{"type":"button","action_id":"x","value":"v"}]}`,
+		KindEvent:    `{"type":"reaction_added","user":"U1","reaction":"eyes","item":{"type":"message","channel":"C1","ts":"1.1"}}`,
+		KindMessage:  `{"type":"message",` + from,
+		KindMention:  `{"type":"app_mention",` + from,
+		KindFunction: `{"type":"function_executed","function":{"callback_id":"x"},"inputs":{},"function_execution_id":"Fx1"}`,
+		KindLink:     `{"type":"link_shared","user":"U1","channel":"C1","links":[{"domain":"example.com","url":"https://example.com/1"}]}`,
+		KindHome:     `{"type":"app_home_opened","user":"U1","channel":"D1","tab":"home"}`,
+		KindCommand:  `command=%2Fx&text=it&team_id=T1&user_id=U1&channel_id=C1&api_app_id=A1`,
+		KindAction: `{"type":"block_actions",` + acts + in +
+			`"actions":[{"type":"button","action_id":"x","value":"v"}]}`,
 		KindViewSubmission:  `{"type":"view_submission",` + acts + `"view":{"id":"V1","type":"modal","callback_id":"x"}}`,
 		KindViewClosed:      `{"type":"view_closed",` + acts + `"view":{"id":"V1","type":"modal","callback_id":"x"}}`,
 		KindShortcut:        `{"type":"shortcut",` + acts + `"callback_id":"x"}`,
@@ -185,7 +186,8 @@ func BenchmarkDispatch(b *testing.B) {
 		b.Run(string(kind), func(b *testing.B) {
 			ran := 0
 			made := benchBot(b, counting(&ran)...)
-			event := fmt.Appendf(nil, `{"type":"event_callback","event_id":"Ev1","team_id":"T1","api_app_id":"A1","event":%s}`, body)
+			event := fmt.Appendf(nil, `{"type":"event_callback","event_id":"Ev1","team_id":"T1","api_app_id":"A1","event":%s}`,
+				body)
 			inner, _ := decodeEnvelope(event)
 			form, _ := url.ParseQuery(body)
 			ctx, key := b.Context(), connection.Key{AppID: "A1", TeamID: "T1"}

@@ -120,8 +120,8 @@ func TestWhatEndsTheProcessIsBuried(t *testing.T) {
 			database, key := fresh(t), seal.NewKey()
 			db, events := openInbox(t, database, key, inbox.Config{})
 			put := func(id, kind, name string, body string) {
-				e := bot.Delivery{ID: id, Kind: kind, Type: name, Key: connection.Key{AppID: "A1", TeamID: "T1"}, Received: time.Now(),
-					Body: []byte(body)}
+				e := bot.Delivery{ID: id, Kind: kind, Type: name, Key: connection.Key{AppID: "A1", TeamID: "T1"},
+					Received: time.Now(), Body: []byte(body)}
 				if _, err := events.Add(ctx, &e, false); err != nil {
 					t.Fatal(err)
 				}

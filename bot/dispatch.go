@@ -58,47 +58,47 @@ func (b *Bot) visit(e *Delivery, env *envelope, from origin) visit {
 		v.patience = 0
 	}
 
-	v.fill = func(t *Request) {
-		if t.Client != nil {
-			b.traffic.saw(t.Connection.Key, from.at)
+	v.fill = func(req *Request) {
+		if req.Client != nil {
+			b.traffic.saw(req.Connection.Key, from.at)
 		}
-		t.UserID, t.ChannelID, t.ThreadTS = in.where()
-		t.UserTeam = cmp.Or(in.UserTeam, in.SourceTeam, text(in.Team))
-		t.Text, t.Shared, t.EventTime = in.Text, env.Shared, from.at
-		t.context, t.channelType, t.BotID, t.Raw = env.Context, in.ChannelType, in.BotID, e.Body
-		t.inHome = e.Type == "app_home_opened" && in.Tab == "home"
+		req.UserID, req.ChannelID, req.ThreadTS = in.where()
+		req.UserTeam = cmp.Or(in.UserTeam, in.SourceTeam, text(in.Team))
+		req.Text, req.Shared, req.EventTime = in.Text, env.Shared, from.at
+		req.context, req.channelType, req.BotID, req.Raw = env.Context, in.ChannelType, in.BotID, e.Body
+		req.inHome = e.Type == "app_home_opened" && in.Tab == "home"
 		if m, ok := in.writingOf(); ok && (e.Type == "message" || e.Type == "app_mention") {
-			t.written, t.Text = m, m.Text
-			t.UserID, t.BotID = cmp.Or(m.User, t.UserID), cmp.Or(m.BotID, t.BotID)
+			req.written, req.Text = m, m.Text
+			req.UserID, req.BotID = cmp.Or(m.User, req.UserID), cmp.Or(m.BotID, req.BotID)
 		}
 		if e.Type == "function_executed" {
-			t.Step = newStep(t, in.Execution, in.callbackID(), in.StepToken)
+			req.Step = newStep(req, in.Execution, in.callbackID(), in.StepToken)
 		}
-		b.attempt(t, e)
+		b.attempt(req, e)
 	}
 
-	v.find = func(t *Request) (h Handler, dropped string) {
-		botUser := cmp.Or(t.Connection.BotUserID, from.botUserID)
-		if own(e.Type, in, e.Key.AppID, botUser, t.Connection.BotID) {
+	v.find = func(req *Request) (h Handler, dropped string) {
+		botUser := cmp.Or(req.Connection.BotUserID, from.botUserID)
+		if own(e.Type, in, e.Key.AppID, botUser, req.Connection.BotID) {
 			return Handler{}, droppedOwn
 		}
 		h, match, found := b.routes.route(e.Type, in, botUser)
 		if !found {
 			return Handler{}, droppedUnhandled
 		}
-		t.Matches, e.by = match, h
+		req.Matches, e.by = match, h
 		if h.Kind == KindAgentMessage { // which begins a thread, unless it is in one
-			t.ThreadTS = cmp.Or(t.ThreadTS, t.written.TS)
+			req.ThreadTS = cmp.Or(req.ThreadTS, req.written.TS)
 		}
 		return h, ""
 	}
 
-	v.run = func(ctx context.Context, h Handler, t *Request) (Reply, error) {
+	v.run = func(ctx context.Context, h Handler, req *Request) (Reply, error) {
 		event, err := eventOf(e.Body)
 		if err != nil {
 			return Reply{}, &decodeError{err}
 		}
-		return b.gate.within(ctx, h, t, event)
+		return b.gate.within(ctx, h, req, event)
 	}
 	return v
 }
@@ -114,40 +114,40 @@ func (b *Bot) handled(ctx context.Context, e *Delivery, o outcome) error {
 	}
 
 	e.ran = o.ran
-	t := o.turn
+	req := o.turn
 	if o.by.Kind == KindFunction && o.ran != ranDone {
-		t.Step.settle(ctx, o)
+		req.Step.settle(ctx, o)
 	}
 
 	switch {
 	case o.by.Kind == KindFunction && (o.told != nil || len(o.missing) > 0): // said to the workflow: nobody acted
 		return nil
 	case o.told != nil:
-		b.tell(ctx, t, *o.told)
+		b.tell(ctx, req, *o.told)
 	case o.begun && o.ran == ranNotConnected:
-		t.Log.InfoContext(ctx, "event dropped: the organisation's app was not added to this workspace", "type", e.Type)
+		req.Log.InfoContext(ctx, "event dropped: the organisation's app was not added to this workspace", "type", e.Type)
 	case o.ran == ranNotConnected:
-		t.Log.InfoContext(ctx, "event dropped: not connected", "type", e.Type)
-	case len(o.missing) > 0 && t.inHome && b.gate.insiders.mayHear(ctx, t):
-		b.tell(ctx, t, t.NotAllowed(o.missing...))
+		req.Log.InfoContext(ctx, "event dropped: not connected", "type", e.Type)
+	case len(o.missing) > 0 && req.inHome && b.gate.insiders.mayHear(ctx, req):
+		b.tell(ctx, req, req.NotAllowed(o.missing...))
 	case len(o.missing) > 0 && (o.begun || o.by.ofMessages()):
-		b.gate.whisperNotAllowed(ctx, t, o.missing)
+		b.gate.whisperNotAllowed(ctx, req, o.missing)
 	case len(o.missing) > 0: // only what was said to the app has somebody who waits for an answer
-		t.Log.InfoContext(ctx, "event dropped: not allowed", "type", e.Type, "missing_scopes", o.missing)
+		req.Log.InfoContext(ctx, "event dropped: not allowed", "type", e.Type, "missing_scopes", o.missing)
 	case o.err != nil && o.begun:
-		logFailure(ctx, t, o.by, o.err)
-		b.tellOfFailure(ctx, e, t, o.err)
+		logFailure(ctx, req, o.by, o.err)
+		b.tellOfFailure(ctx, e, req, o.err)
 		return o.err
 	}
 	return nil
 }
 
 // attempt tells a Request which attempt at what it is.
-func (b *Bot) attempt(t *Request, e *Delivery) {
-	t.EventID, t.Attempt = e.ID, e.Attempt
-	t.said = &said{inbox: b.workers.inbox, event: e, now: b.now}
-	t.Log = t.Log.With("event", e.ID)
-	t.unread = func(parts []string) { b.metrics.leftOut(t.Log, e.Kind, parts) }
+func (b *Bot) attempt(req *Request, e *Delivery) {
+	req.EventID, req.Attempt = e.ID, e.Attempt
+	req.said = &said{inbox: b.workers.inbox, event: e, now: b.now}
+	req.Log = req.Log.With("event", e.ID)
+	req.unread = func(parts []string) { b.metrics.leftOut(req.Log, e.Kind, parts) }
 }
 
 // dropped notes that e comes to no handler.

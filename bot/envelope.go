@@ -309,20 +309,20 @@ type ids struct {
 
 // fill tells a Request where something was pressed and by whom.
 func (i interaction) fill(team string) func(*Request) {
-	return func(t *Request) {
-		t.TeamID, t.UserID, t.UserTeam = team, i.User.ID, i.User.TeamID
-		t.ChannelID = i.Container.ChannelID
+	return func(req *Request) {
+		req.TeamID, req.UserID, req.UserTeam = team, i.User.ID, i.User.TeamID
+		req.ChannelID = i.Container.ChannelID
 		if i.Channel != nil {
-			t.ChannelID = cmp.Or(i.Channel.ID, t.ChannelID)
+			req.ChannelID = cmp.Or(i.Channel.ID, req.ChannelID)
 		}
-		t.ThreadTS, t.ViewID = i.thread(), i.Container.ViewID
+		req.ThreadTS, req.ViewID = i.thread(), i.Container.ViewID
 		if i.View != nil {
-			t.ViewID = cmp.Or(i.View.ID, t.ViewID)
+			req.ViewID = cmp.Or(i.View.ID, req.ViewID)
 		}
-		t.inModal = i.Type == "block_actions" && i.View != nil && i.View.Type == "modal"
-		t.TriggerID, t.address = i.Trigger, connection.Secret(i.ResponseURL)
+		req.inModal = i.Type == "block_actions" && i.View != nil && i.View.Type == "modal"
+		req.TriggerID, req.address = i.Trigger, connection.Secret(i.ResponseURL)
 		if f := i.Function; f != nil {
-			t.Step = newStep(t, f.ExecutionID, f.Function.CallbackID, i.Token)
+			req.Step = newStep(req, f.ExecutionID, f.Function.CallbackID, i.Token)
 		}
 	}
 }

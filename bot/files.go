@@ -28,7 +28,8 @@ type File struct {
 	Content []byte
 }
 
-// What stands behind the messages of what was said: the files of it by their ids, which are uploaded, or shared as well.
+// What stands behind the messages of what was said: the files of it by their ids, which are uploaded, or shared as
+// well.
 const (
 	filesUploaded = "uploaded:"
 	filesShared   = "shared:"
@@ -40,7 +41,7 @@ var errFilesPublic = errors.New("files are seen by everybody in a conversation: 
 // share uploads r's files and shares them where t speaks, in one message, once across attempts: Slack completes an
 // upload once, so one whose fate is not known is completed again. all are the messages that r became, and behind them
 // what an earlier attempt noted of the files.
-func (t *Request) share(ctx context.Context, place int, all []string, r Reply) error {
+func (req *Request) share(ctx context.Context, place int, all []string, r Reply) error {
 	noted := ""
 	if last := len(all) - 1; last >= 0 && strings.HasPrefix(all[last], filesUploaded) {
 		all, noted = all[:last], strings.TrimPrefix(all[last], filesUploaded)
@@ -49,7 +50,7 @@ func (t *Request) share(ctx context.Context, place int, all []string, r Reply) e
 	ids := strings.Split(noted, ",")
 	if noted == "" || len(ids) != len(r.Files) {
 		var err error
-		if ids, err = t.upload(ctx, r.Files); err != nil {
+		if ids, err = req.upload(ctx, r.Files); err != nil {
 			return err
 		}
 		noted = ""
@@ -57,23 +58,24 @@ func (t *Request) share(ctx context.Context, place int, all []string, r Reply) e
 
 	names := strings.Join(ids, ",")
 	if noted == "" {
-		t.said.keep(ctx, t, place, strings.Join(append(all, filesUploaded+names), " "))
+		req.said.keep(ctx, req, place, strings.Join(append(all, filesUploaded+names), " "))
 	}
-	if err := t.complete(ctx, ids, r.Files); err != nil && (noted == "" || slackapi.SlackError(err) != "file_not_found") {
+	if err := req.complete(ctx, ids, r.Files); err != nil &&
+		(noted == "" || slackapi.SlackError(err) != "file_not_found") {
 		return err
 	}
-	t.said.keep(ctx, t, place, strings.Join(append(all, filesShared+names), " "))
+	req.said.keep(ctx, req, place, strings.Join(append(all, filesShared+names), " "))
 	return nil
 }
 
 // complete shares files that are uploaded where t speaks.
-func (t *Request) complete(ctx context.Context, ids []string, files []File) error {
+func (req *Request) complete(ctx context.Context, ids []string, files []File) error {
 	summaries := make([]slack.FileSummary, len(ids))
 	for i, id := range ids {
 		summaries[i] = slack.FileSummary{ID: id, Title: cmp.Or(files[i].Title, files[i].Name)}
 	}
-	_, err := t.Client.CompleteUploadExternalContext(ctx, slack.CompleteUploadExternalParameters{
-		Files: summaries, Channel: t.ChannelID, ThreadTimestamp: t.ThreadTS,
+	_, err := req.Client.CompleteUploadExternalContext(ctx, slack.CompleteUploadExternalParameters{
+		Files: summaries, Channel: req.ChannelID, ThreadTimestamp: req.ThreadTS,
 	})
 	if err != nil {
 		return fmt.Errorf("share files: %w", err)
@@ -82,15 +84,15 @@ func (t *Request) complete(ctx context.Context, ids []string, files []File) erro
 }
 
 // upload gives files to Slack, which shows them to nobody yet, and returns their ids.
-func (t *Request) upload(ctx context.Context, files []File) (ids []string, err error) {
+func (req *Request) upload(ctx context.Context, files []File) (ids []string, err error) {
 	for _, f := range files {
-		to, err := t.Client.GetUploadURLExternalContext(ctx, slack.GetUploadURLExternalParameters{
+		to, err := req.Client.GetUploadURLExternalContext(ctx, slack.GetUploadURLExternalParameters{
 			FileName: f.Name, FileSize: len(f.Content), AltTxt: f.AltText,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("upload %s: %w", f.Name, err)
 		}
-		err = t.Client.UploadToURL(ctx, slack.UploadToURLParameters{
+		err = req.Client.UploadToURL(ctx, slack.UploadToURLParameters{
 			UploadURL: to.UploadURL, Reader: bytes.NewReader(f.Content), Filename: f.Name,
 		})
 		if err != nil {

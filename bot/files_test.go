@@ -38,7 +38,8 @@ func TestFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.sim.Inject(fault)
-			if _, err := s.sim.Reply(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, root, "<@"+in.BotUserID+"> go"); err != nil {
+			if _, err := s.sim.Reply(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, root,
+				"<@"+in.BotUserID+"> go"); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.sim.Settle(ctx); err != nil {
@@ -64,8 +65,8 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// Files that only one person would see are refused, and so are those that the workspace hasn't allowed: the person reads
-// which permission is missing, and nothing is said.
+// Files that only one person would see are refused, and so are those that the workspace hasn't allowed: the person
+// reads which permission is missing, and nothing is said.
 func TestFilesThatCannotBeSaid(t *testing.T) {
 	t.Parallel()
 	files := bot.Reply{Text: "Here.", Files: []bot.File{{Name: "a.txt", Content: []byte("a")}}}

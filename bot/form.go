@@ -22,7 +22,7 @@ const maxViewBlocks = 100 // https://docs.slack.dev/reference/views/modal-views
 
 // showInForm puts r into the window of a form that was submitted; the zero Reply says that it is done. Slack lets no
 // app close a window. Where the window is gone, r comes as a direct message, as far as there is something to say.
-func (t *Request) showInForm(ctx context.Context, payload []byte, r Reply) error {
+func (req *Request) showInForm(ctx context.Context, payload []byte, r Reply) error {
 	view := page(Reply{Text: "Done. You can close this window."})
 	switch {
 	case len(r.errors) > 0:
@@ -31,7 +31,7 @@ func (t *Request) showInForm(ctx context.Context, payload []byte, r Reply) error
 		if form, err := formAgain(payload, r.errors); err == nil {
 			view = form
 		} else {
-			t.Log.InfoContext(ctx, "make a form anew", "cause", err)
+			req.Log.InfoContext(ctx, "make a form anew", "cause", err)
 		}
 	case r.view != nil:
 		view = r.view
@@ -39,23 +39,23 @@ func (t *Request) showInForm(ctx context.Context, payload []byte, r Reply) error
 		view = page(r)
 	}
 
-	err := t.update(ctx, *view)
+	err := req.update(ctx, *view)
 	code := slackapi.SlackError(err)
 	if len(r.errors) > 0 && code != "" && code != "not_found" { // something in it is not taken back
-		err = t.update(ctx, *page(r))
+		err = req.update(ctx, *page(r))
 	}
 
 	if slackapi.SlackError(err) != "" && !r.empty() {
-		t.Log.InfoContext(ctx, "an answer in a window comes as a direct message",
+		req.Log.InfoContext(ctx, "an answer in a window comes as a direct message",
 			"slack_error", slackapi.SlackError(err))
-		return t.direct(ctx, r)
+		return req.direct(ctx, r)
 	}
 	return err
 }
 
-// update replaces what the window of t.ViewID shows.
-func (t *Request) update(ctx context.Context, view slack.ModalViewRequest) error {
-	_, err := t.Client.UpdateViewContext(ctx, view, "", "", t.ViewID)
+// update replaces what the window of req.ViewID shows.
+func (req *Request) update(ctx context.Context, view slack.ModalViewRequest) error {
+	_, err := req.Client.UpdateViewContext(ctx, view, "", "", req.ViewID)
 	return err
 }
 

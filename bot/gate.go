@@ -34,21 +34,21 @@ type gate struct {
 
 // visit is what passes the gate. Kinds and ways in differ in these fields, not in code.
 type visit struct {
-	key      connection.Key   // whose connection it is for
-	team     string           // the workspace it happened in
-	ref      string           // for people to quote
-	patience time.Duration    // for opening the connection; 0: it isn't opened, because its access is gone already
-	patient  bool             // while our records are away nothing is decided, because it can come again
-	pressed  *interaction     // what was pressed; nil: nothing was
-	fill     func(t *Request) // who acts, and where. The connection is open by then, if it can be
+	key      connection.Key     // whose connection it is for
+	team     string             // the workspace it happened in
+	ref      string             // for people to quote
+	patience time.Duration      // for opening the connection; 0: it isn't opened, because its access is gone already
+	patient  bool               // while our records are away nothing is decided, because it can come again
+	pressed  *interaction       // what was pressed; nil: nothing was
+	fill     func(req *Request) // who acts, and where. The connection is open by then, if it can be
 
 	// find returns the handler, or why there is none: see dropped….
-	find func(t *Request) (h Handler, dropped string)
-	run  func(ctx context.Context, h Handler, t *Request) (Reply, error)
+	find func(req *Request) (h Handler, dropped string)
+	run  func(ctx context.Context, h Handler, req *Request) (Reply, error)
 }
 
 // runner runs a handler, recovered.
-type runner func(ctx context.Context, h Handler, t *Request, payload any) (Reply, error)
+type runner func(ctx context.Context, h Handler, req *Request, payload any) (Reply, error)
 
 // outcome is what came of a visit.
 type outcome struct {
@@ -68,23 +68,23 @@ type outcome struct {
 //
 // Who acts is asked first of all, because people of other companies hear nothing of the connection.
 func (g *gate) pass(before, run context.Context, v visit) outcome {
-	t, err := g.turn(before, v.key, v.team, v.ref, v.patience)
-	v.fill(t)
+	req, err := g.turn(before, v.key, v.team, v.ref, v.patience)
+	v.fill(req)
 	// Without asking Slack nobody else in a shared channel is known to be of this side.
-	t.outsider = t.Shared && sideOf(t.Connection, t.UserTeam) != ours
-	o := outcome{turn: t, err: err}
+	req.outsider = req.Shared && sideOf(req.Connection, req.UserTeam) != ours
+	o := outcome{turn: req, err: err}
 	if v.patient && err != nil && !errors.Is(err, connection.ErrNotConnected) {
 		return o
 	}
 
-	h, dropped := v.find(t)
+	h, dropped := v.find(req)
 	if dropped != "" {
 		o.dropped = dropped
 		return o
 	}
 
-	o.by, t.handler = h, h
-	if o.told = g.insiders.admit(before, h, t, v.pressed); o.told != nil {
+	o.by, req.handler = h, h
+	if o.told = g.insiders.admit(before, h, req, v.pressed); o.told != nil {
 		o.ran = ranNotTheirs
 		return o
 	}
@@ -93,17 +93,17 @@ func (g *gate) pass(before, run context.Context, v visit) outcome {
 		return o
 	}
 
-	if missing := h.missing(t); len(missing) > 0 && !h.always {
+	if missing := h.missing(req); len(missing) > 0 && !h.always {
 		o.ran, o.missing = ranNotAllowed, missing
 		return o
 	}
 
 	o.begun = true
-	o.reply, o.err = v.run(run, h, t)
+	o.reply, o.err = v.run(run, h, req)
 	if h.Kind == KindViewSubmission && o.reply.InChannel {
-		g.metrics.idle(t.Log, h.id(), []string{"InChannel"})
+		g.metrics.idle(req.Log, h.id(), []string{"InChannel"})
 	}
-	if o.ran = resultOf(run, h, t, o.err); o.err == nil {
+	if o.ran = resultOf(run, h, req, o.err); o.err == nil {
 		return o
 	}
 
@@ -111,7 +111,7 @@ func (g *gate) pass(before, run context.Context, v visit) outcome {
 		o.told = &word
 		return o
 	}
-	o.missing = h.refused(t, o.err)
+	o.missing = h.refused(req, o.err)
 	return o
 }
 
@@ -132,34 +132,34 @@ func (g *gate) words(ctx context.Context, o outcome) Reply {
 // client, and err says why.
 func (g *gate) turn(ctx context.Context, key connection.Key, team, ref string,
 	patience time.Duration) (*Request, error) {
-	t := &Request{
+	req := &Request{
 		Key: key, TeamID: team, EnterpriseID: key.EnterpriseID, Ref: ref, gate: g, answer: &recorded{},
 	}
 	var err error
 	if patience > 0 {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		t.Connection, err = g.install.Open(ctx, key)
-		t.openErr = err
+		req.Connection, err = g.install.Open(ctx, key)
+		req.openErr = err
 	} else {
 		err = connection.ErrNotConnected
 	}
 
-	t.Install = InstallationOf(g.install, key, t.Connection)
-	t.store = Store{values: g.values, of: homeOf(t.Connection, team), now: g.install.Now}
-	t.timers = g.timers
+	req.Install = InstallationOf(g.install, key, req.Connection)
+	req.store = Store{values: g.values, of: homeOf(req.Connection, team), now: g.install.Now}
+	req.timers = g.timers
 	if err != nil {
-		t.Log = g.log.With("ref", ref, "key", key.String())
-		return t, err
+		req.Log = g.log.With("ref", ref, "key", key.String())
+		return req, err
 	}
 
-	t.Client = g.install.Connections().ClientIn(t.Connection, team)
-	t.Log = g.log.With("ref", ref, "connection", t.Connection.ID, "team", cmp.Or(t.Connection.TeamID, team))
-	return t, nil
+	req.Client = g.install.Connections().ClientIn(req.Connection, team)
+	req.Log = g.log.With("ref", ref, "connection", req.Connection.ID, "team", cmp.Or(req.Connection.TeamID, team))
+	return req, nil
 }
 
 // timed is call, measured.
-func (g *gate) timed(ctx context.Context, h Handler, t *Request, payload any) (Reply, error) {
+func (g *gate) timed(ctx context.Context, h Handler, req *Request, payload any) (Reply, error) {
 	began := time.Now()
 	defer func() {
 		if !h.first {
@@ -172,13 +172,13 @@ func (g *gate) timed(ctx context.Context, h Handler, t *Request, payload any) (R
 		ctx = bounded
 	}
 
-	r, err := call(ctx, h, t, payload)
+	r, err := call(ctx, h, req, payload)
 	if err != nil && errors.Is(context.Cause(ctx), errTooLong) {
 		err = fmt.Errorf("%w: %w", errTooLong, err)
 	}
 	if err != nil && g.onError != nil && !h.first {
 		was := err
-		if broken := guard(func() error { err = g.onError(ctx, t, was); return nil }); broken != nil {
+		if broken := guard(func() error { err = g.onError(ctx, req, was); return nil }); broken != nil {
 			err = errors.Join(was, broken)
 		}
 	}
@@ -186,29 +186,29 @@ func (g *gate) timed(ctx context.Context, h Handler, t *Request, payload any) (R
 }
 
 // within runs h for as long as events and durable work may take, unless it says otherwise.
-func (g *gate) within(ctx context.Context, h Handler, t *Request, payload any) (Reply, error) {
+func (g *gate) within(ctx context.Context, h Handler, req *Request, payload any) (Reply, error) {
 	if h.Kind == KindAgentMessage {
 		h.limit = cmp.Or(h.limit, agentBudget)
 	}
 	h.limit = cmp.Or(h.limit, eventBudget)
-	return g.timed(ctx, h, t, payload)
+	return g.timed(ctx, h, req, payload)
 }
 
 // call runs h, turns a panic into an error, and returns the answer that h recorded.
-func call(ctx context.Context, h Handler, t *Request, payload any) (Reply, error) {
-	if err := guard(func() error { return h.runIn(ctx, t, payload) }); err != nil {
+func call(ctx context.Context, h Handler, req *Request, payload any) (Reply, error) {
+	if err := guard(func() error { return h.runIn(ctx, req, payload) }); err != nil {
 		return Reply{}, err
 	}
-	return t.recordedReply(), nil
+	return req.recordedReply(), nil
 }
 
 // runIn runs h within its middleware.
-func (h Handler) runIn(ctx context.Context, t *Request, payload any) error {
+func (h Handler) runIn(ctx context.Context, req *Request, payload any) error {
 	if h.chain == nil {
-		return h.run(ctx, t, payload)
+		return h.run(ctx, req, payload)
 	}
-	t.work = func(ctx context.Context, t *Request) error { return h.run(ctx, t, payload) }
-	return h.chain(ctx, t)
+	req.work = func(ctx context.Context, req *Request) error { return h.run(ctx, req, payload) }
+	return h.chain(ctx, req)
 }
 
 // unopened names why a handler was not begun, for the numbers.
@@ -220,7 +220,7 @@ func unopened(err error) string {
 }
 
 // resultOf names how a run of h ended, for the numbers.
-func resultOf(ctx context.Context, h Handler, t *Request, err error) string {
+func resultOf(ctx context.Context, h Handler, req *Request, err error) string {
 	switch {
 	case err == nil:
 		return ranDone
@@ -228,7 +228,7 @@ func resultOf(ctx context.Context, h Handler, t *Request, err error) string {
 		return ranUserError
 	case slackapi.SlackError(err) == connection.ReasonNotAdded:
 		return ranNotConnected
-	case len(h.refused(t, err)) > 0:
+	case len(h.refused(req, err)) > 0:
 		return ranNotAllowed
 	case errors.As(err, new(*panicError)):
 		return ranPanicked
@@ -241,14 +241,14 @@ func resultOf(ctx context.Context, h Handler, t *Request, err error) string {
 }
 
 // unavailable is what a person reads when there is no connection to work with.
-func (g *gate) unavailable(ctx context.Context, t *Request, err error) Reply {
+func (g *gate) unavailable(ctx context.Context, req *Request, err error) Reply {
 	app := g.install.App().Name
-	if t.External() {
-		return t.notForOutsiders()
+	if req.External() {
+		return req.notForOutsiders()
 	}
 
 	if errors.Is(err, connection.ErrNotConnected) {
-		h := t.Health()
+		h := req.Health()
 		text := fmt.Sprintf("%s can't do that here: %s %s", app, h.Sentence, h.NextStep)
 		if h.GrantURL != "" {
 			text += " Here: " + h.GrantURL
@@ -256,31 +256,31 @@ func (g *gate) unavailable(ctx context.Context, t *Request, err error) Reply {
 		return Reply{Text: text, private: true}
 	}
 
-	if t.Renewing() {
-		t.Log.WarnContext(ctx, "open connection", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
-		return g.renewing(t)
+	if req.Renewing() {
+		req.Log.WarnContext(ctx, "open connection", "slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
+		return g.renewing(req)
 	}
 
-	g.log.ErrorContext(ctx, "open connection", "ref", t.Ref, "key", t.Key.String(), "cause", err)
+	g.log.ErrorContext(ctx, "open connection", "ref", req.Ref, "key", req.Key.String(), "cause", err)
 	return Reply{Text: fmt.Sprintf("%s can't reach its records right now. Try again in a few minutes. Reference: %s.",
-		app, t.Ref)}
+		app, req.Ref)}
 }
 
 // renewing is what a person reads when the access ran out and Slack gives no new one just now.
-func (g *gate) renewing(t *Request) Reply {
+func (g *gate) renewing(req *Request) Reply {
 	return Reply{Text: fmt.Sprintf("%s couldn't renew its access with Slack just now. Try again in a minute. "+
-		"Reference: %s.", g.install.App().Name, t.Ref)}
+		"Reference: %s.", g.install.App().Name, req.Ref)}
 }
 
 // failed logs a handler's error and returns what the person reads.
-func (g *gate) failed(ctx context.Context, t *Request, h Handler, err error) Reply {
-	if r, ok := g.interrupted(ctx, t.Ref); ok {
-		t.Log.WarnContext(ctx, "handler ended with its context",
+func (g *gate) failed(ctx context.Context, req *Request, h Handler, err error) Reply {
+	if r, ok := g.interrupted(ctx, req.Ref); ok {
+		req.Log.WarnContext(ctx, "handler ended with its context",
 			failure(err, "handler", h.id(), "why", context.Cause(ctx))...)
 		return r
 	}
 
-	logFailure(ctx, t, h, err)
+	logFailure(ctx, req, h, err)
 	if errors.As(err, new(*panicError)) {
 		g.metrics.panics.Inc()
 	}
@@ -288,22 +288,22 @@ func (g *gate) failed(ctx context.Context, t *Request, h Handler, err error) Rep
 	// What a handler did before it failed isn't known here, so nothing is said of that.
 	wait, limited := slackapi.RetryAfter(err)
 	switch code := slackapi.SlackError(err); {
-	case t.External(): // who learns nothing of the workspace, not even that
+	case req.External(): // who learns nothing of the workspace, not even that
 	case code == connection.ReasonNotAdded:
 		return Reply{Text: fmt.Sprintf("Your organisation has %s, this workspace doesn't yet. "+
 			"An admin of the organisation can add it here: %s",
-			g.install.App().Name, g.install.Connections().AddToWorkspacesURL(t.Connection.Key))}
+			g.install.App().Name, g.install.Connections().AddToWorkspacesURL(req.Connection.Key))}
 	case slackapi.Moving(code):
 		return Reply{Text: fmt.Sprintf("This workspace is being moved into an organisation, and Slack lets %s do nothing "+
-			"until that is done. Try again later. Reference: %s.", g.install.App().Name, t.Ref)}
+			"until that is done. Try again later. Reference: %s.", g.install.App().Name, req.Ref)}
 	case errors.Is(err, connection.ErrRenewing): // of a person's own access: see AsUser
-		return g.renewing(t)
+		return g.renewing(req)
 	case limited:
 		seconds := max(1, int(math.Ceil(wait.Seconds())))
 		return Reply{Text: fmt.Sprintf("Slack asks %s to slow down here. Try again in %d s. Reference: %s.",
-			g.install.App().Name, seconds, t.Ref)}
+			g.install.App().Name, seconds, req.Ref)}
 	}
-	return Reply{Text: wentWrong(t.Ref)}
+	return Reply{Text: wentWrong(req.Ref)}
 }
 
 // wentWrong is what a person reads where nothing better can be said.
@@ -334,9 +334,9 @@ func (g *gate) broke(ctx context.Context, ref string, err error, args ...any) Re
 	return Reply{Text: "Something went wrong on our side. Try again in a moment. Reference: " + ref + "."}
 }
 
-func logFailure(ctx context.Context, t *Request, h Handler, err error) {
+func logFailure(ctx context.Context, req *Request, h Handler, err error) {
 	level := map[class]slog.Level{wait: slog.LevelInfo, final: slog.LevelWarn, later: slog.LevelError}[classOf(err)]
-	t.Log.Log(ctx, level, "handler failed", failure(err, "handler", h.id(), "attempt", t.Attempt)...)
+	req.Log.Log(ctx, level, "handler failed", failure(err, "handler", h.id(), "attempt", req.Attempt)...)
 }
 
 // failure adds what an operator wants to know of err to the attributes of a log line.

@@ -61,8 +61,8 @@ func (i Installation) History(ctx context.Context, n int) ([]connection.Change, 
 	return i.in.History(ctx, i.c, n)
 }
 
-// MayRecheck reports whether Slack may be asked about the connection now (Request.Check), for somebody who asks again and
-// again: once in 10 s, counted over all processes. It blocks for the database. Where that can't tell it says yes.
+// MayRecheck reports whether Slack may be asked about the connection now (Request.Check), for somebody who asks again
+// and again: once in 10 s, counted over all processes. It blocks for the database. Where that can't tell it says yes.
 func (i Installation) MayRecheck(ctx context.Context) bool {
 	return i.in.Connections().MayRecheck(ctx, i.c)
 }

@@ -37,9 +37,10 @@ var situations = []string{"done", "late", "never", "twice", "again", "error", "n
 // says no (a UserError), or panics; who acts is of another company (theirs), or a permission is missing (needs). It
 // happens in a thread of a channel, a DM, Home, or nowhere (-).
 //
-// An answer goes with the acknowledgement (ack), to the response_url (url), or by a method of Slack's: a message (post),
-// one that only the person sees (whisper), a window (open, update), the Home tab (publish), a link (unfurl), or the end of
-// a step (complete, fail). Where nothing is said, it is tried again or in the log, and there is nobody to tell.
+// An answer goes with the acknowledgement (ack), to the response_url (url), or by a method of Slack's: a message
+// (post), one that only the person sees (whisper), a window (open, update), the Home tab (publish), a link (unfurl), or
+// the end of a step (complete, fail). Where nothing is said, it is tried again or in the log, and there is nobody to
+// tell.
 const outcomes = `
 kind, places                | done            | late                    | never
 event, thread dm            | 1 post says     | 1 post says             | 1 ended
@@ -116,10 +117,12 @@ type payload struct {
 const (
 	root    = "1790000001.000100" // of the thread
 	acts    = `"api_app_id":"A0PARROT01","team":{"id":"{team}"},"user":{"id":"{user}","team_id":"{side}"},"trigger_id":"tr-{cell}"`
-	pressed = `{"type":"block_actions",` + acts + `,{where},"actions":[{"type":"button","block_id":"b","action_id":"{id}","value":"v"}]}`
-	form    = `{"type":"{id}",` + acts + `,"view":{"id":"V0{cell}","type":"modal","callback_id":"{form}","state":{"values":{}}}}`
-	short   = `{"type":"{id}",` + acts + `,"callback_id":"{id}","action_ts":"1790000009.1"`
-	typed   = `command={id}&text=it&api_app_id=A0PARROT01&team_id={team}&user_id={user}&channel_id={channel}` +
+	pressed = `{"type":"block_actions",` + acts +
+		`,{where},"actions":[{"type":"button","block_id":"b","action_id":"{id}","value":"v"}]}`
+	form = `{"type":"{id}",` + acts +
+		`,"view":{"id":"V0{cell}","type":"modal","callback_id":"{form}","state":{"values":{}}}}`
+	short = `{"type":"{id}",` + acts + `,"callback_id":"{id}","action_ts":"1790000009.1"`
+	typed = `command={id}&text=it&api_app_id=A0PARROT01&team_id={team}&user_id={user}&channel_id={channel}` +
 		`&response_url={url}&trigger_id=tr-{cell}`
 	wrote = `"user":"{user}","user_team":"{side}","channel":"{channel}","channel_type":"{type}","ts":"1790000003.000100"{thread}`
 )

@@ -89,8 +89,8 @@ func (s *answers) immediate(ctx context.Context, h Handler, a act) result {
 			"took", time.Since(began).Round(time.Microsecond))
 		done <- r
 
-		if t := r.turn; t != nil && t.openErr == nil {
-			s.traffic.saw(t.Connection.Key, s.now())
+		if req := r.turn; req != nil && req.openErr == nil {
+			s.traffic.saw(req.Connection.Key, s.now())
 		}
 	})
 
@@ -116,9 +116,9 @@ func (s *answers) attend(ctx, run context.Context, h Handler, a act, r *result) 
 	defer cancel()
 
 	v := a.visit(h, r.ref, askBudget, s.gate.timed)
-	v.fill = func(t *Request) {
-		a.fill(t)
-		t.AckBy, r.turn = deadline, t
+	v.fill = func(req *Request) {
+		a.fill(req)
+		req.AckBy, r.turn = deadline, req
 	}
 
 	o := s.gate.pass(before, run, v)
@@ -233,50 +233,50 @@ func (s *answers) deliver(ctx context.Context, r result, to reach, replace bool)
 		return nil
 	}
 
-	t := s.requestAgain(ctx, r, to)
+	req := s.requestAgain(ctx, r, to)
 	switch {
-	case t.Client == nil:
+	case req.Client == nil:
 		return connection.ErrNotConnected
 	case to.form != nil:
-		return t.showInForm(ctx, to.form, r.reply)
+		return req.showInForm(ctx, to.form, r.reply)
 	}
-	return t.showOnTop(ctx, r.reply)
+	return req.showOnTop(ctx, r.reply)
 }
 
 // requestAgain is the Request of what was acted, with a token that is good now: the handler may have run for long.
 // While our records are away, the one it had must do.
 func (s *answers) requestAgain(ctx context.Context, r result, to reach) *Request {
-	t, err := s.gate.turn(ctx, to.key, to.team, r.ref, eventOpenBudget)
-	to.fill(t)
+	req, err := s.gate.turn(ctx, to.key, to.team, r.ref, eventOpenBudget)
+	to.fill(req)
 	if err != nil && r.turn != nil && r.turn.Client != nil {
 		return r.turn
 	}
-	return t
+	return req
 }
 
 // showOnTop shows r in a window to somebody who pressed a button where Slack takes no answer: in the Home tab, or in a
 // modal, which keeps what is written there. Where the press is too long ago for a window, r comes as a direct message.
-func (t *Request) showOnTop(ctx context.Context, r Reply) error {
-	if t.TriggerID != "" {
-		show := t.Client.OpenViewContext
-		if t.inModal {
-			show = t.Client.PushViewContext
+func (req *Request) showOnTop(ctx context.Context, r Reply) error {
+	if req.TriggerID != "" {
+		show := req.Client.OpenViewContext
+		if req.inModal {
+			show = req.Client.PushViewContext
 		}
-		if _, err := show(ctx, t.TriggerID, *page(r)); err == nil || slackapi.SlackError(err) == "" {
+		if _, err := show(ctx, req.TriggerID, *page(r)); err == nil || slackapi.SlackError(err) == "" {
 			return err
 		}
 	}
-	return t.direct(ctx, r)
+	return req.direct(ctx, r)
 }
 
 // direct says r to the person who acted in a direct message; to nobody of another company, who are no business of this
 // token.
-func (t *Request) direct(ctx context.Context, r Reply) error {
-	if t.Client == nil || t.UserID == "" || t.External() {
+func (req *Request) direct(ctx context.Context, r Reply) error {
+	if req.Client == nil || req.UserID == "" || req.External() {
 		return errSilent
 	}
 	return r.each(func(part Reply) error {
-		_, _, err := t.Client.PostMessageContext(ctx, t.UserID, part.posted("")...)
+		_, _, err := req.Client.PostMessageContext(ctx, req.UserID, part.posted("")...)
 		return err
 	})
 }

@@ -298,7 +298,8 @@ func TestLateFormIsAnswered(t *testing.T) {
 	})
 }
 
-// What OpensModal builds has an end, so that the acknowledgement goes out in time: nothing is begun, and the person is told.
+// What OpensModal builds has an end, so that the acknowledgement goes out in time: nothing is begun, and the person is
+// told.
 func TestOpensDoesNotHoldUpTheAcknowledgement(t *testing.T) {
 	t.Parallel()
 	stuck, ended, ran := make(chan struct{}), make(chan struct{}), make(chan struct{}, 9)

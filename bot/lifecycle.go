@@ -136,9 +136,9 @@ func (b *Bot) seeTo(ctx context.Context, e *Delivery, v *visit) (done bool, err 
 	}
 
 	fill := v.fill
-	v.fill = func(t *Request) {
-		fill(t)
-		t.said.next = 1
+	v.fill = func(req *Request) {
+		fill(req)
+		req.said.next = 1
 	}
 	return !shared, nil
 }

@@ -19,7 +19,8 @@ import (
 	"github.com/switchboard-go/switchboard/slacksim"
 )
 
-const report = "# Report\n\n- [x] ship it\n- [ ] sleep\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nBy <@U0EVIL001>, <!channel>"
+const report = "# Report\n\n- [x] ship it\n- [ ] sleep\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nBy <@U0EVIL001>, " +
+	"<!channel>"
 
 // filledIn is what is put into the form.
 var filledIn = map[string]map[string]string{"size": {"a": "l"}}
@@ -60,8 +61,8 @@ func numbered(n int) (numbers []string) {
 	return numbers
 }
 
-// Markdown is shown as Markdown in messages and as blocks in windows, has its words as the text, and mentions nobody who
-// isn't named.
+// Markdown is shown as Markdown in messages and as blocks in windows, has its words as the text, and mentions nobody
+// who isn't named.
 func TestMarkdown(t *testing.T) {
 	t.Parallel()
 	md := bot.Markdown(report)
@@ -93,7 +94,10 @@ func TestMarkdown(t *testing.T) {
 			_, err := s.sim.Press(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, button, "go")
 			return err
 		},
-		"the Home tab": func() error { _, err := s.sim.PressHome(ctx, slacksim.AcmeMember, s.homeButton(t, "home")); return err },
+		"the Home tab": func() error {
+			_, err := s.sim.PressHome(ctx, slacksim.AcmeMember, s.homeButton(t, "home"))
+			return err
+		},
 		"a submitted one": func() error {
 			_, err := s.sim.SubmitView(ctx, slacksim.AcmeMember, openForm(t, s), filledIn)
 			return err
@@ -193,7 +197,8 @@ func TestLongMarkdownIsSaidOnce(t *testing.T) {
 	posts := 0
 	s.sim.Inject(slacksim.Fault{Method: "chat.postMessage", Delay: 1, Times: 1})
 	s.sim.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "internal_error", Times: 1})
-	if _, err := s.sim.Reply(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, root, "<@"+in.BotUserID+"> read"); err != nil {
+	if _, err := s.sim.Reply(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, root,
+		"<@"+in.BotUserID+"> read"); err != nil {
 		t.Fatal(err)
 	}
 	s.hurry(t, func() bool { return said(s.sim, slacksim.AcmeGeneral, "The end.") == 1 })

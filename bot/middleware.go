@@ -52,19 +52,19 @@ func AdminsOnly() Middleware {
 }
 
 // isAdmin asks Slack whether who acted is an admin of the workspace it happened in.
-func (t *Request) isAdmin(ctx context.Context) (bool, error) {
-	if t.Client == nil || t.UserID == "" || t.External() {
+func (req *Request) isAdmin(ctx context.Context) (bool, error) {
+	if req.Client == nil || req.UserID == "" || req.External() {
 		return false, nil
 	}
-	if err := t.Need("users:read"); err != nil {
+	if err := req.Need("users:read"); err != nil {
 		return false, err
 	}
-	u, err := t.Client.GetUserInfoContext(ctx, t.UserID)
+	u, err := req.Client.GetUserInfoContext(ctx, req.UserID)
 	if err != nil {
 		return false, err
 	}
 
-	here := u.TeamID == "" || u.TeamID == t.TeamID || t.TeamID == ""
+	here := u.TeamID == "" || u.TeamID == req.TeamID || req.TeamID == ""
 	return here && (u.IsAdmin || u.IsOwner) && !u.Deleted && !u.IsStranger, nil
 }
 

@@ -30,10 +30,10 @@ func (e *NotAllowedError) Error() string { return "not allowed here: " + strings
 
 // Missing returns those of scopes, permissions of the bot, that the workspace has not allowed, by what Slack last said.
 // It asks nobody.
-func (t *Request) Missing(scopes ...string) []string {
+func (req *Request) Missing(scopes ...string) []string {
 	var missing []string
 	for _, s := range scopes {
-		if !slices.Contains(t.Connection.Scopes, s) {
+		if !slices.Contains(req.Connection.Scopes, s) {
 			missing = append(missing, s)
 		}
 	}
@@ -43,8 +43,8 @@ func (t *Request) Missing(scopes ...string) []string {
 // Need returns nil when the workspace has allowed all of these, else a *NotAllowedError. A handler that returns that
 // error, as it is or wrapped, has the person told what the app can't do and how it is allowed: in the answer of a
 // command or button, or in a message that only they see, once an hour. It is not run again.
-func (t *Request) Need(scopes ...string) error {
-	if missing := t.Missing(scopes...); len(missing) > 0 {
+func (req *Request) Need(scopes ...string) error {
+	if missing := req.Missing(scopes...); len(missing) > 0 {
 		return &NotAllowedError{Scopes: missing}
 	}
 	return nil
@@ -54,29 +54,29 @@ func (t *Request) Need(scopes ...string) error {
 // a button that asks for exactly them. It also has somebody told who can allow them, at most once a day. Its link is
 // for who asked, so that Say shows it to that person alone. People of another company are not told what is missing. It
 // does not block. Most handlers need only return Need's error.
-func (t *Request) NotAllowed(missing ...string) Reply {
-	t.Log.Info("not allowed", "missing_scopes", missing)
-	if t.External() {
-		return t.notForOutsiders()
+func (req *Request) NotAllowed(missing ...string) Reply {
+	req.Log.Info("not allowed", "missing_scopes", missing)
+	if req.External() {
+		return req.notForOutsiders()
 	}
 
-	scopes := t.Install.Describe(missing)
-	t.Install.in.Notices().NotifyMissing(t.Install.c, scopes, t.UserID)
-	t.Install.in.Connections().RecheckScopes(t.Install.c)
+	scopes := req.Install.Describe(missing)
+	req.Install.in.Notices().NotifyMissing(req.Install.c, scopes, req.UserID)
+	req.Install.in.Connections().RecheckScopes(req.Install.c)
 
-	text := t.Connection.Without(t.Install.App().Name, scopes)
+	text := req.Connection.Without(req.Install.App().Name, scopes)
 	more := func(name string) bool { return !slices.Contains(missing, name) }
-	if !slices.ContainsFunc(t.Missing(connection.ScopeNames(t.Install.Scopes())...), more) {
+	if !slices.ContainsFunc(req.Missing(connection.ScopeNames(req.Install.Scopes())...), more) {
 		text += " Everything else works."
 	}
 
-	url := t.Install.GrantPage(links.GrantRequest{Scopes: missing, Back: t.ChannelID})
+	url := req.Install.GrantPage(links.GrantRequest{Scopes: missing, Back: req.ChannelID})
 	if url == "" {
 		text += " The people who run the app set its access by hand. They can allow it."
 		return Reply{Text: mrkdwn.Escape(text), private: true}
 	}
 
-	next := "If Slack doesn't let you allow it, ask " + t.Connection.WhoCan(t.UserID) + "."
+	next := "If Slack doesn't let you allow it, ask " + req.Connection.WhoCan(req.UserID) + "."
 
 	text = mrkdwn.Escape(text)
 	button := mrkdwn.Button("allow", "Allow it", "Open the page that allows what is missing")
@@ -85,24 +85,24 @@ func (t *Request) NotAllowed(missing ...string) Reply {
 		Blocks: []slack.Block{mrkdwn.Section(text + "\n" + next), slack.NewActionBlock("", button)}}
 }
 
-// missing returns the scopes that h needs, for what t is about, and the workspace has not allowed.
-func (h Handler) missing(t *Request) []string {
-	missing := t.Missing(h.Scopes...)
-	if h.Kind != KindMessage || t.channelType == "" {
+// missing returns the scopes that h needs, for what req is about, and the workspace has not allowed.
+func (h Handler) missing(req *Request) []string {
+	missing := req.Missing(h.Scopes...)
+	if h.Kind != KindMessage || req.channelType == "" {
 		return missing
 	}
 
 	// Of the permissions to listen, the one for this kind of conversation is enough.
 	return slices.DeleteFunc(missing, func(name string) bool {
 		return slices.ContainsFunc(messageScopes, func(m messageScope) bool {
-			return m.scope == name && m.channelType != t.channelType
+			return m.scope == name && m.channelType != req.channelType
 		})
 	})
 }
 
 // refused returns the scopes that err says are missing for h; none when it says something else, or names permissions
 // that the app doesn't use: then there is nothing that anybody could allow, and it is the app's own fault.
-func (h Handler) refused(t *Request, err error) []string {
+func (h Handler) refused(req *Request, err error) []string {
 	var known *NotAllowedError
 	if errors.As(err, &known) {
 		return known.Scopes
@@ -114,12 +114,12 @@ func (h Handler) refused(t *Request, err error) []string {
 	}
 
 	// Any one of the needed would do. Those that the handler declared come first, then what else the app uses.
-	has, used := connection.SplitScopes(said.Provided), connection.ScopeNames(t.Install.Scopes())
+	has, used := connection.SplitScopes(said.Provided), connection.ScopeNames(req.Install.Scopes())
 	var declared, others []string
 	for _, name := range connection.SplitScopes(said.Needed) {
 		switch {
 		case slices.Contains(has, name), !slices.Contains(used, name):
-		case slices.Contains(h.UserScopes, name) && slices.Contains(t.Connection.Scopes, name):
+		case slices.Contains(h.UserScopes, name) && slices.Contains(req.Connection.Scopes, name):
 			// It was a person's token that lacks it, and not the workspace's.
 		case slices.Contains(h.Scopes, name), slices.Contains(h.OptionalScopes, name):
 			declared = append(declared, name)
@@ -136,22 +136,22 @@ func (h Handler) refused(t *Request, err error) []string {
 
 // whisperNotAllowed tells the person whose event found permissions missing: in the conversation, so that only they see
 // it, or in a direct message; once an hour for each feature. Without the permission to write nobody can be told.
-func (g *gate) whisperNotAllowed(ctx context.Context, t *Request, missing []string) {
-	if !g.insiders.mayHear(ctx, t) {
-		t.Log.InfoContext(ctx, "not allowed, and asked for by somebody who may be of another company",
+func (g *gate) whisperNotAllowed(ctx context.Context, req *Request, missing []string) {
+	if !g.insiders.mayHear(ctx, req) {
+		req.Log.InfoContext(ctx, "not allowed, and asked for by somebody who may be of another company",
 			"missing_scopes", missing)
 		return
 	}
 
-	r := t.NotAllowed(missing...)
-	if t.Client == nil || t.UserID == "" || len(t.Missing("chat:write")) > 0 {
+	r := req.NotAllowed(missing...)
+	if req.Client == nil || req.UserID == "" || len(req.Missing("chat:write")) > 0 {
 		return
 	}
 
-	if !g.install.Notices().ShouldTellMissing(ctx, t.Connection, t.UserID, t.Install.Describe(missing)) {
+	if !g.install.Notices().ShouldTellMissing(ctx, req.Connection, req.UserID, req.Install.Describe(missing)) {
 		return
 	}
-	if err := t.privately(ctx, r); err != nil {
-		t.Log.WarnContext(ctx, "say what is not allowed", "slack_error", slackapi.SlackError(err), "cause", reason(err))
+	if err := req.privately(ctx, r); err != nil {
+		req.Log.WarnContext(ctx, "say what is not allowed", "slack_error", slackapi.SlackError(err), "cause", reason(err))
 	}
 }

@@ -235,9 +235,9 @@ func TestWhatIsOffIsSaid(t *testing.T) {
 func TestMissingScopeDuringAHandler(t *testing.T) {
 	t.Parallel()
 	var attempts atomic.Int32
-	who := func(ctx context.Context, t *bot.Request, answer func(context.Context, bot.Reply) error) error {
+	who := func(ctx context.Context, req *bot.Request, answer func(context.Context, bot.Reply) error) error {
 		attempts.Add(1)
-		u, err := t.Client.GetUserInfoContext(ctx, t.UserID)
+		u, err := req.Client.GetUserInfoContext(ctx, req.UserID)
 		if err != nil {
 			return fmt.Errorf("who is it: %w", err)
 		}

@@ -88,7 +88,8 @@ func OnAgentOpened(run func(ctx context.Context, t *Thread) error, options ...Op
 // run is called as OnEvent's is, with the same promises, but has an hour (Timeout). While it runs the session says that
 // the agent is working, with a button to stop it. A press ends run's context within a second, in whichever process it
 // runs, and what run returns then counts for nothing: the session is active again, and the thread says that it was
-// stopped, unless there is a handler of OnAgentStopped. When run returns, the session is active, or what Status made it.
+// stopped, unless there is a handler of OnAgentStopped. When run returns, the session is active, or what Status made
+// it.
 //
 // A handler that is running takes one of Config.Workers, of which one workspace gets half at most.
 // https://docs.slack.dev/ai/agent-sessions
@@ -140,8 +141,8 @@ func OnFeedback(run func(ctx context.Context, f *Feedback) error, options ...Opt
 	})
 }
 
-// FeedbackButtons are a block with a thumb up and a thumb down, to stand at the end of an answer: Stream.Close takes it.
-// OnFeedback hears of the presses.
+// FeedbackButtons are a block with a thumb up and a thumb down, to stand at the end of an answer: Stream.Close takes
+// it. OnFeedback hears of the presses.
 // https://docs.slack.dev/reference/block-kit/block-elements/feedback-buttons-element
 func FeedbackButtons() slack.Block {
 	text := func(s string) *slack.TextBlockObject {

@@ -82,10 +82,10 @@ func withCommands(options []Option) []Option {
 }
 
 // takeWords makes the text what stands behind the handler's subcommand, and returns the words of it.
-func (t *Request) takeWords() []string {
-	_, sub, _ := strings.Cut(t.handler.Name, " ")
-	t.Text, _ = cutWords(t.Text, strings.Fields(sub))
-	return wordsOf(t.Text)
+func (req *Request) takeWords() []string {
+	_, sub, _ := strings.Cut(req.handler.Name, " ")
+	req.Text, _ = cutWords(req.Text, strings.Fields(sub))
+	return wordsOf(req.Text)
 }
 
 // cutWords returns what stands behind words at the beginning of a text, if they stand there.

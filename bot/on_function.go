@@ -136,21 +136,21 @@ func newStep(r *Request, execution, callbackID, token string) *Step {
 	return s
 }
 
-// settle fails the step where nothing more comes of it, so that the workflow doesn't wait for ever: with what the handler
-// or its middleware says to people, with the permissions that are missing, or at its last attempt.
+// settle fails the step where nothing more comes of it, so that the workflow doesn't wait for ever: with what the
+// handler or its middleware says to people, with the permissions that are missing, or at its last attempt.
 func (s *Step) settle(ctx context.Context, o outcome) {
-	t, why := s.request, ""
+	req, why := s.request, ""
 	switch {
 	case o.told != nil:
 		why = o.told.Text
 	case len(o.missing) > 0:
-		scopes := t.Install.Describe(o.missing)
-		t.Install.in.Notices().NotifyMissing(t.Install.c, scopes, t.UserID)
-		why = t.Connection.Without(t.Install.App().Name, scopes)
+		scopes := req.Install.Describe(o.missing)
+		req.Install.in.Notices().NotifyMissing(req.Install.c, scopes, req.UserID)
+		why = req.Connection.Without(req.Install.App().Name, scopes)
 	case errors.As(o.err, new(*decodeError)):
 		why = "The inputs of this step are not what it takes."
-	case o.begun && (t.last() || classOf(o.err) == final):
-		why = wentWrong(t.Ref)
+	case o.begun && (req.last() || classOf(o.err) == final):
+		why = wentWrong(req.Ref)
 	}
 	if why == "" {
 		return
@@ -159,12 +159,12 @@ func (s *Step) settle(ctx context.Context, o outcome) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askBudget)
 	defer cancel()
 	if err := s.Fail(ctx, why); err != nil {
-		t.Log.WarnContext(ctx, "fail the step of a workflow", failure(err)...)
+		req.Log.WarnContext(ctx, "fail the step of a workflow", failure(err)...)
 	}
 }
 
 // last reports whether a failure of this attempt is the one too many.
-func (t *Request) last() bool { return t.said != nil && t.said.event.last() }
+func (req *Request) last() bool { return req.said != nil && req.said.event.last() }
 
 // Parameter is an input or an output of a step of a workflow.
 type Parameter struct {

@@ -104,10 +104,10 @@ func (r routes) linked(in inner) (Handler, bool) {
 
 	h := all[0]
 	if len(all) > 1 {
-		h.run = func(ctx context.Context, t *Request, payload any) error {
+		h.run = func(ctx context.Context, req *Request, payload any) error {
 			var failed []error
 			for _, each := range all {
-				failed = append(failed, each.runIn(ctx, t, payload))
+				failed = append(failed, each.runIn(ctx, req, payload))
 			}
 			return errors.Join(failed...)
 		}

@@ -151,7 +151,9 @@ var idleOptions = []struct {
 	why    string
 }{
 	{optionDescribe, func(h Handler) bool { return h.Kind != KindCommand }, "only commands are in Slack's menu"},
-	{optionNamed, func(h Handler) bool { return h.calendar == nil && h.broken == "" }, "only what recurs has another name"},
+	{optionNamed, func(h Handler) bool {
+		return h.calendar == nil && h.broken == ""
+	}, "only what recurs has another name"},
 	{optionTitled, func(h Handler) bool { return !h.ofShortcut() && h.Kind != KindFunction },
 		"only shortcuts and steps of workflows have a title"},
 	{optionOutputs, func(h Handler) bool { return h.Kind != KindFunction }, "only steps of workflows have outputs"},

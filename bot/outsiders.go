@@ -30,55 +30,55 @@ type insiders struct {
 	known map[string]time.Time // connection, workspace and person → when Slack said that they belong together
 }
 
-// admit is the one rule for who may use h: nil for who may, else what they are told. t has its connection. What can't
+// admit is the one rule for who may use h: nil for who may, else what they are told. req has its connection. What can't
 // be found out counts as no. It asks Slack only about people whom the payload doesn't place in the connection's
 // workspace or organisation.
 //
 // Only what was pressed is refused. Slack offers commands to members of the workspace alone, and what happens in a
 // shared channel is an event whoever does it: see Request.External.
-func (i *insiders) admit(ctx context.Context, h Handler, t *Request, pressed *interaction) *Reply {
-	c := t.Connection
+func (i *insiders) admit(ctx context.Context, h Handler, req *Request, pressed *interaction) *Reply {
+	c := req.Connection
 	if pressed == nil || c.ID == "" { // without a connection there is nothing to do or to learn
 		return nil
 	}
 
 	if pressed.foreignBot(c) {
-		t.Log.InfoContext(ctx, "refused: pressed in what another installation wrote", "handler", h.id())
+		req.Log.InfoContext(ctx, "refused: pressed in what another installation wrote", "handler", h.id())
 		return &Reply{Text: mrkdwn.Escape("This is from another installation of " + i.install.App().Name +
 			" and can't be used from here.")}
 	}
 
-	in, err := i.insider(ctx, t)
+	in, err := i.insider(ctx, req)
 	switch {
 	case h.anyone:
-		if t.outsider = !in; !in && t.Client != nil {
+		if req.outsider = !in; !in && req.Client != nil {
 			// The payload may have named their workspace as the place, and our token has no business there.
-			t.Client, t.TeamID = i.install.Client(c), c.TeamID
+			req.Client, req.TeamID = i.install.Client(c), c.TeamID
 		}
 		return nil
 	case in:
 		return nil
 	case err != nil:
-		t.Log.WarnContext(ctx, "ask whether a person is of this organisation",
+		req.Log.WarnContext(ctx, "ask whether a person is of this organisation",
 			"slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 		return &Reply{Text: "We couldn't ask Slack whether this is for you. Try again in a minute. " +
-			"Reference: " + t.Ref + "."}
+			"Reference: " + req.Ref + "."}
 	}
-	t.Log.InfoContext(ctx, "refused: of another company", "handler", h.id())
+	req.Log.InfoContext(ctx, "refused: of another company", "handler", h.id())
 	return &Reply{Text: mrkdwn.Escape(forPeopleAt(c, pressed))}
 }
 
 // mayHear reports whether who acted may be told something about the workspace, which people of other companies may not.
 // Where the payload leaves open who they are Slack is asked; what can't be found out counts as no.
-func (i *insiders) mayHear(ctx context.Context, t *Request) bool {
-	if !t.Shared && t.UserTeam == "" { // elsewhere everybody is of this workspace
+func (i *insiders) mayHear(ctx context.Context, req *Request) bool {
+	if !req.Shared && req.UserTeam == "" { // elsewhere everybody is of this workspace
 		return true
 	}
-	in, err := i.insider(ctx, t)
+	in, err := i.insider(ctx, req)
 	if in {
-		t.outsider = false
+		req.outsider = false
 	} else if err != nil {
-		t.Log.InfoContext(ctx, "ask whether a person is of this organisation",
+		req.Log.InfoContext(ctx, "ask whether a person is of this organisation",
 			"slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 	}
 	return in
@@ -100,7 +100,9 @@ func forPeopleAt(c connection.Connection, i *interaction) string {
 // without asking Slack: in a shared channel they see the app's messages and can press its buttons, and what they are
 // over there counts for nothing here. It asks nobody. On Grid a person of another workspace of the organisation is
 // none. Whether they belong to the connection's workspace, users.info says. https://docs.slack.dev/apis/slack-connect
-func (t *Request) External() bool { return t.outsider || sideOf(t.Connection, t.UserTeam) == theirs }
+func (req *Request) External() bool {
+	return req.outsider || sideOf(req.Connection, req.UserTeam) == theirs
+}
 
 // side is where a payload places a person.
 type side int
@@ -129,8 +131,8 @@ func sideOf(c connection.Connection, userTeam string) side {
 
 // notForOutsiders is what people of another company read where others read what is wrong with the connection, or what
 // it lacks.
-func (t *Request) notForOutsiders() Reply {
-	return Reply{Text: mrkdwn.Escape(t.Install.App().Name + " can't do that here right now.")}
+func (req *Request) notForOutsiders() Reply {
+	return Reply{Text: mrkdwn.Escape(req.Install.App().Name + " can't do that here right now.")}
 }
 
 // foreignBot reports whether the button or form was put there by another installation than c: the payload then names
@@ -147,18 +149,18 @@ func (i interaction) foreignBot(c connection.Connection) bool {
 	return wrote != "" && c.BotID != "" && wrote != c.BotID
 }
 
-// insider reports whether who acts belongs to the workspace or the organisation of t's connection.
-func (i *insiders) insider(ctx context.Context, t *Request) (bool, error) {
-	c := t.Connection
-	switch at := sideOf(c, t.UserTeam); {
+// insider reports whether who acts belongs to the workspace or the organisation of the request's connection.
+func (i *insiders) insider(ctx context.Context, req *Request) (bool, error) {
+	c := req.Connection
+	switch at := sideOf(c, req.UserTeam); {
 	case at == ours:
 		return true, nil
-	case at == theirs, t.Client == nil, t.UserID == "":
+	case at == theirs, req.Client == nil, req.UserID == "":
 		return false, nil
 	}
 
 	// A person of another workspace of the organisation, or one whose workspace is not named.
-	key := c.ID + "/" + t.UserTeam + "/" + t.UserID
+	key := c.ID + "/" + req.UserTeam + "/" + req.UserID
 	i.mu.Lock()
 	at, known := i.known[key]
 	i.mu.Unlock()
@@ -166,7 +168,7 @@ func (i *insiders) insider(ctx context.Context, t *Request) (bool, error) {
 		return true, nil
 	}
 
-	in, err := i.askInsider(ctx, t)
+	in, err := i.askInsider(ctx, req)
 	if !in {
 		return false, err
 	}
@@ -181,21 +183,21 @@ func (i *insiders) insider(ctx context.Context, t *Request) (bool, error) {
 }
 
 // askInsider asks Slack: first for the organisation's workspaces, which needs no permission, then for the person.
-func (i *insiders) askInsider(ctx context.Context, t *Request) (bool, error) {
-	c := t.Connection
+func (i *insiders) askInsider(ctx context.Context, req *Request) (bool, error) {
+	c := req.Connection
 	var failed error
-	if c.Org() && workspace(t.UserTeam) != "" {
+	if c.Org() && workspace(req.UserTeam) != "" {
 		all, err := i.install.Connections().Workspaces(ctx, c)
 		for _, w := range all {
-			if w.ID == t.UserTeam {
+			if w.ID == req.UserTeam {
 				return true, nil
 			}
 		}
 		failed = err
 	}
 
-	// Not t.Slack, which names the workspace of the payload: it may be the other company's.
-	u, err := i.install.Client(c).GetUserInfoContext(ctx, t.UserID)
+	// Not req.Client, which names the workspace of the payload: it may be the other company's.
+	u, err := i.install.Client(c).GetUserInfoContext(ctx, req.UserID)
 	switch slackapi.SlackError(err) {
 	case "":
 	case "user_not_found", "user_not_visible", "users_not_found", "missing_scope":

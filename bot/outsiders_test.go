@@ -24,11 +24,11 @@ func TestOutsidersRunNothing(t *testing.T) {
 		t.Run(fmt.Sprintf("payload names theirs=%v", theirs), func(t *testing.T) {
 			var mu sync.Mutex
 			ran := map[string]string{}
-			note := func(what string, t *bot.Request) bot.Reply {
+			note := func(what string, req *bot.Request) bot.Reply {
 				mu.Lock()
 				defer mu.Unlock()
-				ran[what+" by "+t.UserID] = t.TeamID
-				return bot.Reply{Text: "secret of " + t.Connection.Key.String()}
+				ran[what+" by "+req.UserID] = req.TeamID
+				return bot.Reply{Text: "secret of " + req.Connection.Key.String()}
 			}
 			pressed := func(what string, options ...bot.Option) bot.Handler {
 				return bot.OnAction(what, func(ctx context.Context, t *bot.Action) error {

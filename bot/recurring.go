@@ -38,9 +38,9 @@ func Every(d time.Duration, run func(ctx context.Context, t *Timer) error, optio
 	return h
 }
 
-// Cron is Every with a line of cron: minute, hour, day of the month, month, day of the week. A zone can stand before it,
-// as in "CRON_TZ=Europe/Vienna 0 9 * * 1-5"; without it that is UTC. A time that clocks show twice, when they are set
-// back, has one run; one that they skip has it when they are set forward.
+// Cron is Every with a line of cron: minute, hour, day of the month, month, day of the week. A zone can stand before
+// it, as in "CRON_TZ=Europe/Vienna 0 9 * * 1-5"; without it that is UTC. A time that clocks show twice, when they are
+// set back, has one run; one that they skip has it when they are set forward.
 func Cron(spec string, run func(ctx context.Context, t *Timer) error, options ...Option) Handler {
 	h := newHandler(KindTimer, "cron "+spec, options, timing(run))
 	c, err := schedule.ParseCron(spec)
@@ -78,7 +78,8 @@ func (c Config) checkTimers() (problems []error) {
 		switch {
 		case h.Kind != KindTimer || h.broken != "":
 		case c.Timers == nil:
-			problems = append(problems, fmt.Errorf("timer %q%s: there is nowhere to keep timers (Config.Timers)", h.Name, h.at()))
+			problems = append(problems, fmt.Errorf("timer %q%s: there is nowhere to keep timers (Config.Timers)", h.Name,
+				h.at()))
 		case h.calendar == nil:
 		default:
 			if d := schedule.Shortest(h.calendar, c.Now()); d < c.LeastInterval {

@@ -67,10 +67,10 @@ type Reply struct {
 // Text is a Reply of a sentence in Slack's mrkdwn. What comes from outside has to be escaped in it.
 func Text(mrkdwn string) Reply { return Reply{Text: mrkdwn} }
 
-// Markdown is a Reply of Markdown as everybody writes it, with GitHub's tables, task lists and struck-out text. Messages
-// show it as it is; more than 12,000 characters become several of them, cut between paragraphs, list items or rows. In
-// modals and the Home tab, where Slack takes no Markdown, its parts become blocks, and tables text of one width. Its
-// words are the text for notifications and screen readers.
+// Markdown is a Reply of Markdown as everybody writes it, with GitHub's tables, task lists and struck-out text.
+// Messages show it as it is; more than 12,000 characters become several of them, cut between paragraphs, list items or
+// rows. In modals and the Home tab, where Slack takes no Markdown, its parts become blocks, and tables text of one
+// width. Its words are the text for notifications and screen readers.
 //
 // It can come from anywhere, from a language model, too: it mentions nobody who is not in Reply.Mentions.
 // https://docs.slack.dev/reference/block-kit/blocks/markdown-block

@@ -89,12 +89,12 @@ type Request struct {
 }
 
 // Kind is what the handler listens to.
-func (t *Request) Kind() Kind { return t.handler.Kind }
+func (req *Request) Kind() Kind { return req.handler.Kind }
 
 // Handler names the handler as numbers and the log do, as in "command /weather".
-func (t *Request) Handler() string { return t.handler.id() }
+func (req *Request) Handler() string { return req.handler.id() }
 
-func (t *Request) now() time.Time { return t.Install.in.Now() }
+func (req *Request) now() time.Time { return req.Install.in.Now() }
 
 // ErrAnswered says that a handler has given its answer already: there is one.
 var ErrAnswered = errors.New("the handler has answered already")
@@ -107,71 +107,71 @@ type recorded struct {
 }
 
 // record keeps a handler's answer. One that says and does nothing is none.
-func (t *Request) record(r Reply) error {
+func (req *Request) record(r Reply) error {
 	if r.empty() && r.Then == nil && r.view == nil && len(r.errors) == 0 && !r.clear && r.offer == nil {
 		return nil
 	}
 	if len(r.Files) > 0 {
-		return fmt.Errorf("%s: %w", t.handler.id(), errFilesPublic)
+		return fmt.Errorf("%s: %w", req.handler.id(), errFilesPublic)
 	}
-	if t.answer == nil {
-		t.answer = &recorded{}
+	if req.answer == nil {
+		req.answer = &recorded{}
 	}
-	t.answer.mu.Lock()
-	defer t.answer.mu.Unlock()
-	if t.answer.given {
-		return fmt.Errorf("%s: %w", t.handler.id(), ErrAnswered)
+	req.answer.mu.Lock()
+	defer req.answer.mu.Unlock()
+	if req.answer.given {
+		return fmt.Errorf("%s: %w", req.handler.id(), ErrAnswered)
 	}
-	t.answer.given, t.answer.reply = true, r
+	req.answer.given, req.answer.reply = true, r
 	return nil
 }
 
 // recordedReply is the answer that was kept, the zero Reply if there was none.
-func (t *Request) recordedReply() Reply {
-	if t.answer == nil {
+func (req *Request) recordedReply() Reply {
+	if req.answer == nil {
 		return Reply{}
 	}
-	t.answer.mu.Lock()
-	defer t.answer.mu.Unlock()
-	return t.answer.reply
+	req.answer.mu.Lock()
+	defer req.answer.mu.Unlock()
+	return req.answer.reply
 }
 
 // Health says how the connection is in this workspace, in words for people, from what was found when the handler began.
 // It doesn't block.
-func (t *Request) Health() install.Health {
-	c := t.Connection
-	if c.ID != t.Install.c.ID {
-		c = t.Install.c
+func (req *Request) Health() install.Health {
+	c := req.Connection
+	if c.ID != req.Install.c.ID {
+		c = req.Install.c
 	}
-	return t.Install.in.Connections().AssessIn(c, t.openErr, t.TeamID)
+	return req.Install.in.Connections().AssessIn(c, req.openErr, req.TeamID)
 }
 
 // Check asks Slack how the connection is in this workspace, and says that in words for people. It never fails: what
 // could not be found out is in the answer. It blocks for the database and some calls to Slack, as long as ctx lives.
-func (t *Request) Check(ctx context.Context) install.Health {
-	return t.Install.in.Connections().CheckIn(ctx, t.Install.key, t.TeamID)
+func (req *Request) Check(ctx context.Context) install.Health {
+	return req.Install.in.Connections().CheckIn(ctx, req.Install.key, req.TeamID)
 }
 
-// Renewing reports that t.Slack is nil because the access ran out and couldn't be renewed just now. That is tried again
+// Renewing reports that Client is nil because the access ran out and couldn't be renewed just now. That is tried again
 // by itself.
-func (t *Request) Renewing() bool { return errors.Is(t.openErr, connection.ErrRenewing) }
+func (req *Request) Renewing() bool { return errors.Is(req.openErr, connection.ErrRenewing) }
 
 // UserClient returns a client that acts for the person who acted, as far as they allowed it (UserScopes). If they
 // allowed nothing, the error is connection.ErrNotConnected and at the same time a UserError that says where to allow
 // it: a handler returns it as it is. It is connection.ErrRenewing when their token couldn't be renewed just now. It
 // blocks for the database, and until ctx ends for a token that has to be renewed.
-func (t *Request) UserClient(ctx context.Context) (*slack.Client, error) {
+func (req *Request) UserClient(ctx context.Context) (*slack.Client, error) {
 	err := connection.ErrNotConnected
-	if t.UserID != "" {
+	if req.UserID != "" {
 		var u connection.UserToken
-		if u, err = t.Install.in.OpenUser(ctx, t.Install.key, t.UserID); err == nil {
-			return t.Install.in.Connections().UserClientIn(u, t.TeamID), nil
+		if u, err = req.Install.in.OpenUser(ctx, req.Install.key, req.UserID); err == nil {
+			return req.Install.in.Connections().UserClientIn(u, req.TeamID), nil
 		}
 	}
 
 	if errors.Is(err, connection.ErrNotConnected) {
-		text := t.Install.App().Name + " isn't allowed to act for you here."
-		if url := t.Health().GrantURL; url != "" && !t.External() {
+		text := req.Install.App().Name + " isn't allowed to act for you here."
+		if url := req.Health().GrantURL; url != "" && !req.External() {
 			text += " To allow it, open " + url
 		}
 		err = &notActingError{&UserError{Text: text}}

@@ -35,7 +35,7 @@ func newRoutes(handlers []Handler, middleware []Middleware) (r routes, problems 
 		}
 
 		if use := slices.Concat(middleware, h.use); len(use) > 0 {
-			h.chain = around(func(ctx context.Context, t *Request) error { return t.work(ctx, t) }, use)
+			h.chain = around(func(ctx context.Context, req *Request) error { return req.work(ctx, req) }, use)
 		}
 		r.byName[h.id()] = h
 		r.add(h)

@@ -56,13 +56,15 @@ func TestWhichHandlerGetsAnEvent(t *testing.T) {
 	const edited = `{"type":"message","subtype":"message_changed","channel":"C1","channel_type":"channel",` +
 		`"previous_message":{"user":"U1","text":"was"},"message":{"user":"U1","text":"edit this","edited":{"ts":"2"}}}`
 	for body, want := range map[string]string{
-		`{"type":"reaction_added"}`:                                                      "event reaction_added",
-		`{"type":"reaction_removed"}`:                                                    "event reaction_* [reaction_]",
-		`{"type":"pin_added"}`:                                                           "event ^(pin|star)_added$ [pin_added pin]",
-		`{"type":"pin_removed"}`:                                                         "",
-		`{"type":"message","subtype":"channel_topic",` + in + `}`:                        "event message.channel_topic",
-		`{"type":"message","subtype":"channel_name",` + in + `}`:                         "",
-		`{"type":"message","text":"order 66",` + in + `}`:                                `message ^order (\d+)$ [order 66 66]`,
+		`{"type":"reaction_added"}`:   "event reaction_added",
+		`{"type":"reaction_removed"}`: "event reaction_* [reaction_]",
+		`{"type":"pin_added"}`: "event ^(pin|star)_added$ " +
+			"[pin_added pin]",
+		`{"type":"pin_removed"}`:                                  "",
+		`{"type":"message","subtype":"channel_topic",` + in + `}`: "event message.channel_topic",
+		`{"type":"message","subtype":"channel_name",` + in + `}`:  "",
+		`{"type":"message","text":"order 66",` + in +
+			`}`: `message ^order (\d+)$ [order 66 66]`,
 		`{"type":"message","text":"order now",` + in + `}`:                               "",
 		`{"type":"message","text":"<@UBOT> order 7",` + in + `}`:                         "",
 		`{"type":"app_mention","text":"<@UBOT> order 7",` + in + `}`:                     `mention ^order (\d+)$ [order 7 7]`,
@@ -430,7 +432,8 @@ func TestManifestOfEveryKind(t *testing.T) {
 	for _, c := range m.Features.SlashCommands {
 		commands = append(commands, c.Command+": "+c.Description+" "+c.UsageHint)
 	}
-	if got := strings.Join(commands, "\n"); got != "/poll: Asks [new | help]\n/standup: Runs standups [new | end | help]\n"+
+	if got := strings.Join(commands, "\n"); got != "/poll: Asks [new | help]\n/standup: Runs standups [new | end | "+
+		"help]\n"+
 		"/x: does it " {
 		t.Errorf("commands:\n%s", got)
 	}

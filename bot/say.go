@@ -79,7 +79,7 @@ func (s *said) fresh() {
 }
 
 // keep remembers a post. That it could not be remembered is no reason to say it again.
-func (s *said) keep(ctx context.Context, t *Request, i int, what string) {
+func (s *said) keep(ctx context.Context, req *Request, i int, what string) {
 	if s == nil {
 		return
 	}
@@ -94,27 +94,27 @@ func (s *said) keep(ctx context.Context, t *Request, i int, what string) {
 	defer cancel()
 
 	if err := s.inbox.RecordSaid(ctx, *s.event); err != nil {
-		t.Log.WarnContext(ctx, "remember what was said: it may be said again", "cause", err)
+		req.Log.WarnContext(ctx, "remember what was said: it may be said again", "cause", err)
 	}
 }
 
 // say posts r once, as Say promises, without what follows it, and returns the ts of each message that it became.
-func (t *Request) say(ctx context.Context, r Reply) (all []string, err error) {
-	if t.Client == nil {
+func (req *Request) say(ctx context.Context, r Reply) (all []string, err error) {
+	if req.Client == nil {
 		return nil, connection.ErrNotConnected
 	}
 	if r.private {
-		return nil, t.privately(ctx, r)
+		return nil, req.privately(ctx, r)
 	}
 
 	if len(r.Files) > 0 {
-		if err := t.Need("files:write"); err != nil {
+		if err := req.Need("files:write"); err != nil {
 			return nil, err
 		}
 	}
 
 	// What an earlier attempt posted of it stands in one place, so that the places stay those of the handler's calls.
-	i, was := t.said.turn()
+	i, was := req.said.turn()
 	stands := strings.Fields(was)
 	all = messagesOf(stands)
 	if len(stands) == len(all) { // without a word of its files
@@ -122,24 +122,24 @@ func (t *Request) say(ctx context.Context, r Reply) (all []string, err error) {
 			if n < len(all) {
 				continue
 			}
-			ts, err := t.sayPart(ctx, part, t.keyOf(i, n))
+			ts, err := req.sayPart(ctx, part, req.keyOf(i, n))
 			if err != nil {
 				return all, err
 			}
 			all = append(all, ts)
-			t.said.keep(ctx, t, i, strings.Join(all, " "))
+			req.said.keep(ctx, req, i, strings.Join(all, " "))
 		}
 		stands = all
 	}
 	if len(r.Files) == 0 || strings.Contains(was, filesShared) {
 		return all, nil
 	}
-	return all, t.share(ctx, i, stands, r)
+	return all, req.share(ctx, i, stands, r)
 }
 
 // keyOf names the nth message of what is said in a place.
-func (t *Request) keyOf(place, n int) string {
-	key := t.EventID + "/" + strconv.Itoa(place)
+func (req *Request) keyOf(place, n int) string {
+	key := req.EventID + "/" + strconv.Itoa(place)
 	if n > 0 {
 		key += "." + strconv.Itoa(n)
 	}
@@ -147,12 +147,12 @@ func (t *Request) keyOf(place, n int) string {
 }
 
 // sayPart posts one message under key, or finds the one that an earlier attempt posted.
-func (t *Request) sayPart(ctx context.Context, part Reply, key string) (ts string, err error) {
-	options := part.forEverybody(t.ThreadTS, len(t.Missing("chat:write.customize")) == 0)
+func (req *Request) sayPart(ctx context.Context, part Reply, key string) (ts string, err error) {
+	options := part.forEverybody(req.ThreadTS, len(req.Missing("chat:write.customize")) == 0)
 	switch {
-	case t.said != nil:
-		if t.Attempt > 1 {
-			if ts = t.find(ctx, key); ts != "" {
+	case req.said != nil:
+		if req.Attempt > 1 {
+			if ts = req.find(ctx, key); ts != "" {
 				return ts, nil
 			}
 		}
@@ -161,23 +161,23 @@ func (t *Request) sayPart(ctx context.Context, part Reply, key string) (ts strin
 		options = append(options, slack.MsgOptionMetadata(*part.Metadata))
 	}
 
-	_, ts, err = t.Client.PostMessageContext(ctx, t.ChannelID, options...)
+	_, ts, err = req.Client.PostMessageContext(ctx, req.ChannelID, options...)
 	return ts, err
 }
 
 // change makes the messages of these ts say r: one that r has no part for is deleted, and what they don't hold follows
 // them.
-func (t *Request) change(ctx context.Context, all []string, r Reply) error {
+func (req *Request) change(ctx context.Context, all []string, r Reply) error {
 	parts := r.parts()
 	for i, part := range parts {
 		if i >= len(all) {
-			_, _, err := t.Client.PostMessageContext(ctx, t.ChannelID, part.forEverybody(t.ThreadTS, false)...)
+			_, _, err := req.Client.PostMessageContext(ctx, req.ChannelID, part.forEverybody(req.ThreadTS, false)...)
 			if err != nil {
 				return err
 			}
 			continue
 		}
-		_, _, _, err := t.Client.UpdateMessageContext(ctx, t.ChannelID, all[i], slack.MsgOptionText(part.Text, false),
+		_, _, _, err := req.Client.UpdateMessageContext(ctx, req.ChannelID, all[i], slack.MsgOptionText(part.Text, false),
 			slack.MsgOptionBlocks(part.Blocks...))
 		if err != nil {
 			return err
@@ -185,7 +185,7 @@ func (t *Request) change(ctx context.Context, all []string, r Reply) error {
 	}
 
 	for _, ts := range all[min(len(parts), len(all)):] {
-		if _, _, err := t.Client.DeleteMessageContext(ctx, t.ChannelID, ts); err != nil {
+		if _, _, err := req.Client.DeleteMessageContext(ctx, req.ChannelID, ts); err != nil {
 			return err
 		}
 	}
@@ -195,22 +195,22 @@ func (t *Request) change(ctx context.Context, all []string, r Reply) error {
 // privately says r to who acted and to nobody else: in their direct message with the app where that is where they are,
 // else in the conversation so that only they see it, and by direct message where there is none or Slack doesn't take
 // it. It takes chat:write.
-func (t *Request) privately(ctx context.Context, r Reply) error {
-	if t.Client == nil || t.UserID == "" {
+func (req *Request) privately(ctx context.Context, r Reply) error {
+	if req.Client == nil || req.UserID == "" {
 		return errSilent
 	}
 
 	return r.each(func(part Reply) error {
 		var err error
-		switch here := part.posted(t.ThreadTS); {
-		case strings.HasPrefix(t.ChannelID, "D"):
-			_, _, err = t.Client.PostMessageContext(ctx, t.ChannelID, here...)
-		case t.ChannelID != "":
-			_, err = t.Client.PostEphemeralContext(ctx, t.ChannelID, t.UserID, here...)
+		switch here := part.posted(req.ThreadTS); {
+		case strings.HasPrefix(req.ChannelID, "D"):
+			_, _, err = req.Client.PostMessageContext(ctx, req.ChannelID, here...)
+		case req.ChannelID != "":
+			_, err = req.Client.PostEphemeralContext(ctx, req.ChannelID, req.UserID, here...)
 		}
 
-		if t.ChannelID == "" || err != nil && slackapi.SlackError(err) != "" {
-			_, _, err = t.Client.PostMessageContext(ctx, t.UserID, part.posted("")...)
+		if req.ChannelID == "" || err != nil && slackapi.SlackError(err) != "" {
+			_, _, err = req.Client.PostMessageContext(ctx, req.UserID, part.posted("")...)
 		}
 		return err
 	})
@@ -218,13 +218,13 @@ func (t *Request) privately(ctx context.Context, r Reply) error {
 
 // tellActor says r privately to who acted, unless they are or may be of another company: what a handler refuses them
 // can be about the workspace. Where they can't be told that is in the log, and nothing is tried again.
-func (g *gate) tellActor(ctx context.Context, t *Request, r Reply) {
-	if !g.insiders.mayHear(ctx, t) {
-		t.Log.InfoContext(ctx, "not told why: they may be of another company")
+func (g *gate) tellActor(ctx context.Context, req *Request, r Reply) {
+	if !g.insiders.mayHear(ctx, req) {
+		req.Log.InfoContext(ctx, "not told why: they may be of another company")
 		return
 	}
-	if err := t.privately(ctx, r); err != nil {
-		t.Log.WarnContext(ctx, "tell a person why it was not done",
+	if err := req.privately(ctx, r); err != nil {
+		req.Log.WarnContext(ctx, "tell a person why it was not done",
 			"slack_error", slackapi.SlackError(err), "cause", reason(err))
 	}
 }
@@ -238,12 +238,12 @@ var historyScope = map[byte]string{
 }
 
 // find looks for the message that an earlier attempt posted under key. "": it is not there, or that can't be known.
-func (t *Request) find(ctx context.Context, key string) (ts string) {
-	if t.ChannelID == "" {
+func (req *Request) find(ctx context.Context, key string) (ts string) {
+	if req.ChannelID == "" {
 		return ""
 	}
-	need, known := historyScope[t.ChannelID[0]]
-	if !known || !anyOf(need, t.Connection.Scopes) {
+	need, known := historyScope[req.ChannelID[0]]
+	if !known || !anyOf(need, req.Connection.Scopes) {
 		return ""
 	}
 
@@ -251,23 +251,23 @@ func (t *Request) find(ctx context.Context, key string) (ts string) {
 	defer cancel()
 
 	// The message came after the event: a minute more is for clocks that differ.
-	oldest := strconv.FormatInt(t.said.event.Received.Add(-time.Minute).Unix(), 10)
+	oldest := strconv.FormatInt(req.said.event.Received.Add(-time.Minute).Unix(), 10)
 
 	var messages []slack.Message
 	var err error
-	if t.ThreadTS != "" {
-		messages, _, _, err = t.Client.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{
-			ChannelID: t.ChannelID, Timestamp: t.ThreadTS, Oldest: oldest, Limit: sayPage, IncludeAllMetadata: true})
+	if req.ThreadTS != "" {
+		messages, _, _, err = req.Client.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{
+			ChannelID: req.ChannelID, Timestamp: req.ThreadTS, Oldest: oldest, Limit: sayPage, IncludeAllMetadata: true})
 	} else {
 		var page *slack.GetConversationHistoryResponse
-		page, err = t.Client.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{
-			ChannelID: t.ChannelID, Oldest: oldest, Limit: sayPage, IncludeAllMetadata: true})
+		page, err = req.Client.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{
+			ChannelID: req.ChannelID, Oldest: oldest, Limit: sayPage, IncludeAllMetadata: true})
 		if err == nil {
 			messages = page.Messages
 		}
 	}
 	if err != nil {
-		t.Log.InfoContext(ctx, "look for a message of an earlier attempt",
+		req.Log.InfoContext(ctx, "look for a message of an earlier attempt",
 			"slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
 		return ""
 	}
@@ -281,8 +281,8 @@ func (t *Request) find(ctx context.Context, key string) (ts string) {
 }
 
 // respond answers durable work once, as Respond promises, without what follows it.
-func (t *Request) respond(ctx context.Context, r Reply) error {
-	i, was := t.said.turn()
+func (req *Request) respond(ctx context.Context, r Reply) error {
+	i, was := req.said.turn()
 	done := strings.Fields(was)
 	for n, part := range r.parts() {
 		if n < len(done) {
@@ -290,17 +290,17 @@ func (t *Request) respond(ctx context.Context, r Reply) error {
 		}
 
 		err := errSilent
-		if t.address != "" && t.gate != nil && t.said.mayRespond() {
-			err = t.gate.responses.post(ctx, t.address, part.message(part.replace && !part.private, t.ThreadTS))
+		if req.address != "" && req.gate != nil && req.said.mayRespond() {
+			err = req.gate.responses.post(ctx, req.address, part.message(part.replace && !part.private, req.ThreadTS))
 		}
 		if errors.Is(err, errSilent) || over(err) {
-			err = t.whisper(ctx, part)
+			err = req.whisper(ctx, part)
 		}
 		if err != nil {
 			return fmt.Errorf("respond: %w", err)
 		}
 		done = append(done, responded)
-		t.said.keep(ctx, t, i, strings.Join(done, " "))
+		req.said.keep(ctx, req, i, strings.Join(done, " "))
 	}
 	return nil
 }
@@ -327,15 +327,15 @@ func over(err error) bool {
 
 // whisper posts a message that only the person who acted sees: in the conversation, or a direct message where there is
 // none.
-func (t *Request) whisper(ctx context.Context, r Reply) error {
+func (req *Request) whisper(ctx context.Context, r Reply) error {
 	switch {
-	case t.Client == nil || t.UserID == "":
+	case req.Client == nil || req.UserID == "":
 		return errSilent
-	case t.ChannelID == "":
-		return t.direct(ctx, r)
+	case req.ChannelID == "":
+		return req.direct(ctx, r)
 	}
 	return r.each(func(part Reply) error {
-		_, err := t.Client.PostEphemeralContext(ctx, t.ChannelID, t.UserID, part.posted(t.ThreadTS)...)
+		_, err := req.Client.PostEphemeralContext(ctx, req.ChannelID, req.UserID, part.posted(req.ThreadTS)...)
 		return err
 	})
 }

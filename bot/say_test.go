@@ -17,12 +17,12 @@ import (
 func TestOnlyTheActorReads(t *testing.T) {
 	t.Parallel()
 	var runs atomic.Int32
-	refuse := func(ctx context.Context, t *bot.Request) error {
+	refuse := func(ctx context.Context, req *bot.Request) error {
 		runs.Add(1)
-		if strings.Contains(t.Text, "nowhere") {
-			t.ChannelID = ""
+		if strings.Contains(req.Text, "nowhere") {
+			req.ChannelID = ""
 		}
-		_, err := t.UserClient(ctx)
+		_, err := req.UserClient(ctx)
 		return err
 	}
 	s := play(t,
@@ -122,24 +122,24 @@ func TestRefusalIsNotTriedAgain(t *testing.T) {
 // part of a public answer, not as a public answer itself, and not in the words of an error.
 func TestPrivateAnswersStayPrivate(t *testing.T) {
 	t.Parallel()
-	notAllowed := func(t *bot.Request) bot.Reply {
-		r := t.NotAllowed("files:read")
+	notAllowed := func(req *bot.Request) bot.Reply {
+		r := req.NotAllowed("files:read")
 		r.InChannel = true
 		return r
 	}
 	// later is a public answer with a private second part.
-	later := func(t *bot.Request, refuse bool) bot.Reply {
+	later := func(req *bot.Request, refuse bool) bot.Reply {
 		return bot.Reply{Text: "One moment.", InChannel: true, Then: func(ctx context.Context) (bot.Reply, error) {
 			if !refuse {
-				return notAllowed(t), nil
+				return notAllowed(req), nil
 			}
-			_, err := t.UserClient(ctx)
+			_, err := req.UserClient(ctx)
 			return bot.Reply{Text: "Done.", InChannel: true}, fmt.Errorf("act for them: %w", err)
 		}}
 	}
-	type made func(t *bot.Request) bot.Reply
-	second := func(t *bot.Request) bot.Reply { return later(t, false) }
-	refused := func(t *bot.Request) bot.Reply { return later(t, true) }
+	type made func(req *bot.Request) bot.Reply
+	second := func(req *bot.Request) bot.Reply { return later(req, false) }
+	refused := func(req *bot.Request) bot.Reply { return later(req, true) }
 	heard := func(pattern string, makes made, options ...bot.Option) bot.Handler {
 		return bot.OnMessage(pattern, func(ctx context.Context, t *bot.Message) error {
 			_, err := t.Say(ctx, makes(t.Request))

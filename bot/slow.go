@@ -130,9 +130,9 @@ func (b *Bot) openFirst(ctx context.Context, h Handler, a act, ref string) opene
 func (b *Bot) open(ctx context.Context, h Handler, a act, ref string) opened {
 	name := ""
 	h.always = false
-	h.run = func(ctx context.Context, t *Request, _ any) error {
-		t.ViewID = ""
-		view, err := h.opens(ctx, t)
+	h.run = func(ctx context.Context, req *Request, _ any) error {
+		req.ViewID = ""
+		view, err := h.opens(ctx, req)
 		if err == nil {
 			err = ctx.Err() // with the time over, the person has read that there will be none
 		}
@@ -141,10 +141,10 @@ func (b *Bot) open(ctx context.Context, h Handler, a act, ref string) opened {
 		}
 
 		view.ExternalID = cmp.Or(view.ExternalID, "opened-"+strings.ToLower(ref+install.NewRef()))
-		shown, err := t.Client.OpenViewContext(ctx, a.trigger, view)
+		shown, err := req.Client.OpenViewContext(ctx, a.trigger, view)
 		switch {
 		case err == nil:
-			t.ViewID = shown.View.ID
+			req.ViewID = shown.View.ID
 		case slackapi.SlackError(err) == "":
 			name = view.ExternalID
 		}
@@ -187,15 +187,15 @@ func (b *Bot) handleSlow(ctx context.Context, e *Delivery) error {
 
 	v := a.visit(h, install.NewRef(), eventOpenBudget, b.gate.within)
 	if e.Deaths >= mostDeaths {
-		t, _ := b.gate.turn(ctx, v.key, v.team, v.ref, v.patience)
-		v.fill(t)
-		_ = b.tellPerson(ctx, t, notBetter(t))
+		req, _ := b.gate.turn(ctx, v.key, v.team, v.ref, v.patience)
+		v.fill(req)
+		_ = b.tellPerson(ctx, req, notBetter(req))
 		return errEndsProcess
 	}
 
 	e.by = h
 	o := b.gate.pass(ctx, ctx, v)
-	t := o.turn
+	req := o.turn
 	e.ran = o.ran
 
 	refused := o.told != nil || len(o.missing) > 0 || o.ran == ranNotConnected
@@ -206,17 +206,17 @@ func (b *Bot) handleSlow(ctx context.Context, e *Delivery) error {
 		return o.err // our records are silent, or its access is being renewed: tried again
 	case !refused && o.begun && errors.Is(o.err, errSilent): // the work is done, and doing it again would not help
 		b.metrics.lose(lostUndelivered)
-		t.Log.WarnContext(ctx, "there is no way to deliver the answer", "handler", h.id())
+		req.Log.WarnContext(ctx, "there is no way to deliver the answer", "handler", h.id())
 		return nil
 	case !refused && o.begun:
-		logFailure(ctx, t, h, o.err)
+		logFailure(ctx, req, h, o.err)
 		if e.last() || classOf(o.err) == final { // the person is told, and the operator finds it
-			_ = b.tellPerson(context.WithoutCancel(ctx), t, givenUp(t, o.err))
+			_ = b.tellPerson(context.WithoutCancel(ctx), req, givenUp(req, o.err))
 		}
 		return o.err
 	}
 
-	return b.tellPerson(ctx, t, b.gate.words(ctx, o))
+	return b.tellPerson(ctx, req, b.gate.words(ctx, o))
 }
 
 // slowAct reads the act that the inbox kept as e.
@@ -244,36 +244,36 @@ func (b *Bot) slowAct(e *Delivery) (a act, err error) {
 
 	a.key = e.Key // as it was accepted
 	fill := a.fill
-	a.fill = func(t *Request) {
-		fill(t)
-		t.ViewID = w.ViewID
-		b.attempt(t, e)
-		if t.Client != nil {
-			b.traffic.saw(t.Connection.Key, e.Received)
+	a.fill = func(req *Request) {
+		fill(req)
+		req.ViewID = w.ViewID
+		b.attempt(req, e)
+		if req.Client != nil {
+			b.traffic.saw(req.Connection.Key, e.Received)
 		}
 	}
 	return a, nil
 }
 
 // givenUp is what a person reads whose durable work ended with err for the last time.
-func givenUp(t *Request, err error) Reply {
+func givenUp(req *Request, err error) Reply {
 	if errors.As(err, new(*undelivered)) {
-		return Reply{Text: "The work is done, and its answer could not be delivered. Reference: " + t.Ref + "."}
+		return Reply{Text: "The work is done, and its answer could not be delivered. Reference: " + req.Ref + "."}
 	}
-	return notBetter(t)
+	return notBetter(req)
 }
 
 // notBetter is what a person reads whose slow work is given up.
-func notBetter(t *Request) Reply {
-	return Reply{Text: "Something went wrong on our side, and it did not get better. Reference: " + t.Ref + "."}
+func notBetter(req *Request) Reply {
+	return Reply{Text: "Something went wrong on our side, and it did not get better. Reference: " + req.Ref + "."}
 }
 
 // tellPerson says what the app itself has to say about slow work. It takes none of the places of what the handler says:
 // those are for its next attempt, or for when the work is replayed.
-func (b *Bot) tellPerson(ctx context.Context, t *Request, r Reply) error {
-	own := *t
+func (b *Bot) tellPerson(ctx context.Context, req *Request, r Reply) error {
+	own := *req
 	if own.said != nil {
-		was := t.said.event
+		was := req.said.event
 		own.said = &said{
 			inbox: spoken{b.workers.inbox}, now: b.now,
 			event: &Delivery{Said: slices.Clone(was.Said), Received: was.Received},
@@ -290,17 +290,17 @@ func (b *Bot) tellPerson(ctx context.Context, t *Request, r Reply) error {
 
 // respondOnTop is respond, but in a window where there is no response_url: in the one that was opened for the work, or
 // in one that the trigger still opens.
-func (t *Request) respondOnTop(ctx context.Context, r Reply) error {
+func (req *Request) respondOnTop(ctx context.Context, r Reply) error {
 	switch {
-	case t.address != "" || t.Client == nil || t.said == nil:
-	case t.handler.opens != nil && t.ViewID != "":
-		if err := t.update(ctx, *page(r)); err == nil || slackapi.SlackError(err) == "" {
+	case req.address != "" || req.Client == nil || req.said == nil:
+	case req.handler.opens != nil && req.ViewID != "":
+		if err := req.update(ctx, *page(r)); err == nil || slackapi.SlackError(err) == "" {
 			return err
 		}
-	case t.said.now().Sub(t.said.event.Received) < triggerLife:
-		return t.showOnTop(ctx, r)
+	case req.said.now().Sub(req.said.event.Received) < triggerLife:
+		return req.showOnTop(ctx, r)
 	}
-	return t.respond(ctx, r)
+	return req.respond(ctx, r)
 }
 
 // spoken is an inbox that keeps no record of what was said.

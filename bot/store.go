@@ -30,8 +30,8 @@ var (
 	ErrNoStore = errors.New("this bot keeps no data: Config.Values and Config.Timers say where")
 )
 
-// ValueOwner says whose a bot's data is: an app's, in one workspace. What is kept there follows the workspace and not the
-// access that it was written with: it is found again after the workspace joined an organisation, after an
+// ValueOwner says whose a bot's data is: an app's, in one workspace. What is kept there follows the workspace and not
+// the access that it was written with: it is found again after the workspace joined an organisation, after an
 // organisation-wide install took over, and after a re-install. It goes with the connection that used it last.
 type ValueOwner struct {
 	ConnectionID string // con_…: that of the delivery
@@ -88,7 +88,7 @@ type Store struct {
 
 // Store is where a handler keeps what it wants to know next time. Without a connection (WithoutConnection) its methods
 // return connection.ErrNotConnected.
-func (t *Request) Store() Store { return t.store }
+func (req *Request) Store() Store { return req.store }
 
 // Get decodes the value of a key into into, a pointer, and reports whether there is one.
 func (s Store) Get(ctx context.Context, key string, into any) (found bool, err error) {

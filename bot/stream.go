@@ -94,8 +94,8 @@ type streamPart struct {
 // StreamOption is a way to show a stream.
 type StreamOption string
 
-// ShowPlan shows the tasks of a stream together, below the title that Stream.Plan gives them. Otherwise they stand where
-// they come.
+// ShowPlan shows the tasks of a stream together, below the title that Stream.Plan gives them. Otherwise they stand
+// where they come.
 const ShowPlan StreamOption = "plan"
 
 // Stream begins an answer that is written bit by bit, in the thread. Nothing is shown before something is written. When
@@ -103,8 +103,8 @@ const ShowPlan StreamOption = "plan"
 // Stream.Written has what was written until then, and the handler goes on from there.
 //
 // The text goes out once a second, in messages of at most some 11,000 characters, and in another message after four
-// minutes, because Slack ends a stream after five. Where Slack takes no streams, messages are posted and changed instead,
-// every three seconds. When the handler returns without an error its streams are closed.
+// minutes, because Slack ends a stream after five. Where Slack takes no streams, messages are posted and changed
+// instead, every three seconds. When the handler returns without an error its streams are closed.
 //
 // It takes chat:write, and doesn't block. https://docs.slack.dev/reference/methods/chat.startStream
 func (t *Thread) Stream(_ context.Context, options ...StreamOption) (*Stream, error) {
@@ -147,8 +147,8 @@ func (s *Stream) Closed() bool {
 	return s.record.Closed
 }
 
-// Write adds Markdown, of any length: what models make is good as it is. It blocks while something is sent. The error is
-// why ctx ended, ErrStreamClosed, or Slack's when it refuses the text.
+// Write adds Markdown, of any length: what models make is good as it is. It blocks while something is sent. The error
+// is why ctx ended, ErrStreamClosed, or Slack's when it refuses the text.
 func (s *Stream) Write(ctx context.Context, markdown string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

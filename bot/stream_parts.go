@@ -151,8 +151,8 @@ func (s *Stream) cut(p *streamPart, text string, from int, all bool) (to int, fu
 	return to, false
 }
 
-// wordStart is where the last word of s begins that has letters before it, or 0. A text without blanks is cut before its
-// last letter once it is long.
+// wordStart is where the last word of s begins that has letters before it, or 0. A text without blanks is cut before
+// its last letter once it is long.
 func wordStart(s string) int {
 	letters := strings.IndexFunc(s, isLetter)
 	if letters < 0 {

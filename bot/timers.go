@@ -264,13 +264,13 @@ func (b *Bot) handleTimer(ctx context.Context, e *Delivery) error {
 
 	e.by = h
 	v := visit{key: e.Key, team: work.Team, ref: install.NewRef(), patience: eventOpenBudget, patient: true}
-	v.fill = func(t *Request) {
-		t.EventTime = time.UnixMicro(work.At).In(zone(kept.Zone))
-		b.attempt(t, e)
+	v.fill = func(req *Request) {
+		req.EventTime = time.UnixMicro(work.At).In(zone(kept.Zone))
+		b.attempt(req, e)
 	}
 	v.find = func(*Request) (Handler, string) { return h, "" }
-	v.run = func(ctx context.Context, h Handler, t *Request) (Reply, error) {
-		return b.gate.within(ctx, h, t, &Timer{Key: work.Key, At: t.EventTime, Payload: kept.Payload})
+	v.run = func(ctx context.Context, h Handler, req *Request) (Reply, error) {
+		return b.gate.within(ctx, h, req, &Timer{Key: work.Key, At: req.EventTime, Payload: kept.Payload})
 	}
 	return b.handled(ctx, e, b.gate.pass(ctx, ctx, v))
 }
@@ -288,10 +288,10 @@ func zone(name string) *time.Location {
 // number of processes there is, and also when all of them were away at that time: then as soon as one is back. It gets
 // the time in the zone that at has.
 //
-// It doesn't run while the connection is removed, paused or has to be reconnected. If it can be used again, what was due
-// meanwhile runs then.
-func (t *Request) Schedule(ctx context.Context, name, key string, at time.Time, payload any) error {
-	if err := t.checkTimer(name, key); err != nil {
+// It doesn't run while the connection is removed, paused or has to be reconnected. If it can be used again, what was
+// due meanwhile runs then.
+func (req *Request) Schedule(ctx context.Context, name, key string, at time.Time, payload any) error {
+	if err := req.checkTimer(name, key); err != nil {
 		return err
 	}
 	if at.IsZero() {
@@ -309,26 +309,26 @@ func (t *Request) Schedule(ctx context.Context, name, key string, at time.Time, 
 	if data, err = json.Marshal(kept); err != nil {
 		return fmt.Errorf("schedule %s: %w", name, err)
 	}
-	return t.timers.kept.Schedule(ctx, t.store.of, Timed{Name: name, Key: key, At: at, Data: data})
+	return req.timers.kept.Schedule(ctx, req.store.of, Timed{Name: name, Key: key, At: at, Data: data})
 }
 
 // Cancel deletes what waits under a name and a key. It reports whether there was something: what is about to run, or
 // has run, can't be cancelled.
-func (t *Request) Cancel(ctx context.Context, name, key string) (found bool, err error) {
-	if err := t.checkTimer(name, key); err != nil {
+func (req *Request) Cancel(ctx context.Context, name, key string) (found bool, err error) {
+	if err := req.checkTimer(name, key); err != nil {
 		return false, err
 	}
-	return t.timers.kept.Cancel(ctx, t.store.of, name, key)
+	return req.timers.kept.Cancel(ctx, req.store.of, name, key)
 }
 
-func (t *Request) checkTimer(name, key string) error {
+func (req *Request) checkTimer(name, key string) error {
 	switch {
-	case t.timers == nil:
+	case req.timers == nil:
 		return ErrNoStore
-	case t.store.of.ConnectionID == "" || t.store.of.TeamID == "":
+	case req.store.of.ConnectionID == "" || req.store.of.TeamID == "":
 		return connection.ErrNotConnected
-	case !slices.Contains(t.timers.names, name) ||
-		slices.ContainsFunc(t.timers.recurring, func(r Recurring) bool { return r.Name == name }):
+	case !slices.Contains(req.timers.names, name) ||
+		slices.ContainsFunc(req.timers.recurring, func(r Recurring) bool { return r.Name == name }):
 		return fmt.Errorf("schedule %q: %w", name, ErrNoTimer)
 	}
 	return checkKey(key)

@@ -59,7 +59,8 @@ func TestSchedule(t *testing.T) {
 			err = errors.Join(err, fmt.Errorf("cancelled: %v %w", found, cancelErr))
 		}
 		for name, refused := range map[string]error{
-			"another name": c.Schedule(ctx, "unheard", "a", soon, nil), "no time": c.Schedule(ctx, "remind", "a", time.Time{}, nil),
+			"another name":    c.Schedule(ctx, "unheard", "a", soon, nil),
+			"no time":         c.Schedule(ctx, "remind", "a", time.Time{}, nil),
 			"no key":          c.Schedule(ctx, "remind", "", soon, nil),
 			"a large payload": c.Schedule(ctx, "remind", "a", soon, strings.Repeat("x", bot.LargestValue)),
 		} {

@@ -68,9 +68,9 @@ func (s scene) interact(t *testing.T, k connection.Key, rest string) {
 func TestUnknownElementsReachTheirHandlers(t *testing.T) {
 	t.Parallel()
 	heard := make(chan string, 9)
-	press := func(t *bot.Request, a *slack.InteractionCallback) error {
+	press := func(req *bot.Request, a *slack.InteractionCallback) error {
 		blocks := append(a.Message.Blocks.BlockSet, a.View.Blocks.BlockSet...)
-		heard <- fmt.Sprintf("%s by %s in %s, %d blocks", a.Type, t.UserID, t.ChannelID, len(blocks))
+		heard <- fmt.Sprintf("%s by %s in %s, %d blocks", a.Type, req.UserID, req.ChannelID, len(blocks))
 		return nil
 	}
 	s := play(t,
@@ -264,7 +264,7 @@ func TestOtherBotsAndOurselves(t *testing.T) {
 func heardOfBots(t *testing.T, options ...bot.Option) (got []string, answers int) {
 	t.Helper()
 	heard := make(chan string, 20)
-	note := func(t *bot.Request, what string) { heard <- what + " by " + t.UserID + "/" + t.BotID }
+	note := func(req *bot.Request, what string) { heard <- what + " by " + req.UserID + "/" + req.BotID }
 	s := play(t,
 		bot.OnMessage(`.*`, func(_ context.Context, t *bot.Message) error {
 			note(t.Request, t.Payload.Text)

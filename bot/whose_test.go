@@ -224,7 +224,7 @@ type whom struct{ key, team, userTeam string }
 
 // witnesses are handlers of everything in shapes that note what they see. They run without a connection, too.
 func witnesses(saw func(whom)) []Handler {
-	note := func(t *Request) { saw(whom{t.Key.String(), t.TeamID, t.UserTeam}) }
+	note := func(req *Request) { saw(whom{req.Key.String(), req.TeamID, req.UserTeam}) }
 	heard := func(name string, scopes ...string) Handler {
 		return OnEvent(name, func(_ context.Context, t *Event[struct{}]) error {
 			note(t.Request)

@@ -71,7 +71,8 @@ func (r *rig) record(in replica, i install.Installation, form url.Values) instal
 }
 
 // imports imports records, and fails unless the bot's outcome is as wanted. The reason is returned.
-func (r *rig) imports(in replica, want oauth.ImportOutcome, records ...install.Installation) (bot install.ImportResult) {
+func (r *rig) imports(in replica, want oauth.ImportOutcome,
+	records ...install.Installation) (bot install.ImportResult) {
 	r.T.Helper()
 	all, err := in.Import(r.Ctx, install.ImportRequest{Installations: records, ClientID: "1.2"})
 	if err != nil {

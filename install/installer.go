@@ -124,8 +124,8 @@ func (in *Installer) Handler() http.Handler { return in.flow.Handler() }
 
 // Import takes over what another program kept of this app's installations. What Slack does not take is left out, and so
 // is what is older than what is here. It can be called any number of times, and while Run runs. What is renewed is due
-// right away, because the other program must not renew it any longer. It returns what became of each. An error says that
-// ctx ended before all of them had been looked at. It blocks for one or two calls to Slack for each.
+// right away, because the other program must not renew it any longer. It returns what became of each. An error says
+// that ctx ended before all of them had been looked at. It blocks for one or two calls to Slack for each.
 func (in *Installer) Import(ctx context.Context, r ImportRequest) ([]ImportResult, error) {
 	return in.flow.Import(ctx, r)
 }

@@ -40,9 +40,10 @@ func TestAgentViewLimits(t *testing.T) {
 			Prompts: []slacksim.Prompt{good, good, good, good}, Actions: []slacksim.AgentAction{{"n", "d"}}}, true},
 		"no description":     {slacksim.AgentView{}, false},
 		"a long description": {slacksim.AgentView{Description: strings.Repeat("x", 301)}, false},
-		"five prompts":       {slacksim.AgentView{Description: "d", Prompts: []slacksim.Prompt{good, good, good, good, good}}, false},
-		"an empty prompt":    {slacksim.AgentView{Description: "d", Prompts: []slacksim.Prompt{{Title: "t"}}}, false},
-		"an empty action":    {slacksim.AgentView{Description: "d", Actions: []slacksim.AgentAction{{Name: "n"}}}, false},
+		"five prompts": {slacksim.AgentView{Description: "d", Prompts: []slacksim.Prompt{good, good, good, good, good}},
+			false},
+		"an empty prompt": {slacksim.AgentView{Description: "d", Prompts: []slacksim.Prompt{{Title: "t"}}}, false},
+		"an empty action": {slacksim.AgentView{Description: "d", Actions: []slacksim.AgentAction{{Name: "n"}}}, false},
 	} {
 		s := slacksim.New(slacksim.Config{App: slacksim.App{Agent: &x.view}})
 		if err := s.Start("127.0.0.1:0"); (err == nil) != x.fine {
@@ -175,7 +176,8 @@ func TestSessionStatus(t *testing.T) {
 		e.Str("message", "agent_session", "status") != "processing" {
 		t.Errorf("the root was changed and its text was not: %v", e)
 	}
-	if a := s.status("active", "title", "Too late", "initiator_user_id", slacksim.AcmeMember); a["title"] != "A question" ||
+	if a := s.status("active", "title", "Too late", "initiator_user_id",
+		slacksim.AcmeMember); a["title"] != "A question" ||
 		s.session().Initiator != slacksim.AcmeAdmin {
 		t.Errorf("title and initiator count only at first: %v", a)
 	}

@@ -85,14 +85,16 @@ func TestFunctionRunsAndCompletes(t *testing.T) {
 		"outputs", `{"ticket":"T-8"}`)
 
 	_, id, _ = w.run(map[string]any{"who": slacksim.AcmeAdmin})
-	if a := w.json("functions.completeError", bot, `{"function_execution_id":"`+id+`","error":"No printer"}`); a["ok"] != true {
+	if a := w.json("functions.completeError", bot,
+		`{"function_execution_id":"`+id+`","error":"No printer"}`); a["ok"] != true {
 		t.Fatal(a)
 	}
 	x, _ = w.Sim.Workflows.Execution(id)
 	if x.State != slacksim.ExecutionFailed || x.Error != "No printer" || len(w.Sim.Workflows.Executions()) != 2 {
 		t.Errorf("%+v", x)
 	}
-	w.WantError("functions.completeError", bot, "execution_not_in_running_state", "function_execution_id", id, "error", "x")
+	w.WantError("functions.completeError", bot, "execution_not_in_running_state", "function_execution_id", id, "error",
+		"x")
 }
 
 func TestFunctionErrors(t *testing.T) {
@@ -108,14 +110,18 @@ func TestFunctionErrors(t *testing.T) {
 	bot := w.Install(slacksim.AcmeAdmin)
 	birch := w.Install(slacksim.BirchAdmin)
 	for what, is := range map[string][2]error{
-		"nobody":        {run("U0NOBODY", "open_ticket", good), slacksim.ErrNoUser},
-		"no function":   {run(slacksim.AcmeAdmin, "other", good), slacksim.ErrNoFunction},
-		"none given":    {run(slacksim.AcmeAdmin, "open_ticket", nil), slacksim.ErrInputs},
-		"a wrong type":  {run(slacksim.AcmeAdmin, "open_ticket", map[string]any{"who": 7}), slacksim.ErrInputs},
-		"no integer":    {run(slacksim.AcmeAdmin, "open_ticket", map[string]any{"who": "U", "count": 1.5}), slacksim.ErrInputs},
-		"no boolean":    {run(slacksim.AcmeAdmin, "open_ticket", map[string]any{"who": "U", "loud": "yes"}), slacksim.ErrInputs},
-		"no list":       {run(slacksim.AcmeAdmin, "open_ticket", map[string]any{"who": "U", "tags": "a"}), slacksim.ErrInputs},
-		"no object":     {run(slacksim.AcmeAdmin, "open_ticket", map[string]any{"who": "U", "where": "a"}), slacksim.ErrInputs},
+		"nobody":       {run("U0NOBODY", "open_ticket", good), slacksim.ErrNoUser},
+		"no function":  {run(slacksim.AcmeAdmin, "other", good), slacksim.ErrNoFunction},
+		"none given":   {run(slacksim.AcmeAdmin, "open_ticket", nil), slacksim.ErrInputs},
+		"a wrong type": {run(slacksim.AcmeAdmin, "open_ticket", map[string]any{"who": 7}), slacksim.ErrInputs},
+		"no integer": {run(slacksim.AcmeAdmin, "open_ticket", map[string]any{"who": "U", "count": 1.5}),
+			slacksim.ErrInputs},
+		"no boolean": {run(slacksim.AcmeAdmin, "open_ticket", map[string]any{"who": "U", "loud": "yes"}),
+			slacksim.ErrInputs},
+		"no list": {run(slacksim.AcmeAdmin, "open_ticket", map[string]any{"who": "U", "tags": "a"}),
+			slacksim.ErrInputs},
+		"no object": {run(slacksim.AcmeAdmin, "open_ticket", map[string]any{"who": "U", "where": "a"}),
+			slacksim.ErrInputs},
 		"one too many":  {run(slacksim.AcmeAdmin, "open_ticket", map[string]any{"who": "U", "x": 1}), slacksim.ErrInputs},
 		"nothing wrong": {run(slacksim.AcmeAdmin, "open_ticket", good), nil},
 	} {
@@ -137,14 +143,16 @@ func TestFunctionErrors(t *testing.T) {
 	w.WantError("functions.completeSuccess", tok, "invalid_arguments", "function_execution_id", id)
 	w.WantError("functions.completeSuccess", tok, "invalid_arguments", "outputs", fine)
 	w.WantError("functions.completeError", tok, "invalid_arguments", "function_execution_id", id)
-	for _, outputs := range []string{`{}`, `{"ticket":7}`, `{"ticket":"T","weight":"1"}`, `[]`, `T-7`, `{"ticket":"T","x":1}`} {
+	for _, outputs := range []string{`{}`, `{"ticket":7}`, `{"ticket":"T","weight":"1"}`, `[]`, `T-7`,
+		`{"ticket":"T","x":1}`} {
 		a := success(tok, "parameter_validation_failed", id, outputs)
 		if meta, _ := a["response_metadata"].(map[string]any); len(meta["messages"].([]any)) != 1 {
 			t.Errorf("%s: %v", outputs, a)
 		}
 	}
 	user := w.Call("oauth.v2.access", "", "client_id", "111.222", "client_secret", "client-secret-xyz", "redirect_uri",
-		"https://app.example/slack/oauth_redirect", "code", w.Code(slacksim.AcmeAdmin, "commands", "user_scope", "chat:write"))
+		"https://app.example/slack/oauth_redirect", "code",
+		w.Code(slacksim.AcmeAdmin, "commands", "user_scope", "chat:write"))
 	success(user.Str("authed_user", "access_token"), "not_allowed_token_type", id, fine)
 	w.Sim.SetApp(func(a *slacksim.App) { a.ExtraOutputs = true })
 	if a := w.Call("functions.completeSuccess", tok, "function_execution_id", id, "outputs",
@@ -217,7 +225,8 @@ func TestInteractionsOfAFunction(t *testing.T) {
 		token = q.Str("bot_access_token")
 		_, hasToken := q["token"]
 		_, hasURL := q["response_url"]
-		if q.Str("function_data", "execution_id") != id || q.Str("function_data", "function", "callback_id") != "open_ticket" ||
+		if q.Str("function_data", "execution_id") != id ||
+			q.Str("function_data", "function", "callback_id") != "open_ticket" ||
 			q.Str("function_data", "inputs", "who") != slacksim.AcmeAdmin || hasToken || hasURL ||
 			!strings.HasPrefix(token, "xwfp-") || token == tok ||
 			(q.Str("interactivity", "interactivity_pointer") != "") != interactive ||

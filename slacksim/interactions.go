@@ -103,7 +103,8 @@ func (at spot) run() *execution {
 	return at.m.run
 }
 
-// messageSpotLocked is a message that a person sees, or what is shown there for a link if the form's element is in that.
+// messageSpotLocked is a message that a person sees, or what is shown there for a link if the form's element is in
+// that.
 func (s *Forms) messageSpotLocked(userID, channelID, ts string, f Form) (spot, error) {
 	u, c, err := s.world.memberLocked(userID, channelID)
 	if err != nil {

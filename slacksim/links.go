@@ -67,8 +67,8 @@ const (
 )
 
 // Compose types a message into the box of a conversation without sending it. For links of the app's domains it gets
-// link_shared as of a draft, with the channel COMPOSER, which chat.unfurl knows by the unfurl_id that is returned: "" if
-// the app is not told, as in an organisation, where Slack sends none.
+// link_shared as of a draft, with the channel COMPOSER, which chat.unfurl knows by the unfurl_id that is returned: ""
+// if the app is not told, as in an organisation, where Slack sends none.
 func (s *Links) Compose(_ context.Context, userID, channelID, text string) (unfurlID string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,8 +173,8 @@ func (s *Links) domainLocked(raw string) string {
 	return ""
 }
 
-// ackGrace is how long chat.unfurl waits at most, in real time, for an acknowledgement that may be under way: the app sends it
-// first, but through another connection.
+// ackGrace is how long chat.unfurl waits at most, in real time, for an acknowledgement that may be under way: the app
+// sends it first, but through another connection.
 const ackGrace = time.Second
 
 // waitForAck keeps chat.unfurl until the event that it is about was acknowledged. Slack refuses it before.
@@ -457,7 +457,8 @@ func entitiesOf(raw string, into map[string]Unfurl) *apiError {
 
 // wantsSignIn reports whether a call asks the person to sign in to the app's service first.
 func (r *apiRequest) wantsSignIn() bool {
-	return r.flag("user_auth_required") || r.has("user_auth_url") || r.has("user_auth_message") || r.has("user_auth_blocks")
+	return r.flag("user_auth_required") || r.has("user_auth_url") || r.has("user_auth_message") ||
+		r.has("user_auth_blocks")
 }
 
 // promptLocked asks whoever shared the links to sign in first. Slack does that once for each message.

@@ -25,7 +25,8 @@ const (
 func TestLinkIsSharedAndUnfurled(t *testing.T) {
 	w := newWorld(t, withLinks)
 	tok := w.Install(slacksim.AcmeAdmin, linkScopes)
-	root, _ := w.Sim.Say(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, "no link: tick.example/8, https://other.example/9")
+	root, _ := w.Sim.Say(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral,
+		"no link: tick.example/8, https://other.example/9")
 	ts, _ := w.Sim.Reply(w.Ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, root,
 		"see <https://tick.example/7?a=1&amp;b=2|that>, https://eu.tick.example/8. and again https://eu.tick.example/8")
 	w.Settled()
@@ -100,10 +101,12 @@ func TestLinksThatAreNotTold(t *testing.T) {
 	if say(slacksim.SalesMember, slacksim.NorthwindBirch) != 1 {
 		t.Error("a member's is not told")
 	}
-	if id, err := w.Sim.Links.Compose(w.Ctx, slacksim.SalesMember, slacksim.NorthwindBirch, ticketURL); id != "" || err != nil {
+	if id, err := w.Sim.Links.Compose(w.Ctx, slacksim.SalesMember, slacksim.NorthwindBirch, ticketURL); id != "" ||
+		err != nil {
 		t.Errorf("a draft in an organisation: %q %v", id, err)
 	}
-	if _, err := w.Sim.Links.Compose(w.Ctx, slacksim.BirchAdmin, slacksim.AcmeGeneral, "x"); !errors.Is(err, slacksim.ErrNoChannel) {
+	if _, err := w.Sim.Links.Compose(w.Ctx, slacksim.BirchAdmin, slacksim.AcmeGeneral, "x"); !errors.Is(err,
+		slacksim.ErrNoChannel) {
 		t.Errorf("a draft in a conversation that isn't theirs: %v", err)
 	}
 }
@@ -122,11 +125,13 @@ func TestLinksInADraft(t *testing.T) {
 		t.Errorf("event %v", e)
 	}
 	preview := strings.TrimSuffix(ticket, "}}") + `,"preview":{"title":{"type":"plain_text","text":"Ticket 7"}}}}`
-	w.WantError("chat.unfurl", tok, "invalid_unfurl_id", "unfurl_id", id, "source", "conversations_history", "unfurls", preview)
+	w.WantError("chat.unfurl", tok, "invalid_unfurl_id", "unfurl_id", id, "source", "conversations_history", "unfurls",
+		preview)
 	if a := w.Call("chat.unfurl", tok, "unfurl_id", id, "source", "composer", "unfurls", preview); a["ok"] != true {
 		t.Fatal(a)
 	}
-	if d, ok := w.Sim.Links.Draft(id); !ok || d.Unfurls[ticketURL].Title != "Ticket 7" || d.ChannelID != slacksim.AcmeGeneral {
+	if d, ok := w.Sim.Links.Draft(id); !ok || d.Unfurls[ticketURL].Title != "Ticket 7" ||
+		d.ChannelID != slacksim.AcmeGeneral {
 		t.Errorf("%+v %v", d, ok)
 	}
 	if a := w.Call("chat.unfurl", tok, "channel", "COMPOSER", "ts", id, "unfurls", ticket); a["ok"] != true {
@@ -135,7 +140,8 @@ func TestLinksInADraft(t *testing.T) {
 	if n := len(w.Sim.Messages(slacksim.AcmeGeneral, "")); n != 0 {
 		t.Errorf("%d messages: nothing was sent", n)
 	}
-	if a := w.Call("chat.unfurl", tok, "unfurl_id", id, "source", "composer", "user_auth_url", "https://tick.example/in"); a["ok"] != true {
+	if a := w.Call("chat.unfurl", tok, "unfurl_id", id, "source", "composer", "user_auth_url",
+		"https://tick.example/in"); a["ok"] != true {
 		t.Fatal(a)
 	}
 	if d, _ := w.Sim.Links.Draft(id); d.PromptURL != "https://tick.example/in" || d.Prompt == "" {
@@ -154,7 +160,8 @@ func TestUnfurlErrors(t *testing.T) {
 	early := make(chan answer, 1)
 	w.Bot.Reply(func(_ http.ResponseWriter, _ *http.Request, q request) {
 		select {
-		case early <- w.Call("chat.unfurl", tok, "channel", general, "ts", answer(q.Event).Str("message_ts"), "unfurls", ticket):
+		case early <- w.Call("chat.unfurl", tok, "channel", general, "ts", answer(q.Event).Str("message_ts"), "unfurls",
+			ticket):
 		default:
 		}
 	})
@@ -182,12 +189,14 @@ func TestUnfurlErrors(t *testing.T) {
 		{"cannot_find_message", []string{"channel", general, "ts", "1.2", "unfurls", ticket}},
 		{"cannot_find_channel", []string{"channel", "C0NOWHERE", "ts", ts, "unfurls", ticket}},
 		{"cannot_find_channel", []string{"channel", "COMPOSER", "ts", "none", "unfurls", ticket}},
-		{"cannot_parse_attachment", []string{"channel", general, "ts", ts, "unfurls", `{"` + ticketURL + `":{"blocks":[{"type":"x"}]}}`}},
+		{"cannot_parse_attachment", []string{"channel", general, "ts", ts, "unfurls",
+			`{"` + ticketURL + `":{"blocks":[{"type":"x"}]}}`}},
 		{"cannot_parse_attachment", []string{"channel", general, "ts", ts, "unfurls", `{"` + ticketURL + `":{}}`}},
 		{"cannot_parse_attachment", []string{"channel", general, "ts", ts, "unfurls", `{"` + ticketURL + `":"x"}`}},
 		{"invalid_unfurls_format", []string{"channel", general, "ts", ts, "unfurls", `[]`}},
 		{"invalid_metadata_format", []string{"channel", general, "ts", ts, "metadata", `{"entities":[]}`}},
-		{"invalid_metadata_format", []string{"channel", general, "ts", ts, "metadata", `{"entities":[{"entity_type":"task"}]}`}},
+		{"invalid_metadata_format", []string{"channel", general, "ts", ts, "metadata",
+			`{"entities":[{"entity_type":"task"}]}`}},
 		{"missing_unfurls", []string{"channel", general, "ts", ts}},
 		{"missing_channel", []string{"ts", ts, "unfurls", ticket}},
 		{"missing_ts", []string{"channel", general, "unfurls", ticket}},
@@ -196,12 +205,14 @@ func TestUnfurlErrors(t *testing.T) {
 		{"invalid_source", []string{"unfurl_id", id, "source", "elsewhere", "unfurls", ticket}},
 		{"invalid_unfurl_id", []string{"unfurl_id", "none", "source", "composer", "unfurls", ticket}},
 		{"cannot_auth_user", []string{"channel", general, "ts", ts, "user_auth_url", "javascript:x"}},
-		{"cannot_prompt", []string{"channel", general, "ts", ts, "user_auth_required", "true", "user_auth_blocks", `[{"type":"x"}]`}},
+		{"cannot_prompt", []string{"channel", general, "ts", ts, "user_auth_required", "true", "user_auth_blocks",
+			`[{"type":"x"}]`}},
 	} {
 		w.WantError("chat.unfurl", tok, x.want, x.args...)
 	}
 
-	w.Call("chat.unfurl", tok, "channel", general, "ts", ts, "user_auth_required", "true", "user_auth_message", "Sign in first")
+	w.Call("chat.unfurl", tok, "channel", general, "ts", ts, "user_auth_required", "true", "user_auth_message",
+		"Sign in first")
 	all := w.Sim.Messages(general, slacksim.AcmeMember)
 	if m := all[len(all)-1]; m.Text != "Sign in first" || m.EphemeralTo != slacksim.AcmeMember {
 		t.Errorf("prompted by %+v", m)
@@ -209,7 +220,8 @@ func TestUnfurlErrors(t *testing.T) {
 	w.WantError("chat.unfurl", tok, "cannot_prompt", "channel", general, "ts", ts, "user_auth_required", "true")
 	w.Sim.SetApp(func(a *slacksim.App) { a.UnfurlDomains = nil })
 	w.WantError("chat.unfurl", tok, "cannot_find_service", "channel", general, "ts", ts, "unfurls", ticket)
-	w.WantError("chat.unfurl", w.Install(slacksim.BirchAdmin, botScopes), "missing_scope", "channel", slacksim.BirchGeneral)
+	w.WantError("chat.unfurl", w.Install(slacksim.BirchAdmin, botScopes), "missing_scope", "channel",
+		slacksim.BirchGeneral)
 }
 
 func TestPressInAnUnfurl(t *testing.T) {
@@ -232,7 +244,8 @@ func TestPressInAnUnfurl(t *testing.T) {
 	c := answer(p["container"].(map[string]any))
 	if c.Str("type") != "message_attachment" || c["attachment_id"] != 2.0 || c["is_app_unfurl"] != true ||
 		c.Str("app_unfurl_url") != ticketURL || c.Str("message_ts") != ts || p["app_unfurl"] == nil ||
-		p.Str("message", "user") != slacksim.AcmeMember || p.Str("state", "values", "acts", "pick", "type") != "static_select" {
+		p.Str("message", "user") != slacksim.AcmeMember ||
+		p.Str("state", "values", "acts", "pick", "type") != "static_select" {
 		t.Errorf("payload %v", p)
 	}
 
@@ -254,7 +267,8 @@ func TestPressInAnUnfurl(t *testing.T) {
 	if _, there := m.Unfurls[ticketURL]; there || m.Deleted || len(m.Unfurls) != 1 {
 		t.Errorf("deleted %+v", m)
 	}
-	if _, err := w.Sim.Press(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, ts, "go"); !errors.Is(err, slacksim.ErrNoAction) {
+	if _, err := w.Sim.Press(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, ts, "go"); !errors.Is(err,
+		slacksim.ErrNoAction) {
 		t.Errorf("pressed what is gone: %v", err)
 	}
 	w.WantBreaches()

@@ -158,7 +158,8 @@ func TestWhatAMessageTakes(t *testing.T) {
 	if list := w.Call("conversations.history", tok, "channel", dm)["messages"].([]any); len(list) != 2 {
 		t.Errorf("a reply that is broadcast is not in the history: %v", list)
 	}
-	one := post("text", "one", "blocks", blocks, "attachments", `[{"text":"a"}]`, "metadata", `{"event_type":"e","event_payload":{}}`)
+	one := post("text", "one", "blocks", blocks, "attachments", `[{"text":"a"}]`, "metadata",
+		`{"event_type":"e","event_payload":{}}`)
 	update := func(args ...string) slacksim.Message {
 		t.Helper()
 		a := w.Call("chat.update", tok, append([]string{"channel", dm, "ts", one.Str("ts")}, args...)...)

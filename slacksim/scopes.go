@@ -44,11 +44,12 @@ var scopeWords = map[string]string{
 	"lists:read":                  "View information about lists",
 	"lists:write":                 "Create, edit and remove lists",
 	"metadata.message:read":       "Read message metadata in channels the app has been added to",
-	"mpim:history":                "View messages and other content in group direct messages that the app has been added to",
-	"mpim:read":                   "View basic information about group direct messages that the app has been added to",
-	"mpim:write":                  "Start group direct messages with people",
-	"pins:read":                   "View pinned content in channels and conversations that the app has been added to",
-	"pins:write":                  "Add and remove pinned messages and files",
+	"mpim:history": "View messages and other content in group direct messages that the app has been " +
+		"added to",
+	"mpim:read":  "View basic information about group direct messages that the app has been added to",
+	"mpim:write": "Start group direct messages with people",
+	"pins:read":  "View pinned content in channels and conversations that the app has been added to",
+	"pins:write": "Add and remove pinned messages and files",
 	"reactions:read": "View emoji reactions and their content in channels and conversations that the " +
 		"app has been added to",
 	"reactions:write":        "Add and edit emoji reactions",

@@ -46,8 +46,9 @@ func TestShortcuts(t *testing.T) {
 		t.Fatal(err)
 	}
 	p = answer(w.Bot.Last(t).Outer)
-	if p.Str("type") != "message_action" || p.Str("message_ts") != reply || p.Str("channel", "id") != slacksim.AcmeGeneral ||
-		p.Str("channel", "name") != "general" || p.Str("message", "text") != "again" ||
+	if p.Str("type") != "message_action" || p.Str("message_ts") != reply ||
+		p.Str("channel", "id") != slacksim.AcmeGeneral || p.Str("channel", "name") != "general" ||
+		p.Str("message", "text") != "again" ||
 		p.Str("message", "thread_ts") != ts || p.Str("message", "user") != slacksim.AcmeAdmin || p.Str("trigger_id") == "" {
 		t.Errorf("message shortcut %v", p)
 	}

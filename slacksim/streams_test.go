@@ -240,7 +240,8 @@ func TestStreamNeedsItsRecipient(t *testing.T) {
 	root, _ := s.Sim.Say(s.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "hello")
 	at := []string{"channel", slacksim.AcmeGeneral, "thread_ts", root}
 	s.WantError("chat.startStream", s.token, "missing_recipient_team_id", at...)
-	s.WantError("chat.startStream", s.token, "missing_recipient_user_id", append(at, "recipient_team_id", slacksim.Acme)...)
+	s.WantError("chat.startStream", s.token, "missing_recipient_user_id",
+		append(at, "recipient_team_id", slacksim.Acme)...)
 	a := s.Call("chat.startStream", s.token,
 		append(at, "recipient_team_id", slacksim.Acme, "recipient_user_id", slacksim.AcmeMember)...)
 	if a["ok"] != true {

@@ -170,12 +170,13 @@ func TestOptionsThatSlackRefuses(t *testing.T) {
 		"no value":         `{"options":[{"text":{"type":"plain_text","text":"a"}}]}`,
 		"markup":           `{"options":[{"text":{"type":"mrkdwn","text":"a"},"value":"v"}]}`,
 		"long description": `{"options":[{"text":{"type":"plain_text","text":"a"},"value":"v","description":{"type":"plain_text","text":"` + long + `"}}]}`,
-		"101 groups":       `{"option_groups":[` + strings.TrimSuffix(strings.Repeat(group("g", option("a", "b"))+",", 101), ",") + `]}`,
-		"a long label":     `{"option_groups":[` + group(long, option("a", "b")) + `]}`,
-		"a full group":     `{"option_groups":[` + group("g", many(101)) + `]}`,
-		"options as text":  `{"options":"a"}`,
-		"groups as text":   `{"option_groups":"a"}`,
-		"no objects":       `{"options":["a"]}`,
+		"101 groups": `{"option_groups":[` + strings.TrimSuffix(strings.Repeat(group("g", option("a", "b"))+",", 101),
+			",") + `]}`,
+		"a long label":    `{"option_groups":[` + group(long, option("a", "b")) + `]}`,
+		"a full group":    `{"option_groups":[` + group("g", many(101)) + `]}`,
+		"options as text": `{"options":"a"}`,
+		"groups as text":  `{"option_groups":"a"}`,
+		"no objects":      `{"options":["a"]}`,
 	} {
 		w.Bot.Reply(jsonReply(body))
 		before := len(w.Sim.Breaches())
@@ -206,7 +207,8 @@ func TestOptionsThatSlackRefuses(t *testing.T) {
 		}
 	}
 	before := len(w.Sim.Breaches())
-	w.Bot.Reply(jsonReply(`{"options":[` + many(99) + `,` + option(strings.Repeat("ä", 75), strings.Repeat("v", 150)) + `]}`))
+	w.Bot.Reply(jsonReply(`{"options":[` + many(99) + `,` + option(strings.Repeat("ä", 75), strings.Repeat("v", 150)) +
+		`]}`))
 	got, err := w.Sim.Forms.SuggestInMessage(w.Ctx, slacksim.AcmeAdmin, dm, ts, typed("owner", "ann"))
 	if err != nil || len(got.Options) != 100 || len(w.Sim.Breaches()) != before {
 		t.Errorf("the most that is allowed: %d %v %v", len(got.Options), err, w.Sim.Breaches()[before:])

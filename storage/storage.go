@@ -68,8 +68,8 @@ func (d *DB) Close() error {
 // Values is where bots keep what they remember, for bot.Config.
 func (d *DB) Values() *values.Table { return d.values }
 
-// Timers hands what bots put off, and what recurs, to an inbox of this database, for one app ("": all of them). It is for
-// bot.Config.
+// Timers hands what bots put off, and what recurs, to an inbox of this database, for one app ("": all of them). It is
+// for bot.Config.
 func (d *DB) Timers(app string, in *inbox.Inbox) *timers.Timers {
 	return d.timers.Timers(app, in, d.events)
 }

@@ -93,8 +93,8 @@ func Cut(s string, most int) string {
 	return s
 }
 
-// Split is s in pieces of at most so many characters, for messages that follow each other: between paragraphs if that is
-// possible, else between lines or words. No link, time or escape is cut, and code goes on as code.
+// Split is s in pieces of at most so many characters, for messages that follow each other: between paragraphs if that
+// is possible, else between lines or words. No link, time or escape is cut, and code goes on as code.
 func Split(s string, most int) (pieces []string) {
 	const fence = "```"
 	for code := false; s != ""; {

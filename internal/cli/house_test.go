@@ -83,8 +83,8 @@ var mayImport = map[string][]string{
 
 	"storage/seal": {"install/connection"},
 	// for the types it keeps
-	"storage": {"install/...", "bot", "storage/inbox", "storage/journal", "storage/seal", "storage/timers", "storage/values",
-		"storage/internal/..."},
+	"storage": {"install/...", "bot", "storage/inbox", "storage/journal", "storage/seal", "storage/timers",
+		"storage/values", "storage/internal/..."},
 	// what another program keeps, in the shape in which package install takes it over
 	"storage/bolt":             {"install", "install/connection", "storage/internal/db"},
 	"storage/internal/columns": {"install/connection"},

@@ -281,8 +281,8 @@ func (s screen) choices(kind string) (out []option) {
 }
 
 func (s screen) view(v slacksim.View, dead bool, act string) *viewView {
-	f := surface{names: s.n, inView: v.Type == "modal", offered: s.offered(v.ID), dead: dead, typed: v.Typed, errors: v.Errors,
-		prefix: v.ID, choices: s.choices, pingTo: act}
+	f := surface{names: s.n, inView: v.Type == "modal", offered: s.offered(v.ID), dead: dead, typed: v.Typed,
+		errors: v.Errors, prefix: v.ID, choices: s.choices, pingTo: act}
 	return &viewView{ID: v.ID, Title: v.Title, Submit: v.Submit, Close: cmp.Or(v.Close, "Cancel"),
 		Body: f.blocks(v.Blocks), Error: v.Errors[""], Act: act}
 }
@@ -321,8 +321,8 @@ func isReply(m slacksim.Message) bool { return m.ThreadTS != "" && m.ThreadTS !=
 func (s screen) message(m *slacksim.Message) messageView {
 	p, at := s.p, m.At.In(s.n.zone)
 	if m.Deleted {
-		return messageView{TS: m.TS, Thread: m.TS, Name: "Slackbot", Icon: slacksim.Slackbot, Text: "This message was deleted.",
-			Time: at.Format("3:04 PM"), ISO: at.UTC().Format(time.RFC3339)}
+		return messageView{TS: m.TS, Thread: m.TS, Name: "Slackbot", Icon: slacksim.Slackbot,
+			Text: "This message was deleted.", Time: at.Format("3:04 PM"), ISO: at.UTC().Format(time.RFC3339)}
 	}
 	v := messageView{TS: m.TS, Time: at.Format("3:04 PM"), ISO: at.UTC().Format(time.RFC3339),
 		Ephemeral: m.Ephemeral, Edited: m.Edited, CanInvite: m.OffersApp, Text: s.n.mrkdwn(m.Text),
@@ -341,7 +341,8 @@ func (s screen) message(m *slacksim.Message) messageView {
 		v.Change = "/client/" + p.Me.TeamID + "/" + p.ChannelID + "/" + m.TS + "/change"
 	}
 	for _, f := range m.Files {
-		v.Files = append(v.Files, fileView{Name: f.Name, Size: len(f.Content), Link: "/client/" + p.Me.TeamID + "/files/" + f.ID})
+		v.Files = append(v.Files, fileView{Name: f.Name, Size: len(f.Content),
+			Link: "/client/" + p.Me.TeamID + "/files/" + f.ID})
 	}
 	if u, ok := s.sim.Directory.User(m.User); ok && u.TeamID != p.Me.TeamID {
 		if home, _ := s.sim.Directory.Name(u.TeamID); home != "" {
@@ -389,7 +390,8 @@ func (f surface) unfurl(u slacksim.Unfurl) template.HTML {
 func placeBelow(before, m *slacksim.Message, v *messageView, n names) {
 	at := m.At.In(n.zone)
 	if before != nil && before.At.In(n.zone).YearDay() == at.YearDay() && before.At.Year() == m.At.Year() {
-		v.Follow = before.User == m.User && before.Username == m.Username && !before.Deleted && before.Ephemeral == m.Ephemeral && m.At.Sub(before.At) < 5*time.Minute
+		v.Follow = before.User == m.User && before.Username == m.Username && !before.Deleted &&
+			before.Ephemeral == m.Ephemeral && m.At.Sub(before.At) < 5*time.Minute
 		return
 	}
 	day := n.dateWord(at, "{day_divider_pretty}")

@@ -50,7 +50,8 @@ func TestMenusThatTheAppFillsWithoutScript(t *testing.T) {
 	b := w.browser()
 	b.send("/signin", "user", slacksim.AcmeAdmin)
 	blocks := `[{"type":"actions","block_id":"row","elements":[{"type":"external_select","action_id":"ow/ner"}]}]`
-	ts := w.Call("chat.postMessage", tok, "channel", w.Sim.DM(slacksim.AcmeAdmin), "text", "Who?", "blocks", blocks).Str("ts")
+	ts := w.Call("chat.postMessage", tok, "channel", w.Sim.DM(slacksim.AcmeAdmin), "text", "Who?", "blocks", blocks).
+		Str("ts")
 	act := "/client/T0ACME0001/" + w.Sim.DM(slacksim.AcmeAdmin) + "/" + ts + "/act"
 	page := b.open("/client/T0ACME0001/dm")
 	b.want(page, `action="`+act+`"`, `name="q/row/ow%2Fner"`, `name="suggest" value="row/ow%2Fner"`)
@@ -79,7 +80,8 @@ func TestMenusThatTheAppFillsWithoutScript(t *testing.T) {
 		"action_id":"name"}},{"type":"input","block_id":"who","label":{"type":"plain_text","text":"Owners"},
 		"element":{"type":"multi_external_select","action_id":"owners","min_query_length":1}}]`
 	_, _ = w.Sim.Command(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/connection")
-	id := w.Call("views.open", tok, "trigger_id", w.Bot.Last(t).Form.Get("trigger_id"), "view", modal("A", form)).Str("view", "id")
+	id := w.Call("views.open", tok, "trigger_id", w.Bot.Last(t).Form.Get("trigger_id"), "view", modal("A", form)).
+		Str("view", "id")
 	view := "/client/T0ACME0001/view/" + id + "/act"
 	search := func(text, answer string) string {
 		w.Bot.Reply(jsonReply(answer))
@@ -89,7 +91,8 @@ func TestMenusThatTheAppFillsWithoutScript(t *testing.T) {
 	search("a", `{"options":[{"text":{"type":"plain_text","text":"Ann"},"value":"u7"}]}`)
 	page = search("b", `{"option_groups":[{"label":{"type":"plain_text","text":"Team"},"options":[
 		{"text":{"type":"plain_text","text":"Bo"},"value":"u8"}]}]}`)
-	b.want(page, `value="Printer &amp; co"`, `<option value="u8">Team: Bo</option>`, `<option value="u7" selected>Ann</option>`)
+	b.want(page, `value="Printer &amp; co"`, `<option value="u8">Team: Bo</option>`,
+		`<option value="u7" selected>Ann</option>`)
 	w.Bot.Reply(nil)
 	b.send(view, "do", "submit", "v/n/name", "Printer", "v/who/owners", "u7", "v/who/owners", "u8")
 	if got, _ := json.Marshal(w.Bot.Last(t).Outer["view"]); !strings.Contains(string(got), `"value":"u7"`) ||
@@ -122,8 +125,8 @@ func TestUnfurledLinksAreShown(t *testing.T) {
 		t.Fatal(a)
 	}
 	page := b.open(at)
-	b.want(page, `data-url="https://tick.example/7"`, `action="`+at+"/"+ts+`/act"`, `data-action-id="go">`, "<strong>&lt;Eight&gt;</strong>",
-		"<strong>closed</strong>")
+	b.want(page, `data-url="https://tick.example/7"`, `action="`+at+"/"+ts+`/act"`, `data-action-id="go">`,
+		"<strong>&lt;Eight&gt;</strong>", "<strong>closed</strong>")
 	b.send(at+"/"+ts+"/act", "action", "acts/go", "back", at)
 	if p := w.Bot.Last(t).Outer; p["type"] != "block_actions" || p["app_unfurl"] == nil {
 		t.Errorf("the app got %v", p)

@@ -31,9 +31,9 @@ var (
 	// ofStore are the names of files in a store, with the milliseconds that Bolt for JavaScript puts into those of older
 	// states.
 	ofStore = regexp.MustCompile(`^(?:(app|user)|bot|installer)-(?:.*-)?(?:latest|(\d{13})|[\d.]+)$`)
-	// clientFolder is a client id, which can name the folder of an app's workspaces. Bolt for JavaScript's store leaves out
-	// the slash between that and a workspace's id in some versions (@slack/oauth 4.0.0), and so it does behind the name of
-	// the whole store.
+	// clientFolder is a client id, which can name the folder of an app's workspaces. Bolt for JavaScript's store leaves
+	// out the slash between that and a workspace's id in some versions (@slack/oauth 4.0.0), and so it does behind the
+	// name of the whole store.
 	clientFolder = regexp.MustCompile(`^(\d+\.\d+)(T[A-Z0-9]+)?$`)
 	joinedTeam   = regexp.MustCompile(`^T[A-Z0-9]+$`)
 )

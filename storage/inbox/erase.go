@@ -87,7 +87,8 @@ func (t *tidier) eraseLeftOver(ctx context.Context) (err error) {
 func (t *Table) erase(tx *gorm.DB, which string, values map[string]any) (int64, error) {
 	values["none"], values["now"], values["why"], values["lifecycle"] = []byte{}, columns.Micros(t.pool.Now()), erasedWith,
 		bot.LifecycleEvents()
-	erased := tx.Exec("UPDATE inbox SET state = 'done', payload = @none, visible_at = 0, said = '', stream = '', finished_at = @now, "+
+	erased := tx.Exec("UPDATE inbox SET state = 'done', payload = @none, visible_at = 0, said = '', stream = '', "+
+		"finished_at = @now, "+
 		"error = @why "+
 		"WHERE state <> 'done' AND NOT (state <> 'dead' AND kind = 'events_api' AND type IN @lifecycle) AND id IN ("+which+
 		")", values)

@@ -96,8 +96,9 @@ func burst(t *testing.T, in desk, prefix string, n int, like bot.Delivery, faili
 
 // usual is an event as Slack sends it, with so many bytes.
 func usual(bytes int) bot.Delivery {
-	return bot.Delivery{Kind: "events_api", Type: "message", Key: storetest.Key("A0123456789", "E0123456789", "T0123456789"),
-		Received: storetest.T0, Body: []byte(`{"text":"` + strings.Repeat("x", bytes) + `"}`)}
+	return bot.Delivery{Kind: "events_api", Type: "message",
+		Key: storetest.Key("A0123456789", "E0123456789", "T0123456789"), Received: storetest.T0,
+		Body: []byte(`{"text":"` + strings.Repeat("x", bytes) + `"}`)}
 }
 
 // A done event keeps its name, and not the place of what was in it, however much waited at once.

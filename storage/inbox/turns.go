@@ -35,8 +35,9 @@ func (in *Inbox) Came(ctx context.Context, prefix, from string) (bool, error) {
 	if in.pool.Dialect == db.DialectPostgres {
 		lane = `(lane COLLATE "C")`
 	}
-	return in.exists(ctx, "look for a press of stop", "SELECT id FROM inbox WHERE type = 'agent_session_stopped' AND "+lane+
-		" > ? AND "+lane+" < ? LIMIT 1", columns.Text(prefix+from), columns.Text(prefix+"~"))
+	return in.exists(ctx, "look for a press of stop",
+		"SELECT id FROM inbox WHERE type = 'agent_session_stopped' AND "+lane+" > ? AND "+lane+" < ? LIMIT 1",
+		columns.Text(prefix+from), columns.Text(prefix+"~"))
 }
 
 // exists reports whether a query finds a row.

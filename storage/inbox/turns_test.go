@@ -40,7 +40,8 @@ func TestTurns(t *testing.T) {
 		stop := storetest.Event("stop", "T1")
 		stop.Type, stop.OrderingKey = "agent_session_stopped", "D1/100.1"+bot.StopKey+"0000000200.000100"
 		stop, _ = in.add(stop, false)
-		for from, want := range map[string]bool{"0000000200.000099": true, "0000000200.000100": false, "0000000300.0": false} {
+		for from, want := range map[string]bool{"0000000200.000099": true, "0000000200.000100": false,
+			"0000000300.0": false} {
 			for _, prefix := range []string{"D1/100.1" + bot.StopKey, "D1/100.2" + bot.StopKey} {
 				got, err := in.Came(t.Context(), prefix, from)
 				if err != nil || got != (want && prefix == "D1/100.1"+bot.StopKey) {

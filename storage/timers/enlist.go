@@ -112,8 +112,8 @@ func (t *Table) Connected(tx *gorm.DB, id string, k connection.Key) error {
 	return nil
 }
 
-// Moved takes up again what is parked when a connection, whose row tx has locked, went from a state in which it couldn't
-// be used to one in which it can.
+// Moved takes up again what is parked when a connection, whose row tx has locked, went from a state in which it
+// couldn't be used to one in which it can.
 func (t *Table) Moved(tx *gorm.DB, id, was, now string) error {
 	if runs(was) || !runs(now) {
 		return nil

@@ -27,7 +27,8 @@ type dueRow struct {
 }
 
 const (
-	dueColumns = "t.id, t.connection_id, t.app_id, t.team_id, t.name, t.timer_key, t.spec, t.slot, t.due_at, t.last_event, " +
+	dueColumns = "t.id, t.connection_id, t.app_id, t.team_id, t.name, t.timer_key, t.spec, t.slot, t.due_at, " +
+		"t.last_event, " +
 		"t.payload, c.enterprise_id, c.team_id AS own_team_id, c.state"
 	dueQuery = "SELECT " + dueColumns + " FROM timers t JOIN connections c ON c.id = t.connection_id " +
 		"WHERE t.name = @name AND t.parked = 0 AND t.due_at <= @now AND (@app = '' OR t.app_id = @app) " +
@@ -46,7 +47,8 @@ var running = []string{string(connection.Active), string(connection.Retrying)}
 func runs(state string) bool { return state == running[0] || state == running[1] }
 
 // Fire is bot.Timers'.
-func (t *Timers) Fire(ctx context.Context, name string, n int, deliver func(bot.Due) bot.Delivery) (found int, err error) {
+func (t *Timers) Fire(ctx context.Context, name string, n int,
+	deliver func(bot.Due) bot.Delivery) (found int, err error) {
 	now := t.pool.Now()
 	err = t.pool.Transact(ctx, func(tx *gorm.DB) error {
 		var due []dueRow
@@ -110,7 +112,8 @@ func (t *Timers) fire(tx *gorm.DB, now time.Time, due []*dueRow, deliver func(bo
 	past := map[string][]string{} // the events of the slots before, by app
 	for _, r := range due {
 		recurs, known := t.recurs(r)
-		d := bot.Due{ValueOwner: bot.ValueOwner{ConnectionID: r.Timer.ConnectionID, AppID: r.Timer.AppID, TeamID: r.Timer.TeamID},
+		d := bot.Due{ValueOwner: bot.ValueOwner{ConnectionID: r.Timer.ConnectionID, AppID: r.Timer.AppID,
+			TeamID: r.Timer.TeamID},
 			Key:       connection.Key{AppID: r.Timer.AppID, EnterpriseID: r.EnterpriseID, TeamID: r.OwnTeamID},
 			Timed:     bot.Timed{Name: r.Timer.Name, Key: r.Timer.TimerKey, At: columns.Moment(r.Timer.Slot)},
 			Recurring: r.Timer.Spec != ""}

@@ -85,7 +85,8 @@ func (r *row) report() string { return "timers/" + r.TeamID + "/" + r.Name + "/"
 
 const (
 	// One of the same name and key is replaced.
-	scheduleStatement = "INSERT INTO timers (connection_id, app_id, team_id, name, timer_key, spec, slot, due_at, parked, " +
+	scheduleStatement = "INSERT INTO timers (connection_id, app_id, team_id, name, timer_key, spec, slot, due_at, " +
+		"parked, " +
 		"last_event, payload) VALUES (@connection, @app, @team, @name, @key, '', @at, @at, 0, '', @payload) " +
 		"ON CONFLICT (connection_id, team_id, name, timer_key) DO UPDATE SET slot = excluded.slot, " +
 		"due_at = excluded.due_at, parked = 0, payload = excluded.payload"

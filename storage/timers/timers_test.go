@@ -59,7 +59,8 @@ func each(t *testing.T, test func(t *testing.T, s stage)) {
 			t.Cleanup(in.Close)
 			s.replicas = append(s.replicas, replica{db, db.Timers("", in), in})
 		}
-		s.Fixture = storetest.Fixture{DB: s.replicas[0].DB, URL: url, Raw: storetest.RawHandle(t, url), Log: new(bytes.Buffer)}
+		s.Fixture = storetest.Fixture{DB: s.replicas[0].DB, URL: url, Raw: storetest.RawHandle(t, url),
+			Log: new(bytes.Buffer)}
 		test(t, s)
 	})
 }
@@ -82,7 +83,8 @@ func (s stage) schedule(t *testing.T, of bot.ValueOwner, key string, at time.Tim
 
 // deliver makes the event that a timer becomes.
 func deliver(d bot.Due) bot.Delivery {
-	id := strings.Join([]string{d.Name, d.ConnectionID, d.TeamID, d.Timed.Key, strconv.FormatInt(d.At.UnixMicro(), 10)}, " ")
+	id := strings.Join([]string{d.Name, d.ConnectionID, d.TeamID, d.Timed.Key, strconv.FormatInt(d.At.UnixMicro(), 10)},
+		" ")
 	return bot.Delivery{ID: id, Kind: "timer", Type: "timer " + d.Name, Key: d.Key, Received: d.At, Body: d.Data}
 }
 
@@ -227,7 +229,8 @@ func TestFireIsOneStep(t *testing.T) {
 		if _, err := s.replicas[0].timers.Fire(t.Context(), "remind", 10, bad); err == nil {
 			t.Error("an event that can't be kept was kept")
 		}
-		if timers, events := s.CountOf(t, "SELECT count(*) FROM timers"), s.CountOf(t, "SELECT count(*) FROM inbox"); timers !=
+		if timers, events := s.CountOf(t, "SELECT count(*) FROM timers"),
+			s.CountOf(t, "SELECT count(*) FROM inbox"); timers !=
 			3 || events != 0 {
 			t.Errorf("%d timers and %d events", timers, events)
 		}

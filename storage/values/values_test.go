@@ -91,8 +91,8 @@ func TestValues(t *testing.T) {
 			t.Errorf("a value of a deleted one's was replaced: %v %v", done, err)
 		}
 
-		err := f.Values().Put(t.Context(), bot.ValueOwner{ConnectionID: "con_gone", AppID: "A1", TeamID: "T9"}, "k", []byte("1"),
-			time.Time{})
+		err := f.Values().Put(t.Context(), bot.ValueOwner{ConnectionID: "con_gone", AppID: "A1", TeamID: "T9"}, "k",
+			[]byte("1"), time.Time{})
 		if !errors.Is(err, connection.ErrNotFound) {
 			t.Errorf("of no connection: %v", err)
 		}
@@ -291,7 +291,8 @@ func TestValuesAreSealed(t *testing.T) {
 			t.Error("it lies there in the clear")
 		}
 
-		const copied = "UPDATE bot_values SET value = (SELECT value FROM bot_values WHERE team_id = 'T1' AND name = 'k') WHERE "
+		const copied = "UPDATE bot_values SET value = (SELECT value FROM bot_values WHERE team_id = 'T1' AND name = 'k') " +
+			"WHERE "
 		for of, where := range map[bot.ValueOwner]string{others: "team_id = 'T2'", mine: "name = 'other'"} {
 			storetest.Exec(t, f, copied+where)
 			key := "k"
@@ -336,7 +337,8 @@ func TestResealValues(t *testing.T) {
 		if err != nil || len(report.Unreadable) != 1 || report.Unreadable[0] != "values/T1/lost" {
 			t.Errorf("%v %v", report.Unreadable, err)
 		}
-		if _, err := fresh.Values().Get(t.Context(), of, "lost"); err == nil || !strings.Contains(err.Error(), "keys at hand") {
+		if _, err := fresh.Values().Get(t.Context(), of, "lost"); err == nil ||
+			!strings.Contains(err.Error(), "keys at hand") {
 			t.Errorf("what no key opens: %v", err)
 		}
 		for _, erase := range []bool{false, true} {

@@ -34,7 +34,8 @@ func Blocks(src string, most int, mentions []string) []slack.Block {
 		b.made = joined(b.made)
 	}
 	if len(b.made) > most {
-		more := slack.NewRichTextSection(slack.NewRichTextSectionTextElement("… This goes on, and there is no room for it here.",
+		more := slack.NewRichTextSection(slack.NewRichTextSectionTextElement("… This goes on, and there is no room for it "+
+			"here.",
 			nil))
 		b.made = append(b.made[:most-1], slack.NewRichTextBlock("", more))
 	}

@@ -1,6 +1,6 @@
 // Package markdown fits Markdown of any length into what Slack takes. Slack renders Markdown by itself, in a block of
-// the type "markdown" (https://docs.slack.dev/reference/block-kit/blocks/markdown-block), so nothing is translated here:
-// a text is cut where its reader sees no seam, and the words of it are found for those who don't see the block.
+// the type "markdown" (https://docs.slack.dev/reference/block-kit/blocks/markdown-block), so nothing is translated
+// here: a text is cut where its reader sees no seam, and the words of it are found for those who don't see the block.
 package markdown
 
 import (
@@ -146,8 +146,8 @@ func fill(lines []string, head, foot, mark string, most int) []string {
 	return pages
 }
 
-// cutLine cuts a line into at most room characters and the rest: behind its last blank there, or anywhere in a word that
-// is longer.
+// cutLine cuts a line into at most room characters and the rest: behind its last blank there, or anywhere in a word
+// that is longer.
 func cutLine(line string, room int) (part, rest string) {
 	end := 0
 	for range room {

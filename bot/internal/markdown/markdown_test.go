@@ -21,7 +21,9 @@ func TestPages(t *testing.T) {
 		want func(page string) bool
 	}{
 		"paragraphs": {strings.Repeat(para+"\n\n", 5), func(page string) bool { return strings.HasSuffix(page, "words.") }},
-		"a list":     {strings.Repeat("- "+para[:51]+"\n", 30), func(page string) bool { return strings.HasPrefix(page, "- ") }},
+		"a list": {strings.Repeat("- "+para[:51]+"\n", 30), func(page string) bool {
+			return strings.HasPrefix(page, "- ")
+		}},
 		"code": {"```go\n" + code + "```\n", func(page string) bool {
 			return strings.HasPrefix(page, "```go\n") && strings.HasSuffix(page, "\n```")
 		}},
@@ -31,7 +33,9 @@ func TestPages(t *testing.T) {
 		"a table": {"| a | b |\n|---|:-:|\n" + rows, func(page string) bool {
 			return strings.HasPrefix(page, "| a | b |\n|---|:-:|\n| row")
 		}},
-		"a quotation":   {"> " + strings.Repeat("word ", 200), func(page string) bool { return strings.HasPrefix(page, "> ") }},
+		"a quotation": {"> " + strings.Repeat("word ", 200), func(page string) bool {
+			return strings.HasPrefix(page, "> ")
+		}},
 		"one long word": {strings.Repeat("ö", 1000), func(page string) bool { return utf8.ValidString(page) }},
 	} {
 		pages := Pages(test.src, 300)
@@ -80,8 +84,9 @@ func TestText(t *testing.T) {
 
 // No word is lost or written twice, whatever comes, and no page is too long.
 func FuzzPages(f *testing.F) {
-	for _, src := range []string{"a\n\nb", "```\nx", "> a\n> b", "| a |\n|-|\n| b |", "- a\n\n  b", "[x]: http://a.example\n\n[x]",
-		strings.Repeat("word ", 100), strings.Repeat("```\n", 100), strings.Repeat("|-|\n", 100)} {
+	for _, src := range []string{"a\n\nb", "```\nx", "> a\n> b", "| a |\n|-|\n| b |", "- a\n\n  b",
+		"[x]: http://a.example\n\n[x]", strings.Repeat("word ", 100), strings.Repeat("```\n", 100),
+		strings.Repeat("|-|\n", 100)} {
 		f.Add(src)
 	}
 	f.Fuzz(func(t *testing.T, src string) {

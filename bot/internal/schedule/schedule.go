@@ -113,8 +113,8 @@ func ParseCron(spec string) (*Cron, error) {
 
 func (c *Cron) String() string { return "cron " + c.spec }
 
-// Next is Calendar's. The line is about what the clocks on the wall show. A time that they show twice, when they are set
-// back, is the first of the two; one that they skip is the moment in which they are set forward. Where the line has
+// Next is Calendar's. The line is about what the clocks on the wall show. A time that they show twice, when they are
+// set back, is the first of the two; one that they skip is the moment in which they are set forward. Where the line has
 // several times in the skipped hour that is one.
 func (c *Cron) Next(t time.Time) time.Time {
 	shown := onTheWall(t.In(c.zone))

@@ -64,9 +64,11 @@ func TestClocksThatAreSet(t *testing.T) {
 		spec, from, to string
 		want           []string
 	}{
-		{"CRON_TZ=America/New_York 30 2 * * *", "2026-03-07T12:00:00Z", "2026-03-09T12:00:00Z", // 2:00 becomes 3:00 on the 8th
+		// 2:00 becomes 3:00 on the 8th
+		{"CRON_TZ=America/New_York 30 2 * * *", "2026-03-07T12:00:00Z", "2026-03-09T12:00:00Z",
 			[]string{"2026-03-08T07:00:00Z", "2026-03-09T06:30:00Z"}},
-		{"CRON_TZ=America/New_York 30 1 * * *", "2026-10-31T12:00:00Z", "2026-11-02T12:00:00Z", // 2:00 becomes 1:00 on the 1st
+		// 2:00 becomes 1:00 on the 1st
+		{"CRON_TZ=America/New_York 30 1 * * *", "2026-10-31T12:00:00Z", "2026-11-02T12:00:00Z",
 			[]string{"2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"}},
 		{"CRON_TZ=Europe/Vienna 30 2 * * *", "2026-03-28T12:00:00Z", "2026-03-30T12:00:00Z",
 			[]string{"2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"}},
@@ -112,8 +114,9 @@ func TestClocksThatAreSet(t *testing.T) {
 func TestEvery(t *testing.T) {
 	t.Parallel()
 	now := at(t, "2026-11-30T09:00:00Z")
-	for d, want := range map[time.Duration]string{time.Hour: "2026-11-30T10:00:00Z", 24 * time.Hour: "2026-12-01T00:00:00Z",
-		90 * time.Minute: "2026-11-30T10:30:00Z", 15 * time.Minute: "2026-11-30T09:15:00Z"} {
+	for d, want := range map[time.Duration]string{time.Hour: "2026-11-30T10:00:00Z",
+		24 * time.Hour: "2026-12-01T00:00:00Z", 90 * time.Minute: "2026-11-30T10:30:00Z",
+		15 * time.Minute: "2026-11-30T09:15:00Z"} {
 		if got := Every(d).Next(now); !got.Equal(at(t, want)) {
 			t.Errorf("every %s: %s", d, got)
 		}

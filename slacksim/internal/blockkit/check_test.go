@@ -286,7 +286,8 @@ func TestEdges(t *testing.T) {
 	const words = `{"type":"plain_text","text":"§"}`
 	option := func(text, value string) string { return `,"options":[{"text":` + text + `,"value":"` + value + `"}]` }
 	confirm := func(title, text, yes string) string {
-		return accessory(`{"type":"button","text":` + pt + `,"confirm":{"title":` + title + `,"text":` + text + `,"confirm":` +
+		return accessory(`{"type":"button","text":` + pt + `,"confirm":{"title":` + title + `,"text":` + text +
+			`,"confirm":` +
 			yes + `,"deny":` + pt + `}}`)
 	}
 	video := func(title, author string) string {
