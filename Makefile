@@ -21,8 +21,9 @@ slowest: ## the time of each package, and the tests that take longest
 bench: ## benchmarks, with allocations (PostgreSQL: set TEST_DATABASE_URL)
 	go test -short -run '^$$' -bench . -benchmem ./...
 
-bench-many: ## 100,000 connections that fall due within an hour, some ten minutes
+bench-many: ## 100,000 connections and as many timers that fall due within an hour, some twenty minutes
 	go test -run '^$$' -bench HundredThousandDue -benchtime 1x -timeout 60m ./install
+	LONG_TESTS=1 WORKSPACES=100000 go test -count=1 -v -run TestTimersOfMany -timeout 60m ./bot
 
 LOAD ?= --duration 5s
 load: build ## a server beside a bare handler, two minutes (LOAD='--mode open'; PostgreSQL: set TEST_DATABASE_URL)

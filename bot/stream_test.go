@@ -459,7 +459,7 @@ func TestStreamSurvivesItsProcess(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for range storagetest.Rounds(1, 25) {
+			for range storagetest.Rounds(1, 8) {
 				seed := rand.Uint64()
 				t.Run(fmt.Sprint(seed), func(t *testing.T) { surviving(t, database(t), seed) })
 			}
