@@ -21,7 +21,7 @@ import (
 
 const (
 	// enlistedAtOnce bounds a step of the walk: a read of so many connections, and one insert for those without a row.
-	enlistedAtOnce = 500
+	enlistedAtOnce = 200
 	// A slot that is further ahead than this behind the next one was written by a broken clock.
 	furthestAhead = 2 * time.Hour
 

@@ -242,7 +242,7 @@ func TestFireIsOneStep(t *testing.T) {
 func TestRecur(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s stage) {
-		const n = 1100 // more than two steps of the walk
+		const n = 420 // more than two steps of the walk
 		keys := storetest.Ring(t, seal.NewKey())
 		before := storetest.OpenWith(t, s.URL, keys) // a process that knows nothing of what recurs
 		for i := range n {
