@@ -13,6 +13,6 @@ func Example() {
 	fmt.Println("*" + mrkdwn.Escape(title) + "* is due " + mrkdwn.Time(due) + ", " + mrkdwn.Person("U1") + ".")
 	fmt.Println(mrkdwn.Link("https://example.com/?a=1&b=2", "Open it"))
 	// Output:
-	// *Budget &lt;!channel&gt; &amp; more* is due <!date^1803893400^{date_short_pretty} at {time}|2027-03-01 09:30 UTC>,
-	// <@U1>. <https://example.com/?a=1&amp;b=2|Open it>
+	// *Budget &lt;!channel&gt; &amp; more* is due <!date^1803893400^{date_short_pretty} at {time}|2027-03-01 09:30 UTC>, <@U1>.
+	// <https://example.com/?a=1&amp;b=2|Open it>
 }
