@@ -696,7 +696,7 @@ func stopsInBetween(t *testing.T, database string, prepare func(w *world) (addre
 	})
 	w.kill(first)
 
-	// What a supervisor does. Without PostgreSQL serve can't start.
+	// What a supervisor does. Without its SQLite file serve ends, without PostgreSQL it waits.
 	var failed []error
 	up, giveUp := make(chan struct{}), make(chan struct{})
 	t.Cleanup(func() {

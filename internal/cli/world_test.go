@@ -290,7 +290,8 @@ func (w *world) startProcess(extra map[string]string) (*replica, error) {
 		r.err = cmd.Wait()
 		_, _ = lines.Write([]byte("\n")) // a killed process may leave half a line
 	}()
-	return r, w.serving(r, lines, 3*patience)
+	// It may be started while its database is away for a minute, and waits for it.
+	return r, w.serving(r, lines, 6*patience)
 }
 
 // kill ends a process as a lost machine does: nothing is finished.
