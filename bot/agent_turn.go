@@ -270,6 +270,16 @@ func (u *turn) showed(status SessionStatus) {
 	u.shown, u.at = status, u.t.now()
 }
 
+// leftAs is how the session is once the answer is whole.
+func (u *turn) leftAs() SessionStatus {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.left {
+		return u.shown
+	}
+	return SessionActive
+}
+
 // Status says how the session is, and how it is left when the handler returns: SessionSuspended when the agent waits
 // for the person, SessionClosed when there is nothing more to say. Without it a session is processing while its handler
 // runs, and then active. It blocks for a call to Slack.

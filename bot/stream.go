@@ -252,8 +252,11 @@ func (s *Stream) chunkLocked(ctx context.Context, chunk, again slack.StreamChunk
 	}
 }
 
-// patience waits after a call that failed; an error: there is no sense in that, or no more time.
+// patience waits after a call, if that failed; an error: there is no sense in that, or no more time.
 func (u *turn) patience(ctx context.Context, err error, try *int) error {
+	if err == nil {
+		return nil
+	}
 	code := slackapi.SlackError(err)
 	wait := time.Second << *try
 	switch asked, limited := slackapi.RetryAfter(err); {

@@ -65,43 +65,45 @@ func (s *Stream) flushLocked(ctx context.Context, all bool) error {
 	}
 	s.mu.Unlock()
 
-	try := 0
-	for {
+	for try := 0; ; {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		p := s.openLocked()
-		if p != nil && (p.TS == "" || p.To < p.Next) {
-			if err := s.settleLocked(ctx, p); err != nil {
-				if err = s.u.patience(ctx, err, &try); err != nil {
-					return err
-				}
+		if p := s.openLocked(); p != nil && (p.TS == "" || p.To < p.Next) {
+			if err := s.u.patience(ctx, s.settleLocked(ctx, p), &try); err != nil {
+				return err
 			}
 			continue
 		}
 
-		from := s.sentLocked()
-		to, full := s.cut(p, text, from, all)
-		if p != nil && s.agedLocked(p) && !(all && to == len(text)) { // what is left fits, and then it is closed
-			full = true
-		}
-		if to > from {
+		to, full := s.nextLocked(text, all)
+		more := to > s.sentLocked()
+		if more {
 			if err := s.putLocked(ctx, text, to, &try); err != nil {
 				return err
 			}
-			p = s.openLocked()
+			if s.sentLocked() < to {
+				continue // it was not taken, or nobody knows
+			}
 		}
-		switch {
-		case full && p != nil && (to == from || p.To == to):
-			s.endPartLocked(ctx, p)
-		case s.sentLocked() < to: // it was not taken, and is sent again
-		default:
-			return s.rememberLocked(ctx, text)
+
+		if full {
+			s.endPartLocked(ctx, s.openLocked())
 		}
-		if full && to == from && !all {
+		if !full || !more && !all {
 			return s.rememberLocked(ctx, text)
 		}
 	}
+}
+
+// nextLocked is up to where the text is sent next, and whether the message ends there.
+func (s *Stream) nextLocked(text string, all bool) (to int, full bool) {
+	p := s.openLocked()
+	to, full = s.cut(p, text, s.sentLocked(), all)
+	if p != nil && s.agedLocked(p) && !(all && to == len(text)) { // what is left fits, and then it is closed
+		full = true
+	}
+	return to, full
 }
 
 // rememberLocked keeps what was written and not sent.
@@ -400,26 +402,14 @@ func (s *Stream) endLocked(ctx context.Context, blocks []slack.Block) error {
 	}
 
 	p := s.record.Parts[len(s.record.Parts)-1]
-	status := SessionActive
-	s.u.mu.Lock()
-	if s.u.left {
-		status = s.u.shown
-	}
-	s.u.mu.Unlock()
-
 	for try, lost := 0, false; ; {
-		var err error
-		switch {
-		case !s.record.Edited && !p.Done:
-			err = s.stopCall(ctx, p, status, closing(p.Head+s.record.Text[p.From:p.To]), blocks)
-		case len(blocks) > 0:
-			err = s.edit(ctx, p, blocks)
-		}
+		streams := !s.record.Edited && !p.Done
+		err := s.endCall(ctx, p, streams, blocks)
 		switch {
 		case err == nil:
 			p.Done = true
 			return nil
-		case streamEnded(err) && !s.record.Edited && !p.Done:
+		case streamEnded(err) && streams:
 			// Slack ended it, or has done what was asked of it before.
 			p.Done = true
 			if lost && s.hasBlocks(ctx, p, blocks) {
@@ -429,11 +419,24 @@ func (s *Stream) endLocked(ctx context.Context, blocks []slack.Block) error {
 		case streamEnded(err): // somebody deleted it
 			return nil
 		}
+
 		lost = lost || slackapi.MaybeDone(err)
 		if err := s.u.patience(ctx, err, &try); err != nil {
 			return err
 		}
 	}
+}
+
+// endCall makes the call that ends a message with blocks, if it takes one. streams: Slack has not ended it.
+func (s *Stream) endCall(ctx context.Context, p *streamPart, streams bool, blocks []slack.Block) error {
+	switch {
+	case streams:
+		foot := closing(p.Head + s.record.Text[p.From:p.To])
+		return s.stopCall(ctx, p, s.u.leftAs(), foot, blocks)
+	case len(blocks) > 0:
+		return s.edit(ctx, p, blocks)
+	}
+	return nil
 }
 
 // hasBlocks reports whether a message ends with blocks like these.
