@@ -152,7 +152,7 @@ func (u *turn) resume(ctx context.Context) error {
 
 	// One that waited is not what a press of stop was meant for that came before its time. Two clocks are compared here,
 	// and it waited for longer than they differ.
-	now := u.t.now()
+	now := u.t.Now()
 	if u.t.Attempt <= 1 {
 		if now.Sub(u.event.Received) > waitedLong {
 			u.state.Began = max(u.t.TS, slackTime(now))
@@ -187,7 +187,7 @@ func every(ctx context.Context, pause time.Duration, do func(context.Context)) {
 // keepUp sees to what has its time: a status that would run out, and text that is to be sent.
 func (u *turn) keepUp(ctx context.Context) {
 	u.mu.Lock()
-	again := u.shown == SessionProcessing && u.t.now().Sub(u.at) >= processingFor
+	again := u.shown == SessionProcessing && u.t.Now().Sub(u.at) >= processingFor
 	streams := u.streams
 	u.mu.Unlock()
 	if again {
@@ -267,7 +267,7 @@ func (u *turn) show(ctx context.Context, status SessionStatus) {
 func (u *turn) showed(status SessionStatus) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.shown, u.at = status, u.t.now()
+	u.shown, u.at = status, u.t.Now()
 }
 
 // leftAs is how the session is once the answer is whole.

@@ -110,7 +110,7 @@ func RateLimit(n int, per time.Duration) Middleware {
 			if r.Attempt > 1 || r.UserID == "" || r.Attempt == 1 && r.handler.opens != nil { // counted when its modal opened
 				return next(ctx, r)
 			}
-			wait := taken(r.handler.id()+" "+r.Key.String()+" "+r.TeamID+" "+r.UserID, r.now())
+			wait := taken(r.handler.id()+" "+r.Key.String()+" "+r.TeamID+" "+r.UserID, r.Now())
 			if wait <= 0 {
 				return next(ctx, r)
 			}

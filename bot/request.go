@@ -94,7 +94,9 @@ func (req *Request) Kind() Kind { return req.handler.Kind }
 // Handler names the handler as numbers and the log do, as in "command /weather".
 func (req *Request) Handler() string { return req.handler.id() }
 
-func (req *Request) now() time.Time { return req.Install.in.Now() }
+// Now is the time by the App's clock. A handler that asks it and not time.Now follows the clock of a test, too, which a
+// test moves (bottest.Suite.Advance).
+func (req *Request) Now() time.Time { return req.Install.in.Now() }
 
 // ErrAnswered says that a handler has given its answer already: there is one.
 var ErrAnswered = errors.New("the handler has answered already")

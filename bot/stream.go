@@ -185,7 +185,7 @@ func (w streamWriter) Write(p []byte) (int, error) {
 
 // dueLocked reports whether it is time to send something.
 func (s *Stream) dueLocked() bool {
-	since := s.u.t.now().Sub(s.sent)
+	since := s.u.t.Now().Sub(s.sent)
 	return since >= s.pace || since < 0
 }
 

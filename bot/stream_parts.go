@@ -59,7 +59,7 @@ func (s *Stream) sentLocked() int {
 func (s *Stream) flushLocked(ctx context.Context, all bool) error {
 	s.mu.Lock()
 	text := s.text
-	s.sent, s.pace = s.u.t.now(), streamPace
+	s.sent, s.pace = s.u.t.Now(), streamPace
 	if s.record.Edited {
 		s.pace = updatePace
 	}
@@ -117,7 +117,7 @@ func (s *Stream) rememberLocked(ctx context.Context, text string) error {
 
 // agedLocked reports whether Slack is about to end a message that is being written.
 func (s *Stream) agedLocked(p *streamPart) bool {
-	return !s.record.Edited && s.u.t.now().Sub(time.UnixMicro(p.At)) >= streamAge
+	return !s.record.Edited && s.u.t.Now().Sub(time.UnixMicro(p.At)) >= streamAge
 }
 
 // cut is up to where the text is sent now, from from on, and whether the message is full then. Slack may lose blanks at
@@ -254,7 +254,7 @@ func (s *Stream) putLocked(ctx context.Context, text string, to int, try *int) e
 	p := s.openLocked()
 	if p == nil {
 		from := s.sentLocked()
-		p = &streamPart{From: from, To: from, Next: from, At: s.u.t.now().UnixMicro()}
+		p = &streamPart{From: from, To: from, Next: from, At: s.u.t.Now().UnixMicro()}
 		if n := len(s.record.Parts); n > 0 {
 			last := s.record.Parts[n-1]
 			if open := openFence(last.Head + text[last.From:last.To]); open != "" {

@@ -170,11 +170,19 @@ func preview(ctx context.Context, l *bot.Link) error {
 // The clock is the test's, for the app and for Slack.
 func TestClock(t *testing.T) {
 	t.Parallel()
-	s := bottest.New(t, hello)
+	var now time.Time
+	s := bottest.New(t, bot.OnMention("hello", func(ctx context.Context, m *bot.Message) error {
+		now = m.Now()
+		_, err := m.Say(ctx, bot.Text("Hey <@"+m.UserID+">!"))
+		return err
+	}))
 	before := s.Sim.Now()
 	s.Advance(20 * time.Hour) // its token has to be renewed
 	s.As(bottest.Admin).Mention("#general", "hello again")
 	s.Posted("#general").Want("Hey")
+	if !now.Equal(s.Sim.Now()) {
+		t.Errorf("the handler has it at %v, Slack at %v", now, s.Sim.Now())
+	}
 	if d := s.Sim.Now().Sub(before); d < 20*time.Hour {
 		t.Errorf("the clock moved %v", d)
 	}
