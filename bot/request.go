@@ -94,8 +94,8 @@ func (req *Request) Kind() Kind { return req.handler.Kind }
 // Handler names the handler as numbers and the log do, as in "command /weather".
 func (req *Request) Handler() string { return req.handler.id() }
 
-// Now is the time by the App's clock. A handler that asks it and not time.Now follows the clock of a test, too, which a
-// test moves (bottest.Suite.Advance).
+// Now is the time by the clock that timers and the Store go by, which the whole app has in common: the database's. In a
+// test with bottest it is the one that Advance moves, which time.Now knows nothing of.
 func (req *Request) Now() time.Time { return req.Install.in.Now() }
 
 // ErrAnswered says that a handler has given its answer already: there is one.

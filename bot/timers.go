@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/switchboard-go/switchboard/bot/internal/schedule"
@@ -138,7 +139,8 @@ type timers struct {
 	now       func() time.Time
 	log       *slog.Logger
 	metrics   *metrics
-	trouble   string // that was logged last
+	trouble   string      // that was logged last
+	enlisted  atomic.Bool // each connection has its timers
 }
 
 // newTimers is nil where no handler needs it.
@@ -166,6 +168,7 @@ func (t *timers) run(ctx context.Context) {
 		if enlisted.IsZero() || time.Since(enlisted) > recurEvery {
 			if t.noted(ctx, "give connections their timers", t.kept.Recur(ctx, t.recurring)) {
 				enlisted = time.Now()
+				t.enlisted.Store(true)
 			}
 		}
 
@@ -190,6 +193,13 @@ func (t *timers) run(ctx context.Context) {
 			t.wait(ctx, earliest(next), timersEvery)
 		}
 	}
+}
+
+// idle reports whether no timer is due.
+func (t *timers) idle(ctx context.Context) (bool, error) {
+	next, err := t.kept.Next(ctx, t.names)
+	first := earliest(next)
+	return t.enlisted.Load() && (first.IsZero() || first.After(t.now())), err
 }
 
 // deliver is eventOfTimer, as of now: whoever watches how long events wait is to see what the inbox does.

@@ -109,6 +109,20 @@ func (b *Bot) Run(ctx context.Context) error {
 	return b.workers.run(ctx, func() { time.AfterFunc(lateStop, b.answers.stop) })
 }
 
+// Idle reports whether Run has nothing to do: each connection has its timers, none of them is due, and no event is due
+// or being worked. What waits for its next attempt is not due. It is for tests, and blocks for a look at the timers and
+// the inbox, in this order: what leaves the ones is in the other.
+func (b *Bot) Idle(ctx context.Context) (bool, error) {
+	if b.timers != nil && b.cfg.Workers > 0 {
+		if idle, err := b.timers.idle(ctx); err != nil || !idle {
+			return false, err
+		}
+	}
+
+	count, err := b.cfg.Inbox.Count(ctx)
+	return count.Ready+count.Held == 0, err
+}
+
 // workers bring what the inbox has to its handlers. They may be used from any number of goroutines.
 type workers struct {
 	inbox   Inbox

@@ -2,6 +2,7 @@ package bottest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -196,4 +197,64 @@ func TestSecondWorkspace(t *testing.T) {
 	s.As(bottest.OtherAdmin).Mention("#general", "hello")
 	s.As(bottest.OtherAdmin).Reads("#general").Want("Hey <@" + bottest.OtherAdmin.ID + ">!")
 	s.Posted("#general").Nothing()
+}
+
+// What is due runs when the clock gets there, and not before, by the clock that the handlers are told.
+func TestTimers(t *testing.T) {
+	t.Parallel()
+	const later = 90 * time.Minute
+	s := bottest.New(t,
+		bot.OnCommand("/later", func(ctx context.Context, c *bot.Command) error {
+			if err := c.Schedule(ctx, "later", c.ChannelID, c.Now().Add(later), c.Text); err != nil {
+				return err
+			}
+			return c.Respond(ctx, bot.Text("Later."))
+		}, bot.Describe("Says it later", "")),
+		bot.OnTimer("later", func(ctx context.Context, r *bot.Timer) error {
+			var text string
+			if err := r.Decode(&text); err != nil {
+				return err
+			}
+			_, err := r.Say(ctx, r.Key, bot.Text(text))
+			return err
+		}, bot.Scopes("chat:write")),
+		bot.Every(24*time.Hour, func(ctx context.Context, r *bot.Timer) error {
+			_, err := r.Say(ctx, bottest.Guest.ID, bot.Text("Another day."))
+			return err
+		}, bot.Scopes("chat:write")),
+	)
+	leon, began := s.As(bottest.Member), s.Now()
+
+	for _, day := range []string{"one", "two"} { // also after the clock has moved
+		leon.Command("#general", "/later "+day)
+		leon.Reads("#general").Want("Later.")
+		s.Advance(later - time.Minute)
+		s.Posted("#general").Nothing()
+		s.Advance(time.Minute)
+		s.Posted("#general").Want(day).Nothing()
+
+		s.Advance(24 * time.Hour)
+		s.As(bottest.Guest).Reads("").Want("Another day.").Nothing()
+	}
+	if moved := s.Now().Sub(began); moved != 2*(later+24*time.Hour) {
+		t.Errorf("the clock moved by %s", moved)
+	}
+}
+
+// A handler that fails runs again when the clock gets there, also behind what the clock passed before.
+func TestFailsOnce(t *testing.T) {
+	t.Parallel()
+	s := bottest.New(t, bot.OnMention("", func(ctx context.Context, m *bot.Message) error {
+		if m.Attempt == 1 {
+			return errors.New("not yet")
+		}
+		_, err := m.Say(ctx, bot.Text(fmt.Sprint("attempt ", m.Attempt)))
+		return err
+	}))
+	for range 2 {
+		s.As(bottest.Member).Mention("#general", "are you there?")
+		s.Posted("#general").Nothing()
+		s.Advance(time.Hour)
+		s.Posted("#general").Want("attempt 2")
+	}
 }

@@ -40,6 +40,7 @@ type Suite struct {
 	Sim *slacksim.Sim
 
 	t     testing.TB
+	app   *cli.Rehearsed
 	clock *slacksim.ManualClock
 	index map[string]int // of a place: how many messages were looked at
 }
@@ -57,7 +58,8 @@ func NewApp(t testing.TB, app App) *Suite {
 	if app.Name == "" {
 		app.Name = "Test"
 	}
-	s := &Suite{t: t, clock: slacksim.NewManualClock(time.Now()), index: map[string]int{}}
+	// Without a monotonic reading, which would go on by itself.
+	s := &Suite{t: t, clock: slacksim.NewManualClock(time.Now().Round(0)), index: map[string]int{}}
 
 	log := slog.New(slog.DiscardHandler)
 	if os.Getenv("SHOW_LOGS") != "" {
@@ -74,8 +76,8 @@ func NewApp(t testing.TB, app App) *Suite {
 	if err != nil {
 		t.Fatal(errors.Join(err, listen.Close()))
 	}
-	s.Sim = rehearsal.Slack
-	s.run(rehearsal)
+	s.Sim, s.app = rehearsal.Slack, rehearsal
+	s.run()
 
 	if !app.NotInstalled {
 		s.Install(Admin)
@@ -84,10 +86,10 @@ func NewApp(t testing.TB, app App) *Suite {
 }
 
 // run runs the app until the test ends.
-func (s *Suite) run(r *cli.Rehearsed) {
+func (s *Suite) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- r.Run(ctx) }()
+	go func() { ended <- s.app.Run(ctx) }()
 
 	s.t.Cleanup(func() {
 		settled, done := context.WithTimeout(context.Background(), Patience)
@@ -105,13 +107,23 @@ func (s *Suite) run(r *cli.Rehearsed) {
 	})
 
 	select {
-	case <-r.Serving:
+	case <-s.app.Serving:
 	case err := <-ended:
 		ended <- err
 		s.t.Fatalf("the app did not start: %v", err)
 	case <-time.After(Patience):
 		s.t.Fatal("the app did not start in time")
 	}
+	if err := s.settle(); err != nil { // a connection that is made from now on has its timers
+		s.t.Fatalf("the app did not start: %v", err)
+	}
+}
+
+// settle waits until the app has worked all that it was sent, and all timers that are due.
+func (s *Suite) settle() error {
+	ctx, cancel := context.WithTimeout(s.t.Context(), Patience)
+	defer cancel()
+	return s.app.Settle(ctx)
 }
 
 // Install installs the app in a person's workspace, by that person, with every permission it asks for.
@@ -130,8 +142,23 @@ func (s *Suite) Uninstall(from Person) {
 	}
 }
 
-// Advance moves the clock of the app and of Slack.
-func (s *Suite) Advance(d time.Duration) { s.clock.Advance(d) }
+// Now is the time by the clock of the app and of Slack. It stands still between calls of Advance.
+func (s *Suite) Now() time.Time { return s.clock.Now() }
+
+// Advance moves the clock of the app and of Slack. Timers that become due run then, and so does what failed and waits
+// for its next attempt: Want waits for what they say. Of one that recurs (bot.Every, bot.Cron) one run is made up for,
+// however far the clock moves, some minutes after its time.
+//
+// Before, whatever still runs may end: a long way is not for what is under way.
+func (s *Suite) Advance(d time.Duration) {
+	s.t.Helper()
+	if d > cli.RehearsedLease/2 {
+		if err := s.settle(); err != nil && !errors.Is(err, context.DeadlineExceeded) { // a handler may wait for the clock
+			s.t.Fatal(err)
+		}
+	}
+	s.clock.Advance(d)
+}
 
 // Handle answers calls of a method of Slack's that the small Slack lacks.
 func (s *Suite) Handle(method string, answer slacksim.Answerer) { s.Sim.Handle(method, answer) }

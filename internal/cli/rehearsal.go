@@ -11,12 +11,18 @@ import (
 	"github.com/switchboard-go/switchboard/slacksim"
 )
 
+// RehearsedLease is for how long an event of an app under test is lent. It is the longest that INBOX_LEASE takes, because
+// nobody else is there to take the event, and a test's clock jumps.
+const RehearsedLease = 10 * time.Minute
+
+const settleEvery = 2 * time.Millisecond
+
 // Rehearsal is what an app under test runs in.
 type Rehearsal struct {
 	Listener net.Listener // of the app
 	Folder   string       // of its database
 	World    func(*slacksim.Sim)
-	Clock    slacksim.Clock // of both
+	Clock    slacksim.Clock // of both, without a monotonic reading: the database's is to follow where it jumps
 	Log      *slog.Logger
 }
 
@@ -42,7 +48,7 @@ func (a App) Rehearse(r Rehearsal) (*Rehearsed, error) {
 	serving := make(chan struct{})
 	cfg := simulatedConfig(slack, r.Listener, r.Folder)
 	cfg.Log, cfg.Clock, cfg.Serving = r.Log, r.Clock.Now, func() { close(serving) }
-	cfg.Install.Now = r.Clock.Now // the database's is looked at once a minute, by which a test's has moved
+	cfg.Bot.Lease = RehearsedLease
 	a.Fill(&cfg)
 	run, err := server.New(cfg)
 	if err != nil {
@@ -55,3 +61,26 @@ func (a App) Rehearse(r Rehearsal) (*Rehearsed, error) {
 
 // Run runs the app until ctx ends.
 func (r *Rehearsed) Run(ctx context.Context) error { return r.server.Run(ctx) }
+
+// Settle waits until the app has worked all that came in and every timer that is due. It looks every few milliseconds.
+func (r *Rehearsed) Settle(ctx context.Context) error {
+	look := time.NewTicker(settleEvery)
+	defer look.Stop()
+	for {
+		// What Slack still delivers comes first: the app keeps it before it acknowledges.
+		err := r.Slack.Settle(ctx)
+		idle := false
+		if err == nil {
+			idle, err = r.server.Idle(ctx)
+		}
+		if idle || err != nil {
+			return err
+		}
+
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-look.C:
+		}
+	}
+}

@@ -128,6 +128,9 @@ func (cfg Config) check() error {
 // answers 503: Slack sends what it refused again.
 func (s *Server) Handler() http.Handler { return &s.entrance }
 
+// Idle reports whether all that came in is worked and no timer is due. It is for tests, while Run serves.
+func (s *Server) Idle(ctx context.Context) (bool, error) { return s.bot.Idle(ctx) }
+
 // Run serves until ctx ends and all that was accepted is finished. A stop is no error, whenever it comes.
 func (s *Server) Run(ctx context.Context) error {
 	if s.cfg.Listener != nil {
