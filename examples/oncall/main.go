@@ -32,6 +32,7 @@ var handlers = []bot.Handler{
 	bot.OnViewSubmission("oncall.add", add),
 	bot.OnAction("oncall.take", take),
 	bot.OnHomeOpened(home),
+	bot.Cron("0 9 * * 1-5", remind, bot.Scopes("chat:write")),
 }
 
 // show answers with who is on call, and a button to take over.
@@ -70,6 +71,20 @@ func take(ctx context.Context, a *bot.Action) error {
 		return err
 	}
 	return a.Update(ctx, now.card(a.Value))
+}
+
+// remind tells those who are on call, each morning in each workspace.
+func remind(ctx context.Context, t *bot.Timer) error {
+	var r rota
+	if _, err := t.Store().Get(ctx, rotaKey, &r); err != nil {
+		return err
+	}
+	for _, service := range slices.Sorted(maps.Keys(r.People)) {
+		if _, err := t.Say(ctx, r.People[service][0], bot.Text("You're on call for "+service+" today.")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ask opens the form.

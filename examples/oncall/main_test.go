@@ -2,6 +2,7 @@ package main
 
 import (
 	"testing"
+	"time"
 
 	"github.com/switchboard-go/switchboard/bot/bottest"
 )
@@ -30,6 +31,22 @@ func TestRota(t *testing.T) {
 	s.Posted("#general").Shows("<@" + bottest.Admin.ID + "> is on call for api.")
 	leon.OpenHome()
 	leon.Home().Want("api: <@" + bottest.Admin.ID + ">, <@" + bottest.Member.ID + ">")
+}
+
+// Who is on call hears of it in the morning.
+func TestReminder(t *testing.T) {
+	t.Parallel()
+	s := bottest.New(t, handlers...)
+	leon := s.As(bottest.Member)
+	leon.Command("#general", "/oncall add")
+	leon.Options("", "service", "w")
+	leon.Submit(map[string]string{"service": "website", "person": bottest.Member.ID})
+	leon.Modal().Want("is on the list for website")
+	leon.Reads("").Nothing()
+
+	s.Advance(4 * 24 * time.Hour) // over a weekend, if need be: what was missed is made up for once
+	leon.Reads("").Want("You're on call for website today.")
+	leon.Reads("").Nothing()
 }
 
 func TestNobodyTwice(t *testing.T) {
