@@ -41,6 +41,7 @@ lint: ## formatting, tidiness, vet, lint
 	go mod tidy -diff
 	go vet ./...
 	go vet .ci/shape.go
+	go vet .ci/long.go
 	go run $(LINTER) run
 
 FOLDER ?= .
