@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,11 @@ import (
 	"github.com/switchboard-go/switchboard/storage/seal"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
+
+func TestMain(m *testing.M) {
+	storagetest.ManyAtOnce()
+	os.Exit(m.Run())
+}
 
 // scene is a bot on its stage.
 type scene struct {

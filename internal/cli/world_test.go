@@ -12,7 +12,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -114,12 +113,8 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(exitCode(os.Stderr, run(untilSignal(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr)))
 	}
-	flag.Parse()
-	chosen := false
-	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
-	if !chosen {
-		_ = flag.Set("test.parallel", "8") // those that run in parallel wait most of the time, whatever the number of cores
-	}
+
+	storagetest.ManyAtOnce()
 	os.Exit(m.Run())
 }
 

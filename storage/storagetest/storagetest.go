@@ -7,6 +7,7 @@ package storagetest
 import (
 	"context"
 	"crypto/rand"
+	"flag"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -60,6 +61,17 @@ func Rounds(few, many int) int {
 		return many
 	}
 	return few
+}
+
+// ManyAtOnce has more of a package's parallel tests run at a time than there are cores, because they wait most of the
+// time. -parallel overrules it. A TestMain calls it.
+func ManyAtOnce() {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		_ = flag.Set("test.parallel", "8")
+	}
 }
 
 func long() bool { return os.Getenv("LONG_TESTS") == "1" && !testing.Short() }
