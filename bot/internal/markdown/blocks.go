@@ -194,11 +194,7 @@ func (b *builder) inline(n ast.Node, style slack.RichTextSectionTextStyle) []sla
 		case *ast.Image:
 			says = append(says, link(string(child.Destination), sayings(b.inline(child, style)), style))
 		case *ast.AutoLink:
-			url := string(child.URL(b.source))
-			if child.AutoLinkType == ast.AutoLinkEmail && !strings.HasPrefix(url, "mailto:") {
-				url = "mailto:" + url
-			}
-			says = append(says, link(url, string(child.Label(b.source)), style))
+			says = append(says, link(b.address(child), string(child.Label(b.source)), style))
 		case *ast.RawHTML:
 			for i := range child.Segments.Len() {
 				part := child.Segments.At(i)
@@ -211,6 +207,15 @@ func (b *builder) inline(n ast.Node, style slack.RichTextSectionTextStyle) []sla
 		}
 	}
 	return b.mentioned(says)
+}
+
+// address is where a link leads that is nothing but its address.
+func (b *builder) address(n *ast.AutoLink) string {
+	url := string(n.URL(b.source))
+	if n.AutoLinkType == ast.AutoLinkEmail && !strings.HasPrefix(url, "mailto:") {
+		return "mailto:" + url
+	}
+	return url
 }
 
 // text is what a piece of text says.
