@@ -44,7 +44,7 @@ func (b *Bot) brokenAnswer(ctx context.Context, d transport.Delivery, cause erro
 		case i.Type == "view_submission":
 			return answerOfView(r), nil
 		}
-		return transport.Answer{After: b.answers.after(result{reply: r}, reach{act: b.pressedBy(i)})}, nil
+		return transport.Answer{After: b.answers.after(&result{reply: r}, &reach{act: b.pressedBy(i, d.Body)})}, nil
 	}
 	b.metrics.accepted.WithLabelValues(d.Kind, "refused").Inc()
 	return transport.Answer{}, cause
@@ -57,7 +57,7 @@ func (b *Bot) take(ctx context.Context, d transport.Delivery) (transport.Answer,
 	case transport.KindInteractive:
 		return b.acceptInteraction(ctx, d.Body)
 	case transport.KindCommands:
-		return b.acceptCommand(ctx, d.Form)
+		return b.acceptCommand(ctx, d.Form, d.Body)
 	case transport.KindUnreadable:
 		return transport.Answer{}, b.keepUnreadable(ctx, d.Kind, d.Body, errUnreadable)
 	}
@@ -78,7 +78,7 @@ func (b *Bot) acceptEvent(ctx context.Context, body []byte) (transport.Answer, e
 	case "url_verification":
 		return transport.Answer{Body: []byte(e.Challenge), ContentType: "text/plain; charset=utf-8"}, nil
 	case "app_rate_limited":
-		b.eventsHeld(ctx, e)
+		b.eventsHeld(ctx, &e)
 		return transport.Answer{}, nil
 	case "event_callback":
 	default:
@@ -98,7 +98,7 @@ func (b *Bot) acceptEvent(ctx context.Context, body []byte) (transport.Answer, e
 		_, channel, _ := e.Inner.where()
 		event.OrderingKey = orderingKey(event.Key, from.teamID, channel)
 	}
-	if key := b.routes.threadKey(e.Inner, event.Key, from.teamID); key != "" {
+	if key := b.routes.threadKey(&e.Inner, event.Key, from.teamID); key != "" {
 		event.OrderingKey = key
 	}
 

@@ -96,12 +96,12 @@ func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 	key := connection.Key{AppID: "A1", TeamID: "T1"}
 	typed := act{key: key, fill: func(*Request) {}, payload: &slack.SlashCommand{}}
 
-	r := b.answers.immediate(ctx, needs, typed)
+	r := b.answers.immediate(ctx, &needs, typed)
 	want := "Parrot couldn't renew its access with Slack just now. Try again in a minute. Reference: " + r.ref + "."
 	if r.reply.Text != want || ran {
 		t.Errorf("%q, ran: %v", r.reply.Text, ran)
 	}
-	if r := b.answers.immediate(ctx, always, typed); r.reply.Text != "Here I am." || !knew {
+	if r := b.answers.immediate(ctx, &always, typed); r.reply.Text != "Here I am." || !knew {
 		t.Errorf("%q, knew: %v", r.reply.Text, knew)
 	}
 	body := []byte(`{"type":"event_callback","event_id":"Ev1","event":{"type":"app_mention","user":"U1","text":"hi"}}`)
@@ -109,7 +109,7 @@ func TestAccessThatCannotBeRenewedNow(t *testing.T) {
 		nil); !errors.Is(err, connection.ErrRenewing) || ran {
 		t.Errorf("an event must come again: %v, ran: %v", err, ran)
 	}
-	if r := b.gate.failed(ctx, &Request{Ref: "7F3K2QX", Log: b.log}, needs,
+	if r := b.gate.failed(ctx, &Request{Ref: "7F3K2QX", Log: b.log}, &needs,
 		fmt.Errorf("act: %w", connection.ErrRenewing)); !strings.Contains(r.Text, "couldn't renew its access") {
 		t.Errorf("a person's own access: %q", r.Text)
 	}
@@ -135,7 +135,7 @@ func TestAsUser(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	b := botOn(t, peopleStore{})
-	turn, err := b.gate.turn(ctx, connection.Key{AppID: "A1", TeamID: "T1"}, "", "7F3K2QX", time.Second)
+	turn, err := b.gate.turn(ctx, visit{key: connection.Key{AppID: "A1", TeamID: "T1"}, ref: "7F3K2QX", patience: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ package bot
 import (
 	"context"
 	"net/url"
-	"sync/atomic"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -24,7 +23,7 @@ type act struct {
 	team    string             // the workspace it happened in
 	fill    func(req *Request) // who did it, and where
 	payload any                // for the handler
-	kept    slowWork           // for the inbox
+	raw     []byte             // as it came: a form, or JSON
 	trigger string             // opens one modal, within 3 s
 	address connection.Secret  // the response_url; "" in the Home tab and in modals
 	thread  string             // to answer in
@@ -32,27 +31,27 @@ type act struct {
 }
 
 // visit is how an act comes to its handler.
-func (a act) visit(h Handler, ref string, patience time.Duration, run runner) visit {
+func (a act) visit(h *Handler, ref string, patience time.Duration, run runner) visit {
 	return visit{
 		key: a.key, team: a.team, ref: ref, patience: patience, pressed: a.pressed, fill: a.fill,
-		find: func(*Request) (Handler, string) { return h, "" },
-		run:  func(ctx context.Context, h Handler, req *Request) (Reply, error) { return run(ctx, h, req, a.payload) },
+		find: func(*Request) (*Handler, string) { return h, "" },
+		run:  func(ctx context.Context, h *Handler, req *Request) (Reply, error) { return run(ctx, h, req, a.payload) },
 	}
 }
 
 // acceptCommand takes a slash command. https://docs.slack.dev/interactivity/implementing-slash-commands
-func (b *Bot) acceptCommand(ctx context.Context, form url.Values) (transport.Answer, error) {
+func (b *Bot) acceptCommand(ctx context.Context, form url.Values, raw []byte) (transport.Answer, error) {
 	if !b.ours(ctx, "command", form.Get("api_app_id")) {
 		return transport.Answer{}, nil
 	}
 	name := form.Get("command")
-	h, ok := b.routes.command(name, form.Get("text"))
-	if !ok {
+	h := b.routes.command(name, form.Get("text"))
+	if h == nil {
 		b.metrics.drop(transport.KindCommands, droppedUnhandled)
 		b.suggestions.suggest(ctx, b.log, KindCommand, name)
 		return answerOf(Reply{Text: "This app doesn't know that command."}), nil
 	}
-	return b.acted(ctx, h, b.typed(form)), nil
+	return b.acted(ctx, h, b.typed(form, raw)), nil
 }
 
 // acceptInteraction takes a button or a form.
@@ -65,11 +64,11 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (transport.
 	if !b.ours(ctx, "interaction", i.AppID) {
 		return transport.Answer{}, nil
 	}
-	h, found := b.routes.pressed(*i)
-	if !found {
+	h := b.routes.pressed(i)
+	if h == nil {
 		// A button that is a link also arrives here, and needs no more than the ack.
 		b.metrics.drop(transport.KindInteractive, droppedUnhandled)
-		b.suggestions.unheard(ctx, b.log, *i)
+		b.suggestions.unheard(ctx, b.log, i)
 		return transport.Answer{}, nil
 	}
 
@@ -81,18 +80,17 @@ func (b *Bot) acceptInteraction(ctx context.Context, payload []byte) (transport.
 }
 
 // typed is a command as an act.
-func (b *Bot) typed(form url.Values) act {
+func (b *Bot) typed(form url.Values, raw []byte) act {
 	key, team := commandKey(form, b.cfg.AppID)
 	c := commandOf(form)
-	raw := form.Encode()
 	fill := func(req *Request) {
-		req.Raw = []byte(raw)
+		req.Raw = raw
 		req.TeamID, req.UserID, req.UserTeam = c.TeamID, c.UserID, c.TeamID
 		req.ChannelID, req.Text, req.TriggerID = c.ChannelID, c.Text, c.TriggerID
 		req.address = connection.Secret(c.ResponseURL)
 	}
 	return act{
-		kind: transport.KindCommands, key: key, team: team, fill: fill, payload: &c, kept: slowWork{Form: raw},
+		kind: transport.KindCommands, key: key, team: team, fill: fill, payload: &c, raw: raw,
 		trigger: c.TriggerID, address: connection.Secret(c.ResponseURL),
 	}
 }
@@ -103,29 +101,24 @@ func (b *Bot) pressedIn(i *interaction, payload []byte) (act, error) {
 	if len(left) > 0 {
 		b.metrics.leftOut(b.log, transport.KindInteractive, left)
 	}
-	a := b.pressedBy(i)
-	a.payload, a.kept = callback, slowWork{Payload: payload}
-	fill := a.fill
-	a.fill = func(req *Request) {
-		fill(req)
-		req.Raw = payload
-	}
+	a := b.pressedBy(i, payload)
+	a.payload = callback
 	return a, err
 }
 
 // pressedBy is pressedIn without what the handler reads: enough to answer.
-func (b *Bot) pressedBy(i *interaction) act {
+func (b *Bot) pressedBy(i *interaction, payload []byte) act {
 	key, team := i.key(b.cfg.AppID)
 	return act{
-		kind: transport.KindInteractive, key: key, team: team, fill: i.fill(team), trigger: i.Trigger,
+		kind: transport.KindInteractive, key: key, team: team, fill: i.fill(team, payload), raw: payload, trigger: i.Trigger,
 		address: connection.Secret(i.ResponseURL), thread: i.thread(), pressed: i,
 	}
 }
 
 // acted runs the handler of what somebody did, or keeps it for later if that is slow. It answers within Slack's 3 s
 // whatever happens.
-func (b *Bot) acted(ctx context.Context, h Handler, a act) transport.Answer {
-	to := reach{act: a, handler: h.id(), posts: new(atomic.Int32)}
+func (b *Bot) acted(ctx context.Context, h *Handler, a act) transport.Answer {
+	to := &reach{act: a, handler: h.id()}
 	if h.async {
 		r, closing := b.postpone(ctx, h, a)
 		switch h.Kind {
@@ -146,11 +139,11 @@ func (b *Bot) acted(ctx context.Context, h Handler, a act) transport.Answer {
 	case KindCommand:
 		ack, to.acked = answerOf(r.reply), true
 		ack.TooLarge = func() {
-			first := result{reply: r.reply.parts()[0], ref: r.ref, turn: r.turn}
+			first := &result{reply: r.reply.parts()[0], ref: r.ref, turn: r.turn}
 			b.tasks.Go(func() { b.answers.send(first, to, false, false) })
 		}
 	case KindViewSubmission:
-		ack, to.acked, to.form = answerOfView(r.reply), true, a.kept.Payload
+		ack, to.acked, to.form = answerOfView(r.reply), true, a.raw
 		if len(ack.Body) > largestAck && !r.reply.push { // a socket carries no more, and would close the window
 			ack, to.acked = answerOfView(Text("One moment…")), false
 		}
@@ -166,8 +159,8 @@ func (b *Bot) acted(ctx context.Context, h Handler, a act) transport.Answer {
 
 // refused is what follows the acknowledgement of a slow press that was not begun, for the reason in r: its modal is
 // closed with these words, and who pressed reads them.
-func (b *Bot) refused(r Reply, closing func(), to reach) func() {
-	told := b.answers.after(result{reply: r, ref: install.NewRef()}, to)
+func (b *Bot) refused(r Reply, closing func(), to *reach) func() {
+	told := b.answers.after(&result{reply: r, ref: install.NewRef()}, to)
 	switch {
 	case closing == nil:
 		return told

@@ -81,14 +81,13 @@ const (
 
 // threadKey is the ordering key of what happens in an agent's thread; "" when order doesn't matter. Presses of stop
 // have one so that they are found.
-func (r routes) threadKey(in inner, key connection.Key, team string) string {
+func (r *routes) threadKey(in *inner, key connection.Key, team string) string {
 	_, channel, thread := in.where()
 	switch in.Type {
 	case sessionStopped:
 		return orderingKey(key, team, channel) + "/" + thread + StopKey + in.EventTS
 	case "message":
-		h, _, found := r.route(in.Type, in, "")
-		if found && h.Kind == KindAgentMessage && h.busy != Join {
+		if h, _ := r.route(in.Type, in, ""); h != nil && h.Kind == KindAgentMessage && h.busy != Join {
 			return orderingKey(key, team, channel) + "/" + cmp.Or(thread, in.TS)
 		}
 	}
@@ -318,12 +317,13 @@ func (t *Thread) setStatus(ctx context.Context, status SessionStatus) error {
 
 // stopped is the Bot's own handler of a press of stop. The work itself has seen it in the inbox; if it ended with its
 // process, nobody else would say that the session is active. speaks: nobody else says that it was stopped.
-func stopped(speaks bool) Handler {
-	return OnAgentStopped(func(ctx context.Context, t *Thread) error {
+func stopped(speaks bool) *Handler {
+	h := OnAgentStopped(func(ctx context.Context, t *Thread) error {
 		if err := t.Status(ctx, SessionActive); err != nil || !speaks {
 			return err
 		}
 		_, err := t.Say(ctx, Text("Stopped."))
 		return err
 	})
+	return &h
 }

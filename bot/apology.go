@@ -10,7 +10,6 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
-	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
@@ -26,7 +25,7 @@ type apologies struct {
 
 // first reports whether who acted in req may be told now.
 func (a *apologies) first(req *Request, now time.Time) bool {
-	who := req.handler.id() + " " + req.Key.String() + " " + req.UserID
+	who := req.Handler() + " " + req.Key.String() + " " + req.UserID
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if at, known := a.told[who]; known && now.Sub(at) < apologyEvery {
@@ -78,7 +77,7 @@ func (b *Bot) tellOfDeaths(ctx context.Context, e *Delivery) {
 		return
 	}
 	v := b.visit(e, &env, env.origin(b.cfg.AppID))
-	req, err := b.gate.turn(ctx, v.key, v.team, install.NewRef(), v.patience)
+	req, err := b.gate.turn(ctx, v)
 	if err != nil {
 		return
 	}

@@ -35,7 +35,9 @@ func benchBot(b *testing.B, handlers ...Handler) *Bot {
 	if err != nil {
 		b.Fatal(err)
 	}
-	made, err := New(Config{Install: in, SigningSecrets: []connection.Secret{docSecret}, Handlers: handlers})
+	made, err := New(Config{
+		Install: in, SigningSecrets: []connection.Secret{docSecret}, Handlers: handlers, Timers: struct{ Timers }{},
+	})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -66,7 +68,7 @@ func BenchmarkVerifyDecodeRoute(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, _, ok := made.routes.route(e.Inner.Type, e.Inner, e.origin("A1").botUserID); !ok {
+		if h, _ := made.routes.route(e.Inner.Type, &e.Inner, e.origin("A1").botUserID); h == nil {
 			b.Fatal("no handler")
 		}
 	}
@@ -167,37 +169,48 @@ func BenchmarkDispatch(b *testing.B) {
 	const acts = `"api_app_id":"A1","team":{"id":"T1"},"user":{"id":"U1","team_id":"T1"},"trigger_id":"1.2.x",`
 	const in = `"channel":{"id":"C1"},"message":{"ts":"1.1","text":"Shall I?"},"response_url":"https://hooks.slack.com/x",`
 	const from = `"user":"U1","channel":"C1","channel_type":"channel","ts":"1.1","text":"say it"}`
-	for kind, body := range map[Kind]string{
-		KindEvent:    `{"type":"reaction_added","user":"U1","reaction":"eyes","item":{"type":"message","channel":"C1","ts":"1.1"}}`,
-		KindMessage:  `{"type":"message",` + from,
-		KindMention:  `{"type":"app_mention",` + from,
-		KindFunction: `{"type":"function_executed","function":{"callback_id":"x"},"inputs":{},"function_execution_id":"Fx1"}`,
-		KindLink:     `{"type":"link_shared","user":"U1","channel":"C1","links":[{"domain":"example.com","url":"https://example.com/1"}]}`,
-		KindHome:     `{"type":"app_home_opened","user":"U1","channel":"D1","tab":"home"}`,
-		KindCommand:  `command=%2Fx&text=it&team_id=T1&user_id=U1&channel_id=C1&api_app_id=A1`,
-		KindAction: `{"type":"block_actions",` + acts + in +
-			`"actions":[{"type":"button","action_id":"x","value":"v"}]}`,
-		KindViewSubmission:  `{"type":"view_submission",` + acts + `"view":{"id":"V1","type":"modal","callback_id":"x"}}`,
-		KindViewClosed:      `{"type":"view_closed",` + acts + `"view":{"id":"V1","type":"modal","callback_id":"x"}}`,
-		KindShortcut:        `{"type":"shortcut",` + acts + `"callback_id":"x"}`,
-		KindMessageShortcut: `{"type":"message_action",` + acts + in + `"callback_id":"x"}`,
-		KindOptions:         `{"type":"block_suggestion",` + acts + in + `"action_id":"x","value":"a"}`,
+	for _, test := range []struct {
+		kind Kind
+		body string // what Slack sends; of an event what is in the envelope
+	}{
+		{KindEvent, `{"type":"reaction_added","user":"U1","reaction":"eyes","item":{"type":"message","channel":"C1","ts":"1.1"}}`},
+		{KindMessage, `{"type":"message",` + from},
+		{KindMention, `{"type":"app_mention",` + from},
+		{KindFunction, `{"type":"function_executed","function":{"callback_id":"x"},"inputs":{},"function_execution_id":"Fx1"}`},
+		{KindLink, `{"type":"link_shared","user":"U1","channel":"C1","links":[{"domain":"example.com","url":"https://example.com/1"}]}`},
+		{KindHome, `{"type":"app_home_opened","user":"U1","channel":"D1","tab":"home"}`},
+		{KindCommand, `command=%2Fx&text=it&team_id=T1&user_id=U1&channel_id=C1&api_app_id=A1`},
+		{KindAction, `{"type":"block_actions",` + acts + in + `"actions":[{"type":"button","action_id":"x","value":"v"}]}`},
+		{KindViewSubmission, `{"type":"view_submission",` + acts + `"view":{"id":"V1","type":"modal","callback_id":"x"}}`},
+		{KindViewClosed, `{"type":"view_closed",` + acts + `"view":{"id":"V1","type":"modal","callback_id":"x"}}`},
+		{KindShortcut, `{"type":"shortcut",` + acts + `"callback_id":"x"}`},
+		{KindMessageShortcut, `{"type":"message_action",` + acts + in + `"callback_id":"x"}`},
+		{KindOptions, `{"type":"block_suggestion",` + acts + in + `"action_id":"x","value":"a"}`},
+		{KindAgentOpened, `{"type":"app_home_opened","user":"U1","channel":"D1","tab":"messages"}`},
+		{KindAgentMessage, `{"type":"message","user":"U1","channel":"D1","channel_type":"im","ts":"1.1","text":"say it"}`},
+		{KindAgentContext, `{"type":"app_context_changed","user":"U1","channel":"D1","context":{"entities":[]}}`},
+		{KindAgentTitle, `{"type":"agent_session_title_changed","user":"U1","channel":"D1","thread_ts":"1.1","title":"It"}`},
+		{KindTimer, `{"name":"x","at":1531420618000000}`},
 	} {
-		b.Run(string(kind), func(b *testing.B) {
+		b.Run(string(test.kind), func(b *testing.B) {
 			ran := 0
 			made := benchBot(b, counting(&ran)...)
-			event := fmt.Appendf(nil, `{"type":"event_callback","event_id":"Ev1","team_id":"T1","api_app_id":"A1","event":%s}`,
-				body)
-			inner, _ := decodeEnvelope(event)
-			form, _ := url.ParseQuery(body)
-			ctx, key := b.Context(), connection.Key{AppID: "A1", TeamID: "T1"}
-			dispatch := func() error {
-				return made.handle(ctx, &Delivery{Kind: transport.KindEvents, Type: inner.Inner.Type, Key: key, Body: event}, nil)
+			body := []byte(test.body)
+			e := Delivery{Kind: transport.KindEvents, Key: connection.Key{AppID: "A1", TeamID: "T1"}}
+			e.Body = fmt.Appendf(nil, `{"type":"event_callback","event_id":"Ev1","team_id":"T1","api_app_id":"A1","event":%s}`, body)
+			if env, err := decodeEnvelope(e.Body); err == nil {
+				e.Type = env.Inner.Type
 			}
-			if kind == KindCommand {
-				dispatch = func() error { _, err := made.acceptCommand(ctx, form); return err }
-			} else if (Handler{Kind: kind}).interactive() {
-				dispatch = func() error { _, err := made.acceptInteraction(ctx, []byte(body)); return err }
+			if test.kind == KindTimer {
+				e.Kind, e.Type, e.Body = transport.KindTimer, "timer x", body
+			}
+			form, _ := url.ParseQuery(test.body)
+
+			dispatch := func() error { again := e; return made.handle(b.Context(), &again, nil) }
+			if test.kind == KindCommand {
+				dispatch = func() error { _, err := made.acceptCommand(b.Context(), form, body); return err }
+			} else if h := (Handler{Kind: test.kind}); h.interactive() {
+				dispatch = func() error { _, err := made.acceptInteraction(b.Context(), body); return err }
 			}
 
 			b.ReportAllocs()
@@ -234,5 +247,10 @@ func counting(ran *int) []Handler {
 		OnMessageShortcut("x", func(ctx context.Context, s *Shortcut) error { *ran++; return s.Respond(ctx, done) }, always,
 			titled),
 		OnOptions("x", func(_ context.Context, o *Options) error { *ran++; return o.Reply() }, always),
+		OnAgentOpened(func(context.Context, *Thread) error { *ran++; return nil }, always),
+		OnAgentMessage("^say", func(context.Context, *Thread) error { *ran++; return nil }, always),
+		OnAgentContext(func(context.Context, *Thread) error { *ran++; return nil }, always),
+		OnAgentTitle(func(context.Context, *Thread) error { *ran++; return nil }, always),
+		OnTimer("x", func(context.Context, *Timer) error { *ran++; return nil }, always),
 	}
 }

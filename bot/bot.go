@@ -188,7 +188,7 @@ func (b *Bot) assemble() {
 	b.timers = newTimers(b.cfg, b.metrics)
 	b.gate = &gate{
 		install: b.install, responses: b.responses, audience: b.audience, metrics: b.metrics, tasks: &b.tasks,
-		onError: b.cfg.OnError, values: b.cfg.Values, timers: b.timers, log: b.log,
+		onError: b.cfg.OnError, values: b.cfg.Values, timers: b.timers, log: b.log, now: b.install.Now,
 		insiders: &insiders{install: b.install, now: b.now, known: map[string]time.Time{}},
 	}
 

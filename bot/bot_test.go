@@ -210,7 +210,7 @@ func TestOrderedIsOfOneKind(t *testing.T) {
 func TestCallSurvivesAPanic(t *testing.T) {
 	t.Parallel()
 	h := OnCommand("/a", func(context.Context, *Command) error { panic("out of luck") })
-	_, err := call(context.Background(), h, &Request{}, &slack.SlashCommand{})
+	_, err := call(context.Background(), &h, &Request{handler: &h}, &slack.SlashCommand{})
 	var p *panicError
 	if !errors.As(err, &p) || !strings.Contains(err.Error(), "out of luck") || len(p.stack) == 0 {
 		t.Errorf("got %v", err)
@@ -224,12 +224,12 @@ func TestEventsAreDecodedForTheHandler(t *testing.T) {
 		got = t.Payload.Text
 		return nil
 	})
-	if _, err := call(context.Background(), h, &Request{},
+	if _, err := call(context.Background(), &h, &Request{handler: &h},
 		json.RawMessage(`{"type":"app_mention","text":"hi"}`)); err != nil || got != "hi" {
 		t.Errorf("got %q, %v", got, err)
 	}
 	var decode *decodeError
-	if _, err := call(context.Background(), h, &Request{}, json.RawMessage(`["text"]`)); !errors.As(err, &decode) {
+	if _, err := call(context.Background(), &h, &Request{handler: &h}, json.RawMessage(`["text"]`)); !errors.As(err, &decode) {
 		t.Errorf("a payload of another shape: %v", err)
 	}
 }

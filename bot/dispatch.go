@@ -36,9 +36,9 @@ func (b *Bot) handle(ctx context.Context, e *Delivery, env *envelope) error {
 		e.Type, e.Key = env.Inner.Type, from.key
 	}
 
-	if !b.routes.hears(e.Type, env.Inner) {
+	if !b.routes.hears(e.Type, &env.Inner) {
 		e.dropped(b.metrics, droppedUnhandled)
-		b.suggestions.unhandled(ctx, b.log, env.Inner)
+		b.suggestions.unhandled(ctx, b.log, &env.Inner)
 		b.traffic.saw(e.Key, from.at)
 		return nil
 	}
@@ -52,8 +52,10 @@ func (b *Bot) handle(ctx context.Context, e *Delivery, env *envelope) error {
 
 // visit is how an event comes to its handler.
 func (b *Bot) visit(e *Delivery, env *envelope, from origin) visit {
-	in := env.Inner
-	v := visit{key: e.Key, team: from.teamID, ref: install.NewRef(), patience: eventOpenBudget, patient: true}
+	in := &env.Inner
+	v := visit{
+		key: e.Key, team: from.teamID, ref: install.NewRef(), event: e.ID, patience: eventOpenBudget, patient: true,
+	}
 	if lifecycle(e.Type) { // there the token is dead already
 		v.patience = 0
 	}
@@ -62,38 +64,27 @@ func (b *Bot) visit(e *Delivery, env *envelope, from origin) visit {
 		if req.Client != nil {
 			b.traffic.saw(req.Connection.Key, from.at)
 		}
-		req.UserID, req.ChannelID, req.ThreadTS = in.where()
-		req.UserTeam = cmp.Or(in.UserTeam, in.SourceTeam, text(in.Team))
-		req.Text, req.Shared, req.EventTime = in.Text, env.Shared, from.at
-		req.context, req.channelType, req.BotID, req.Raw = env.Context, in.ChannelType, in.BotID, e.Body
-		req.inHome = e.Type == "app_home_opened" && in.Tab == "home"
-		if m, ok := in.writingOf(); ok && (e.Type == "message" || e.Type == "app_mention") {
-			req.written, req.Text = m, m.Text
-			req.UserID, req.BotID = cmp.Or(m.User, req.UserID), cmp.Or(m.BotID, req.BotID)
-		}
-		if e.Type == "function_executed" {
-			req.Step = newStep(req, in.Execution, in.callbackID(), in.StepToken)
-		}
 		b.attempt(req, e)
+		env.fill(req)
+		req.EventTime, req.Raw = from.at, e.Body
 	}
 
-	v.find = func(req *Request) (h Handler, dropped string) {
+	v.find = func(req *Request) (h *Handler, dropped string) {
 		botUser := cmp.Or(req.Connection.BotUserID, from.botUserID)
 		if own(e.Type, in, e.Key.AppID, botUser, req.Connection.BotID) {
-			return Handler{}, droppedOwn
+			return nil, droppedOwn
 		}
-		h, match, found := b.routes.route(e.Type, in, botUser)
-		if !found {
-			return Handler{}, droppedUnhandled
+		if h, req.Matches = b.routes.route(e.Type, in, botUser); h == nil {
+			return nil, droppedUnhandled
 		}
-		req.Matches, e.by = match, h
+		e.by = h
 		if h.Kind == KindAgentMessage { // which begins a thread, unless it is in one
 			req.ThreadTS = cmp.Or(req.ThreadTS, req.written.TS)
 		}
 		return h, ""
 	}
 
-	v.run = func(ctx context.Context, h Handler, req *Request) (Reply, error) {
+	v.run = func(ctx context.Context, h *Handler, req *Request) (Reply, error) {
 		event, err := eventOf(e.Body)
 		if err != nil {
 			return Reply{}, &decodeError{err}
@@ -103,50 +94,78 @@ func (b *Bot) visit(e *Delivery, env *envelope, from origin) visit {
 	return v
 }
 
-// handled is what the inbox is to hear of an event's visit. Nobody waits for an answer, but who was refused is told.
+// fill tells a Request what happened, where, and who did it.
+func (e *envelope) fill(req *Request) {
+	in := &e.Inner
+	req.UserID, req.ChannelID, req.ThreadTS = in.where()
+	req.UserTeam = cmp.Or(in.UserTeam, in.SourceTeam, text(in.Team))
+	req.Text, req.BotID, req.channelType = in.Text, in.BotID, in.ChannelType
+	req.Shared, req.context = e.Shared, e.Context
+
+	switch in.Type {
+	case "message", "app_mention":
+		if m, ok := in.writingOf(); ok {
+			req.written, req.Text = m, m.Text
+			req.UserID, req.BotID = cmp.Or(m.User, req.UserID), cmp.Or(m.BotID, req.BotID)
+		}
+	case "app_home_opened":
+		req.inHome = in.Tab == "home"
+	case "function_executed":
+		req.Step = newStep(req, in.Execution, in.callbackID(), in.StepToken)
+	}
+}
+
+// handled is what the inbox is to hear of an event's visit.
 func (b *Bot) handled(ctx context.Context, e *Delivery, o outcome) error {
 	switch {
 	case o.dropped != "":
 		e.dropped(b.metrics, o.dropped)
 		return nil
-	case o.by.Kind == "":
+	case o.by == nil:
 		return &notOpened{o.err} // our records are silent, or its access is being renewed
 	}
 
 	e.ran = o.ran
-	req := o.turn
 	if o.by.Kind == KindFunction && o.ran != ranDone {
-		req.Step.settle(ctx, o)
+		o.turn.Step.settle(ctx, o)
 	}
 
 	switch {
-	case o.by.Kind == KindFunction && (o.told != nil || len(o.missing) > 0): // said to the workflow: nobody acted
-		return nil
+	case o.refused():
+		b.tellRefused(ctx, e, o)
+	case o.begun && o.err != nil:
+		logFailure(ctx, o.turn, o.by, o.err)
+		b.tellOfFailure(ctx, e, o.turn, o.err)
+		return o.err
+	}
+	return nil
+}
+
+// tellRefused tells who acted why an event came to nothing. Nobody waits for an answer, so what only an operator can
+// use is for the log.
+func (b *Bot) tellRefused(ctx context.Context, e *Delivery, o outcome) {
+	req := o.turn
+	switch {
+	case o.by.Kind == KindFunction && o.ran != ranNotConnected: // said to the workflow: nobody acted
 	case o.told != nil:
 		b.tell(ctx, req, *o.told)
 	case o.begun && o.ran == ranNotConnected:
 		req.Log.InfoContext(ctx, "event dropped: the organisation's app was not added to this workspace", "type", e.Type)
 	case o.ran == ranNotConnected:
 		req.Log.InfoContext(ctx, "event dropped: not connected", "type", e.Type)
-	case len(o.missing) > 0 && req.inHome && b.gate.insiders.mayHear(ctx, req):
+	case req.inHome && b.gate.insiders.mayHear(ctx, req):
 		b.tell(ctx, req, req.NotAllowed(o.missing...))
-	case len(o.missing) > 0 && (o.begun || o.by.ofMessages()):
+	case o.begun || o.by.ofMessages():
 		b.gate.whisperNotAllowed(ctx, req, o.missing)
-	case len(o.missing) > 0: // only what was said to the app has somebody who waits for an answer
+	default: // only what was said to the app has somebody who waits for an answer
 		req.Log.InfoContext(ctx, "event dropped: not allowed", "type", e.Type, "missing_scopes", o.missing)
-	case o.err != nil && o.begun:
-		logFailure(ctx, req, o.by, o.err)
-		b.tellOfFailure(ctx, e, req, o.err)
-		return o.err
 	}
-	return nil
 }
 
 // attempt tells a Request which attempt at what it is.
 func (b *Bot) attempt(req *Request, e *Delivery) {
 	req.EventID, req.Attempt = e.ID, e.Attempt
 	req.said = &said{inbox: b.workers.inbox, event: e, now: b.now}
-	req.Log = req.Log.With("event", e.ID)
 	req.unread = func(parts []string) { b.metrics.leftOut(req.Log, e.Kind, parts) }
 }
 
@@ -158,7 +177,7 @@ func (e *Delivery) dropped(m *metrics, why string) {
 
 // own reports whether an event is the echo of what this app did itself, by whichever of its ids Slack names it:
 // answering those makes loops. Our own joining and leaving of channels is news, though.
-func own(kind string, in inner, appID, botUser, botID string) bool {
+func own(kind string, in *inner, appID, botUser, botID string) bool {
 	switch {
 	case kind == "member_joined_channel" || kind == "member_left_channel":
 		return false

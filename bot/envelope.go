@@ -96,8 +96,12 @@ type spot struct {
 }
 
 // spotOf reads a part of an event. What it isn't, or can't be read as, says nothing.
-func spotOf(part json.RawMessage) (s spot) {
-	if len(part) > 0 && json.Unmarshal(part, &s) != nil {
+func spotOf(part json.RawMessage) spot {
+	if len(part) == 0 {
+		return spot{}
+	}
+	var s spot
+	if json.Unmarshal(part, &s) != nil {
 		return spot{}
 	}
 	return s
@@ -105,7 +109,7 @@ func spotOf(part json.RawMessage) (s spot) {
 
 // where finds who did what an event tells of, the conversation, and the thread in it; each "" when the event doesn't
 // say. item_user is nobody who acted: what was reacted to is theirs. https://docs.slack.dev/reference/events
-func (in inner) where() (user, channel, thread string) {
+func (in *inner) where() (user, channel, thread string) {
 	item, container, assistant := spotOf(in.Item), spotOf(in.Container), spotOf(in.Assistant)
 	user = cmp.Or(id(in.User), id(in.UserID), id(in.ActorID), id(assistant.UserID))
 	channel = cmp.Or(id(in.Channel), id(in.ChannelID), id(container.ChannelID), id(item.Channel), id(assistant.ChannelID))
@@ -119,7 +123,7 @@ func (in inner) where() (user, channel, thread string) {
 }
 
 // writtenBy returns the app that wrote a message, as far as its event says.
-func (in inner) writtenBy() string { return cmp.Or(text(in.AppID), text(spotOf(in.BotProfile).AppID)) }
+func (in *inner) writtenBy() string { return cmp.Or(text(in.AppID), text(spotOf(in.BotProfile).AppID)) }
 
 // composer stands for the channel of a link in a message that isn't sent yet. Nothing can be said there.
 // https://docs.slack.dev/reference/events/link_shared
@@ -159,10 +163,17 @@ func decodeEnvelope(body []byte) (envelope, error) {
 		return e, nil
 	case e.Inner.Type == "":
 		return envelope{}, errors.New("read envelope: no event type")
-	case strings.ContainsRune(e.EventID+e.origin("").key.String(), 0):
-		return envelope{}, errors.New("read envelope: an id that no database keeps")
 	}
-	e.EventID = cmp.Or(e.EventID, nameOf(body))
+
+	key := e.origin("").key
+	for _, id := range []string{e.EventID, key.AppID, key.EnterpriseID, key.TeamID} {
+		if strings.ContainsRune(id, 0) {
+			return envelope{}, errors.New("read envelope: an id that no database keeps")
+		}
+	}
+	if e.EventID == "" {
+		e.EventID = nameOf(body)
+	}
 	return e, nil
 }
 
@@ -180,7 +191,7 @@ type origin struct {
 // through Slack Connect they are the author's, and those of the context are ours. Ids of two sides are never mixed into
 // one key.
 // https://docs.slack.dev/apis/events-api#authorizations
-func (e envelope) origin(appID string) origin {
+func (e *envelope) origin(appID string) origin {
 	o, org := e.side()
 	o.key.AppID, o.at = cmp.Or(e.AppID, appID), time.Unix(e.EventTime, 0)
 
@@ -198,7 +209,7 @@ func (e envelope) origin(appID string) origin {
 }
 
 // side finds the organisation and the workspace, and whether the app is installed for the organisation as a whole.
-func (e envelope) side() (o origin, org bool) {
+func (e *envelope) side() (o origin, org bool) {
 	outer, context := workspace(e.TeamID), workspace(e.ContextTeam)
 	if len(e.Authorizations) > 0 {
 		a := e.Authorizations[0]
@@ -308,8 +319,9 @@ type ids struct {
 }
 
 // fill tells a Request where something was pressed and by whom.
-func (i interaction) fill(team string) func(*Request) {
+func (i *interaction) fill(team string, payload []byte) func(*Request) {
 	return func(req *Request) {
+		req.Raw = payload
 		req.TeamID, req.UserID, req.UserTeam = team, i.User.ID, i.User.TeamID
 		req.ChannelID = i.Container.ChannelID
 		if i.Channel != nil {
@@ -328,7 +340,7 @@ func (i interaction) fill(team string) func(*Request) {
 }
 
 // thread is the thread that something was pressed in. The message that a thread is about stands in the channel.
-func (i interaction) thread() string {
+func (i *interaction) thread() string {
 	ts, thread := i.Container.MessageTS, i.Container.ThreadTS
 	if m := i.Message; m != nil {
 		ts, thread = cmp.Or(m.TS, ts), cmp.Or(m.ThreadTS, thread)
@@ -341,7 +353,7 @@ func (i interaction) thread() string {
 
 // key finds the workspace whose connection an interaction is for, and the workspace in which it happened. The person
 // who acts may be from another company: see outsider.
-func (i interaction) key(appID string) (k connection.Key, team string) {
+func (i *interaction) key(appID string) (k connection.Key, team string) {
 	k.AppID = cmp.Or(i.AppID, appID)
 	var side ids // the workspace that the payload calls its team
 	if i.Team != nil {

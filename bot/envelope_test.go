@@ -26,7 +26,7 @@ func TestOwn(t *testing.T) {
 		{"a user who is an object", "user_change", inner{User: map[string]any{"id": "UBOT"}}, false},
 	}
 	for _, test := range tests {
-		if got := own(test.kind, test.in, "A1", "UBOT", "B1"); got != test.want {
+		if got := own(test.kind, &test.in, "A1", "UBOT", "B1"); got != test.want {
 			t.Errorf("%s: %v", test.name, got)
 		}
 	}
@@ -58,11 +58,11 @@ func TestOneMessageOneHandler(t *testing.T) {
 		{"a hidden message", inner{User: "U1", Channel: "C1", ChannelType: "channel", Hidden: true}, false, false},
 		{"where nobody listens", inner{User: "U1", Channel: "G1", ChannelType: "group", Text: "hi"}, false, true},
 	} {
-		if _, _, ok := routes.route("message", test.in, "UBOT"); ok != test.asMessage {
-			t.Errorf("%s: handled as message: %v", test.name, ok)
+		if h, _ := routes.route("message", &test.in, "UBOT"); (h != nil) != test.asMessage {
+			t.Errorf("%s: handled as message: %v", test.name, h != nil)
 		}
-		if _, _, ok := routes.route("app_mention", test.in, "UBOT"); ok != test.asMention {
-			t.Errorf("%s: handled as mention: %v", test.name, ok)
+		if h, _ := routes.route("app_mention", &test.in, "UBOT"); (h != nil) != test.asMention {
+			t.Errorf("%s: handled as mention: %v", test.name, h != nil)
 		}
 	}
 }
@@ -104,6 +104,6 @@ func FuzzEnvelope(f *testing.F) {
 		if e.EventID == "" || e.Inner.Type == "" || from.key.AppID == "" {
 			t.Errorf("%q became %+v", body, from)
 		}
-		own(e.Inner.Type, e.Inner, "A1", "UBOT", "B1")
+		own(e.Inner.Type, &e.Inner, "A1", "UBOT", "B1")
 	})
 }

@@ -30,6 +30,7 @@ type gate struct {
 	log       *slog.Logger
 	values    Values  // nil: there are none
 	timers    *timers // nil: there are none
+	now       func() time.Time
 }
 
 // visit is what passes the gate. Kinds and ways in differ in these fields, not in code.
@@ -37,23 +38,24 @@ type visit struct {
 	key      connection.Key     // whose connection it is for
 	team     string             // the workspace it happened in
 	ref      string             // for people to quote
+	event    string             // what the inbox calls it; "": it isn't there
 	patience time.Duration      // for opening the connection; 0: it isn't opened, because its access is gone already
 	patient  bool               // while our records are away nothing is decided, because it can come again
 	pressed  *interaction       // what was pressed; nil: nothing was
 	fill     func(req *Request) // who acts, and where. The connection is open by then, if it can be
 
 	// find returns the handler, or why there is none: see dropped….
-	find func(req *Request) (h Handler, dropped string)
-	run  func(ctx context.Context, h Handler, req *Request) (Reply, error)
+	find func(req *Request) (h *Handler, dropped string)
+	run  func(ctx context.Context, h *Handler, req *Request) (Reply, error)
 }
 
 // runner runs a handler, recovered.
-type runner func(ctx context.Context, h Handler, req *Request, payload any) (Reply, error)
+type runner func(ctx context.Context, h *Handler, req *Request, payload any) (Reply, error)
 
 // outcome is what came of a visit.
 type outcome struct {
 	turn    *Request
-	by      Handler  // zero: there is none, or that could not be decided
+	by      *Handler // nil: there is none, or that could not be decided
 	dropped string   // why there is none
 	begun   bool     // whether the handler ran
 	ran     string   // how that ended, or why it wasn't begun: see ran…
@@ -63,12 +65,18 @@ type outcome struct {
 	err     error    // the handler's; of one that wasn't begun, why there is no connection
 }
 
+// refused reports whether the handler can't do this for who acted, or not with this connection. Trying again would not
+// help.
+func (o outcome) refused() bool {
+	return o.told != nil || len(o.missing) > 0 || o.ran == ranNotConnected
+}
+
 // pass brings v to its handler if that may run. What stands before the handler has to be done before the context before
 // ends, the handler itself before run does.
 //
 // Who acts is asked first of all, because people of other companies hear nothing of the connection.
 func (g *gate) pass(before, run context.Context, v visit) outcome {
-	req, err := g.turn(before, v.key, v.team, v.ref, v.patience)
+	req, err := g.turn(before, v)
 	v.fill(req)
 	// Without asking Slack nobody else in a shared channel is known to be of this side.
 	req.outsider = req.Shared && sideOf(req.Connection, req.UserTeam) != ours
@@ -93,9 +101,11 @@ func (g *gate) pass(before, run context.Context, v visit) outcome {
 		return o
 	}
 
-	if missing := h.missing(req); len(missing) > 0 && !h.always {
-		o.ran, o.missing = ranNotAllowed, missing
-		return o
+	if !h.always {
+		if o.missing = h.missing(req); len(o.missing) > 0 {
+			o.ran = ranNotAllowed
+			return o
+		}
 	}
 
 	o.begun = true
@@ -128,38 +138,38 @@ func (g *gate) words(ctx context.Context, o outcome) Reply {
 	return g.failed(ctx, o.turn, o.by, o.err)
 }
 
-// turn opens the connection for key, within patience, for work in a workspace. Without a usable one the Request has no
-// client, and err says why.
-func (g *gate) turn(ctx context.Context, key connection.Key, team, ref string,
-	patience time.Duration) (*Request, error) {
-	req := &Request{
-		Key: key, TeamID: team, EnterpriseID: key.EnterpriseID, Ref: ref, gate: g, answer: &recorded{},
-	}
-	var err error
-	if patience > 0 {
-		ctx, cancel := context.WithTimeout(ctx, patience)
+// turn opens the connection that v is for, within its patience. Without a usable one the Request has no client, and err
+// says why.
+func (g *gate) turn(ctx context.Context, v visit) (*Request, error) {
+	req := &Request{Key: v.key, TeamID: v.team, EnterpriseID: v.key.EnterpriseID, Ref: v.ref, gate: g, timers: g.timers}
+	err := connection.ErrNotConnected
+	if v.patience > 0 {
+		ctx, cancel := context.WithTimeout(ctx, v.patience)
 		defer cancel()
-		req.Connection, err = g.install.Open(ctx, key)
+		req.Connection, err = g.install.Open(ctx, v.key)
 		req.openErr = err
+	}
+
+	c := req.Connection
+	req.Install = InstallationOf(g.install, v.key, c)
+	req.store = Store{values: g.values, of: homeOf(c, v.team), now: g.now}
+
+	about := append(make([]slog.Attr, 0, 4), slog.String("ref", v.ref))
+	if err == nil {
+		req.Client = g.install.Connections().ClientIn(c, v.team)
+		about = append(about, slog.String("connection", c.ID), slog.String("team", cmp.Or(c.TeamID, v.team)))
 	} else {
-		err = connection.ErrNotConnected
+		about = append(about, slog.String("key", v.key.String()))
 	}
-
-	req.Install = InstallationOf(g.install, key, req.Connection)
-	req.store = Store{values: g.values, of: homeOf(req.Connection, team), now: g.install.Now}
-	req.timers = g.timers
-	if err != nil {
-		req.Log = g.log.With("ref", ref, "key", key.String())
-		return req, err
+	if v.event != "" {
+		about = append(about, slog.String("event", v.event))
 	}
-
-	req.Client = g.install.Connections().ClientIn(req.Connection, team)
-	req.Log = g.log.With("ref", ref, "connection", req.Connection.ID, "team", cmp.Or(req.Connection.TeamID, team))
-	return req, nil
+	req.Log = slog.New(g.log.Handler().WithAttrs(about))
+	return req, err
 }
 
 // timed is call, measured.
-func (g *gate) timed(ctx context.Context, h Handler, req *Request, payload any) (Reply, error) {
+func (g *gate) timed(ctx context.Context, h *Handler, req *Request, payload any) (Reply, error) {
 	began := time.Now()
 	defer func() {
 		if !h.first {
@@ -186,7 +196,7 @@ func (g *gate) timed(ctx context.Context, h Handler, req *Request, payload any) 
 }
 
 // within runs h for as long as events and durable work may take, unless it says otherwise.
-func (g *gate) within(ctx context.Context, h Handler, req *Request, payload any) (Reply, error) {
+func (g *gate) within(ctx context.Context, h *Handler, req *Request, payload any) (Reply, error) {
 	if h.Kind == KindAgentMessage {
 		h.limit = cmp.Or(h.limit, agentBudget)
 	}
@@ -195,15 +205,15 @@ func (g *gate) within(ctx context.Context, h Handler, req *Request, payload any)
 }
 
 // call runs h, turns a panic into an error, and returns the answer that h recorded.
-func call(ctx context.Context, h Handler, req *Request, payload any) (Reply, error) {
+func call(ctx context.Context, h *Handler, req *Request, payload any) (Reply, error) {
 	if err := guard(func() error { return h.runIn(ctx, req, payload) }); err != nil {
 		return Reply{}, err
 	}
-	return req.recordedReply(), nil
+	return req.answer.get(), nil
 }
 
 // runIn runs h within its middleware.
-func (h Handler) runIn(ctx context.Context, req *Request, payload any) error {
+func (h *Handler) runIn(ctx context.Context, req *Request, payload any) error {
 	if h.chain == nil {
 		return h.run(ctx, req, payload)
 	}
@@ -220,7 +230,7 @@ func unopened(err error) string {
 }
 
 // resultOf names how a run of h ended, for the numbers.
-func resultOf(ctx context.Context, h Handler, req *Request, err error) string {
+func resultOf(ctx context.Context, h *Handler, req *Request, err error) string {
 	switch {
 	case err == nil:
 		return ranDone
@@ -273,7 +283,7 @@ func (g *gate) renewing(req *Request) Reply {
 }
 
 // failed logs a handler's error and returns what the person reads.
-func (g *gate) failed(ctx context.Context, req *Request, h Handler, err error) Reply {
+func (g *gate) failed(ctx context.Context, req *Request, h *Handler, err error) Reply {
 	if r, ok := g.interrupted(ctx, req.Ref); ok {
 		req.Log.WarnContext(ctx, "handler ended with its context",
 			failure(err, "handler", h.id(), "why", context.Cause(ctx))...)
@@ -334,7 +344,7 @@ func (g *gate) broke(ctx context.Context, ref string, err error, args ...any) Re
 	return Reply{Text: "Something went wrong on our side. Try again in a moment. Reference: " + ref + "."}
 }
 
-func logFailure(ctx context.Context, req *Request, h Handler, err error) {
+func logFailure(ctx context.Context, req *Request, h *Handler, err error) {
 	level := map[class]slog.Level{wait: slog.LevelInfo, final: slog.LevelWarn, later: slog.LevelError}[classOf(err)]
 	req.Log.Log(ctx, level, "handler failed", failure(err, "handler", h.id(), "attempt", req.Attempt)...)
 }

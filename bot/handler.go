@@ -95,6 +95,7 @@ type Handler struct {
 	opens     func(ctx context.Context, r *Request) (slack.ModalViewRequest, error)
 	pattern   *regexp.Regexp
 	use       []Middleware
+	named     string            // its id, made once
 	chain     Next              // use around what runs, made once; nil: there is none
 	calendar  schedule.Calendar // of timers that recur
 	broken    string            // why that can't be told
@@ -114,8 +115,14 @@ func newHandler(kind Kind, name string, options []Option, run func(context.Conte
 	return h
 }
 
-// id names h among all handlers, in the inbox and in the log.
-func (h Handler) id() string {
+// id names h among all handlers, in the inbox and in the log; "" where there is none.
+func (h *Handler) id() string {
+	switch {
+	case h == nil:
+		return ""
+	case h.named != "":
+		return h.named
+	}
 	id := strings.TrimSuffix(string(h.Kind)+" "+h.Name, " ")
 	if h.block != "" {
 		id += " in " + h.block
@@ -144,8 +151,16 @@ func namePattern(name string) string {
 	return name
 }
 
+// is reports whether h is for a name.
+func (h *Handler) is(name string) bool {
+	if h.pattern == nil {
+		return h.Name == name
+	}
+	return h.pattern.MatchString(name)
+}
+
 // matches reports whether h is for a name, and returns the captures if h's is a pattern.
-func (h Handler) matches(name string) (captures []string, ok bool) {
+func (h *Handler) matches(name string) (captures []string, ok bool) {
 	if h.pattern == nil {
 		return nil, h.Name == name
 	}

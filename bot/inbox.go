@@ -14,7 +14,7 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// Event is one delivery that was accepted: an event, or a command or action whose handler is slow. What is above Row is
+// Delivery is one that was accepted: an event, or a command or action whose handler is slow. What is above Row is
 // the Bot's, and an inbox keeps it as it is. Row and what is below it is the inbox's.
 type Delivery struct {
 	ID          string         // Slack's event_id, or a name of our own for slow work; accepted once for an app
@@ -31,8 +31,8 @@ type Delivery struct {
 	Deaths   int      // how many of them were begun and never ended: their process did
 	Said     []string // what earlier attempts posted, see Request.Say
 
-	by  Handler // who was to handle it in this attempt
-	ran string  // and what came of that; or why nobody was
+	by  *Handler // who was to handle it in this attempt
+	ran string   // and what came of that; or why nobody was
 }
 
 var (

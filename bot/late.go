@@ -32,7 +32,7 @@ type result struct {
 	ref   string
 	turn  *Request        // nil: the handler had none
 	ran   string          // how that ended, for the numbers
-	late  <-chan result   // set when the handler was still running: what it comes to
+	late  <-chan *result  // set when the handler was still running: what it comes to
 	run   context.Context // the handler's, when it is late
 }
 
@@ -40,9 +40,9 @@ type result struct {
 type reach struct {
 	act
 	handler string
-	acked   bool          // the acknowledgement carries the first answer
-	form    []byte        // the payload of a form that was submitted; nil: it was none
-	posts   *atomic.Int32 // how often the response_url was used
+	acked   bool         // the acknowledgement carries the first answer
+	form    []byte       // the payload of a form that was submitted; nil: it was none
+	posts   atomic.Int32 // how often the response_url was used
 }
 
 // answers runs handlers that somebody waits for, and brings what they come to behind the acknowledgement.
@@ -72,21 +72,22 @@ func (s *answers) lifetime(ctx context.Context) (run context.Context, end contex
 }
 
 // immediate runs h and waits for it until ctx's deadline. It returns in time in every case.
-func (s *answers) immediate(ctx context.Context, h Handler, a act) result {
+func (s *answers) immediate(ctx context.Context, h *Handler, a act) *result {
 	ref := install.NewRef()
 	// Buffered, so that a handler nobody waits for any more still ends.
-	done := make(chan result, 1)
+	done := make(chan *result, 1)
 	run, end := s.lifetime(ctx)
 	s.tasks.Go(func() {
 		defer end()
-		r, began := result{ref: ref}, time.Now()
-		err := guard(func() error { s.attend(ctx, run, h, a, &r); return nil })
+		r, began := &result{ref: ref}, time.Now()
+		err := guard(func() error { s.attend(ctx, run, h, a, r); return nil })
 		if err != nil {
 			r.reply, r.ran = s.gate.broke(run, ref, err, "handler", h.id()), ranPanicked
 		}
 		s.metrics.ran.WithLabelValues(string(h.Kind), r.ran).Inc()
-		s.log.DebugContext(run, "handler ended", "ref", ref, "handler", h.id(), "team", a.team, "result", r.ran,
-			"took", time.Since(began).Round(time.Microsecond))
+		s.log.LogAttrs(run, slog.LevelDebug, "handler ended", slog.String("ref", ref), slog.String("handler", h.id()),
+			slog.String("team", a.team), slog.String("result", r.ran),
+			slog.Duration("took", time.Since(began).Round(time.Microsecond)))
 		done <- r
 
 		if req := r.turn; req != nil && req.openErr == nil {
@@ -101,13 +102,13 @@ func (s *answers) immediate(ctx context.Context, h Handler, a act) result {
 		s.log.WarnContext(ctx, "handler is late: answered for it", "handler", h.id(), "ref", ref)
 		text := "This takes longer than Slack lets me wait. The answer follows here if there is one. " +
 			"Reference: " + ref + "."
-		return result{reply: Reply{Text: text}, ref: ref, late: done, run: run}
+		return &result{reply: Reply{Text: text}, ref: ref, late: done, run: run}
 	}
 }
 
 // attend runs h if it may run, and puts its answer into r, or the sentence that says why there is none. What stands
 // before it has to be done before ctx's deadline, h itself before run ends.
-func (s *answers) attend(ctx, run context.Context, h Handler, a act, r *result) {
+func (s *answers) attend(ctx, run context.Context, h *Handler, a act, r *result) {
 	before, cancel := run, context.CancelFunc(func() {})
 	deadline, bounded := ctx.Deadline()
 	if bounded {
@@ -118,7 +119,7 @@ func (s *answers) attend(ctx, run context.Context, h Handler, a act, r *result) 
 	v := a.visit(h, r.ref, askBudget, s.gate.timed)
 	v.fill = func(req *Request) {
 		a.fill(req)
-		req.AckBy, r.turn = deadline, req
+		req.AckBy, req.answer, r.turn = deadline, &recorded{}, req
 	}
 
 	o := s.gate.pass(before, run, v)
@@ -130,49 +131,56 @@ func (s *answers) attend(ctx, run context.Context, h Handler, a act, r *result) 
 
 // after returns what is to be sent behind the ack: the answer of a button, the second part of a reply, or a late
 // answer; nil when that is nothing.
-func (s *answers) after(r result, to reach) func() {
-	more := to.acked && to.form == nil && r.reply.messages() > 1
-	if r.late == nil && r.reply.Then == nil && !more && (to.acked || !r.reply.says()) {
+func (s *answers) after(r *result, to *reach) func() {
+	if r.late == nil && r.reply.Then == nil && len(to.more(r.reply)) == 0 && (to.acked || !r.reply.says()) {
 		return nil
 	}
 	return func() { s.tasks.Go(func() { s.follow(r, to) }) }
 }
 
+// more are the messages of an answer that the acknowledgement carried the first of.
+func (to *reach) more(r Reply) []Reply {
+	if !to.acked || to.form != nil || r.messages() <= 1 {
+		return nil
+	}
+	return r.parts()[1:]
+}
+
 // follow sends it. It blocks until all is sent: a late answer can take as long as lateLife.
-func (s *answers) follow(r result, to reach) {
+func (s *answers) follow(r *result, to *reach) {
 	settled := time.After(ackSettles)
-	late := r.late != nil
 	// Whether others read what an answer would take the place of: what is for one person is not put there.
 	public := !to.acked || r.reply.InChannel
+	late := r.late != nil
 	if late {
 		r = s.await(r)
 	}
 	if to.address != "" || to.form != nil && !to.acked {
 		<-settled
 	}
+
+	send := func(replace, late bool) { s.send(r, to, replace && !(public && r.reply.private), late) }
 	replace := r.reply.replace || late && to.acked
-	switch {
-	case late || !to.acked:
-		s.send(r, to, replace && !(public && r.reply.private), late)
-	case to.form == nil && r.reply.messages() > 1: // the acknowledgement carried the first
-		for _, part := range r.reply.parts()[1:] {
-			s.send(result{reply: part, ref: r.ref, turn: r.turn}, to, false, false)
+	if late || !to.acked {
+		send(replace, late)
+	} else {
+		for _, part := range to.more(r.reply) {
+			s.send(&result{reply: part, ref: r.ref, turn: r.turn}, to, false, false)
 		}
 	}
-	replace = replace || to.acked
 
 	for r.reply.Then != nil {
 		next, ok := s.gate.next(context.Background(), s.log, r.reply, "handler", to.handler, "ref", r.ref)
 		if !ok {
 			return
 		}
-		r.reply = next
-		s.send(r, to, replace && !(public && next.private), false)
+		r = &result{reply: next, ref: r.ref, turn: r.turn}
+		send(replace || to.acked, false)
 	}
 }
 
 // await blocks until a late handler has answered, or may run no longer.
-func (s *answers) await(r result) result {
+func (s *answers) await(r *result) *result {
 	select {
 	case done := <-r.late:
 		return done
@@ -184,12 +192,12 @@ func (s *answers) await(r result) result {
 		return done
 	case <-time.After(lateGrace):
 		reply, _ := s.gate.interrupted(r.run, r.ref)
-		return result{reply: reply, ref: r.ref}
+		return &result{reply: reply, ref: r.ref}
 	}
 }
 
 // send brings a reply to the person. One that can't be delivered is logged, and counted when it was promised.
-func (s *answers) send(r result, to reach, replace, late bool) {
+func (s *answers) send(r *result, to *reach, replace, late bool) {
 	if !r.reply.says() && !(late && to.form != nil) {
 		return
 	}
@@ -198,7 +206,7 @@ func (s *answers) send(r result, to reach, replace, late bool) {
 	defer cancel()
 	err := guard(func() error { return s.deliver(ctx, r, to, replace) })
 	if errors.As(err, new(*panicError)) { // what the handler returned can't be written
-		r.reply = s.gate.broke(ctx, r.ref, err, "handler", to.handler)
+		r = &result{reply: s.gate.broke(ctx, r.ref, err, "handler", to.handler), ref: r.ref, turn: r.turn}
 		err = s.deliver(ctx, r, to, replace)
 	}
 	if err != nil {
@@ -216,11 +224,11 @@ func (s *answers) send(r result, to reach, replace, late bool) {
 	}
 }
 
-func (s *answers) deliver(ctx context.Context, r result, to reach, replace bool) error {
+func (s *answers) deliver(ctx context.Context, r *result, to *reach, replace bool) error {
 	if to.form == nil && to.address != "" {
 		for i, part := range r.reply.parts() {
 			err := errSilent
-			if to.posts == nil || to.posts.Add(1) <= responseUses {
+			if to.posts.Add(1) <= responseUses {
 				err = s.responses.post(ctx, to.address, part.message(replace && i == 0, to.thread))
 			}
 			if (errors.Is(err, errSilent) || over(err)) && r.turn != nil {
@@ -245,8 +253,8 @@ func (s *answers) deliver(ctx context.Context, r result, to reach, replace bool)
 
 // requestAgain is the Request of what was acted, with a token that is good now: the handler may have run for long.
 // While our records are away, the one it had must do.
-func (s *answers) requestAgain(ctx context.Context, r result, to reach) *Request {
-	req, err := s.gate.turn(ctx, to.key, to.team, r.ref, eventOpenBudget)
+func (s *answers) requestAgain(ctx context.Context, r *result, to *reach) *Request {
+	req, err := s.gate.turn(ctx, visit{key: to.key, team: to.team, ref: r.ref, patience: eventOpenBudget})
 	to.fill(req)
 	if err != nil && r.turn != nil && r.turn.Client != nil {
 		return r.turn

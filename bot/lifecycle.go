@@ -45,8 +45,8 @@ type channelIDs struct {
 // ofTheBot are the handlers of every Bot, by the type of event. Doing one's work twice changes nothing.
 // https://docs.slack.dev/reference/events/tokens_revoked
 // https://docs.slack.dev/enterprise/developing-for-enterprise-orgs
-var ofTheBot = func() map[string]Handler {
-	all := map[string]Handler{}
+var ofTheBot = func() map[string]*Handler {
+	all := map[string]*Handler{}
 	for _, h := range []Handler{
 		OnEvent("app_uninstalled", func(ctx context.Context, t *Event[struct{}]) error {
 			said := connection.Removal{Reason: connection.ReasonUninstalled, At: t.EventTime}
@@ -74,7 +74,7 @@ var ofTheBot = func() map[string]Handler {
 		}),
 	} {
 		h.always = true
-		all[h.Name] = h
+		all[h.Name] = &h
 	}
 	return all
 }()
@@ -110,25 +110,26 @@ const seenTo = "seen to"
 
 // seeTo does the Bot's own part of an event, which comes to v if the app handles it, too. done: nothing is left to do.
 func (b *Bot) seeTo(ctx context.Context, e *Delivery, v *visit) (done bool, err error) {
-	_, shared := b.routes.find(KindEvent, e.Type)
-	h, ours := ofTheBot[e.Type]
-	if e.Type == sessionStopped {
-		if _, agents := b.routes.findByKind(e.Type, inner{}); agents {
-			shared = true
-		}
-		h, ours = stopped(!shared), true
-	}
-	if !ours {
+	builtIn := ofTheBot[e.Type]
+	if builtIn == nil && e.Type != sessionStopped {
 		return false, nil
 	}
+
+	shared := b.routes.find(KindEvent, e.Type) != nil
+	if e.Type == sessionStopped {
+		shared = shared || b.routes.exact[target{kind: KindAgentStopped}] != nil
+		builtIn = stopped(!shared)
+	}
+	h := *builtIn
 	h.first = shared
+
 	if len(e.Said) == 0 || e.Said[0] != seenTo {
-		own := *v
-		own.find = func(*Request) (Handler, string) {
-			e.by = h
-			return h, ""
+		before := *v
+		before.find = func(*Request) (*Handler, string) {
+			e.by = &h
+			return &h, ""
 		}
-		o := b.gate.pass(ctx, ctx, own)
+		o := b.gate.pass(ctx, ctx, before)
 		if err := b.handled(ctx, e, o); err != nil || !shared {
 			return true, err
 		}
@@ -144,7 +145,7 @@ func (b *Bot) seeTo(ctx context.Context, e *Delivery, v *visit) (done bool, err 
 }
 
 // eventsHeld notes that Slack holds back events of a workspace. The acknowledgement doesn't wait for the database.
-func (b *Bot) eventsHeld(ctx context.Context, e envelope) {
+func (b *Bot) eventsHeld(ctx context.Context, e *envelope) {
 	if !b.ours(ctx, "app_rate_limited", e.AppID) {
 		return
 	}

@@ -82,7 +82,7 @@ func TestHandlerThatIgnoresItsEnd(t *testing.T) {
 			run, end := context.WithCancelCause(context.Background())
 			end(cause)
 			began := time.Now()
-			r := b.answers.await(result{ref: "R1", late: make(chan result), run: run})
+			r := b.answers.await(&result{ref: "R1", late: make(chan *result), run: run})
 			if !strings.Contains(r.reply.Text, want) || !strings.Contains(r.reply.Text, "R1") || time.Since(began) != lateGrace {
 				t.Errorf("%v: after %v: %q", cause, time.Since(began), r.reply.Text)
 			}

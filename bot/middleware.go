@@ -37,7 +37,7 @@ func around(run Next, middleware []Middleware) Next {
 func AdminsOnly() Middleware {
 	return func(next Next) Next {
 		return func(ctx context.Context, r *Request) error {
-			admin, err := r.isAdmin(ctx)
+			admin, err := isAdmin(ctx, r)
 			switch {
 			case admin:
 				return next(ctx, r)
@@ -51,8 +51,8 @@ func AdminsOnly() Middleware {
 	}
 }
 
-// isAdmin asks Slack whether who acted is an admin of the workspace it happened in.
-func (req *Request) isAdmin(ctx context.Context) (bool, error) {
+// isAdmin asks Slack whether who acted in req is an admin of the workspace it happened in.
+func isAdmin(ctx context.Context, req *Request) (bool, error) {
 	if req.Client == nil || req.UserID == "" || req.External() {
 		return false, nil
 	}
@@ -110,7 +110,7 @@ func RateLimit(n int, per time.Duration) Middleware {
 			if r.Attempt > 1 || r.UserID == "" || r.Attempt == 1 && r.handler.opens != nil { // counted when its modal opened
 				return next(ctx, r)
 			}
-			wait := taken(r.handler.id()+" "+r.Key.String()+" "+r.TeamID+" "+r.UserID, r.Now())
+			wait := taken(r.Handler()+" "+r.Key.String()+" "+r.TeamID+" "+r.UserID, r.Now())
 			if wait <= 0 {
 				return next(ctx, r)
 			}

@@ -86,7 +86,7 @@ func (req *Request) NotAllowed(missing ...string) Reply {
 }
 
 // missing returns the scopes that h needs, for what req is about, and the workspace has not allowed.
-func (h Handler) missing(req *Request) []string {
+func (h *Handler) missing(req *Request) []string {
 	missing := req.Missing(h.Scopes...)
 	if h.Kind != KindMessage || req.channelType == "" {
 		return missing
@@ -102,7 +102,7 @@ func (h Handler) missing(req *Request) []string {
 
 // refused returns the scopes that err says are missing for h; none when it says something else, or names permissions
 // that the app doesn't use: then there is nothing that anybody could allow, and it is the app's own fault.
-func (h Handler) refused(req *Request, err error) []string {
+func (h *Handler) refused(req *Request, err error) []string {
 	var known *NotAllowedError
 	if errors.As(err, &known) {
 		return known.Scopes

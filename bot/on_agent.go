@@ -295,10 +295,10 @@ func (a *AgentView) check(p *problems) {
 }
 
 // clashes finds handlers of events that never run because a handler of an agent's kind gets those events.
-func clashes(byName map[string]Handler) (problems []error) {
+func (r *routes) clashes() (problems []error) {
 	for name, kind := range agentKinds {
-		agents, found := byName[Handler{Kind: kind}.id()]
-		if other, both := byName[Handler{Kind: KindEvent, Name: name}.id()]; both && found {
+		agents, other := r.exact[target{kind: kind}], r.exact[target{kind: KindEvent, name: name}]
+		if agents != nil && other != nil {
 			problems = append(problems, never(other, agents, "gets every such event"))
 		}
 	}

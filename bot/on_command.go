@@ -155,8 +155,8 @@ func (h Handler) root() string {
 }
 
 // command finds the handler of a command: the one of the longest subcommand that the text begins with, else that of the
-// command itself, else its help.
-func (r routes) command(name, text string) (h Handler, found bool) {
+// command itself, else its help; nil: there is no such command.
+func (r *routes) command(name, text string) (h *Handler) {
 	all := r.commands[name]
 	most := -1
 	for _, other := range all {
@@ -169,14 +169,14 @@ func (r routes) command(name, text string) (h Handler, found bool) {
 
 	asks := most <= 0 && len(all) > 1 && strings.EqualFold(strings.TrimSpace(text), "help")
 	if len(all) > 0 && (asks || most < 0 || h.describes) {
-		return helpOf(name, all), true
+		return helpOf(name, all)
 	}
-	return h, most >= 0
+	return h
 }
 
 // helpOf is the handler that says what a command with subcommands takes. It needs nothing.
-func helpOf(name string, all []Handler) Handler {
-	h := Handler{Kind: KindCommand, Name: name, always: true}
+func helpOf(name string, all []*Handler) *Handler {
+	h := &Handler{Kind: KindCommand, Name: name, always: true}
 	h.run = func(_ context.Context, r *Request, _ any) error {
 		return r.record(commandHelp(name, all, strings.TrimSpace(r.Text)))
 	}
@@ -184,7 +184,7 @@ func helpOf(name string, all []Handler) Handler {
 }
 
 // commandHelp is what a command takes, with a word about what was typed and isn't known.
-func commandHelp(name string, all []Handler, typed string) Reply {
+func commandHelp(name string, all []*Handler, typed string) Reply {
 	first := ""
 	if word, _, _ := strings.Cut(typed, " "); word != "" && !strings.EqualFold(word, "help") {
 		first = fmt.Sprintf("I don't know “%s”. ", mrkdwn.Escape(mrkdwn.Clip(word, mrkdwn.MaxName)))

@@ -266,7 +266,7 @@ func (h Handler) checkFunction() error {
 }
 
 // callbackID is the step that an event asks for.
-func (in inner) callbackID() string {
+func (in *inner) callbackID() string {
 	var f struct {
 		CallbackID string `json:"callback_id"`
 	}

@@ -87,9 +87,9 @@ func ofDomain(link, domain string) bool {
 	return link == domain || strings.HasSuffix(link, "."+domain)
 }
 
-// linked is the handler of an event of links: a message can have some of several domains.
-func (r routes) linked(in inner) (Handler, bool) {
-	var all []Handler
+// linked is the handler of an event of links, nil where there is none: a message can have some of several domains.
+func (r *routes) linked(in *inner) *Handler {
+	var all []*Handler
 	for _, h := range r.links {
 		for _, link := range in.Links {
 			if ofDomain(link.Domain, h.Name) {
@@ -98,22 +98,23 @@ func (r routes) linked(in inner) (Handler, bool) {
 			}
 		}
 	}
-	if len(all) == 0 {
-		return Handler{}, false
+	switch len(all) {
+	case 0:
+		return nil
+	case 1:
+		return all[0]
 	}
 
-	h := all[0]
-	if len(all) > 1 {
-		h.run = func(ctx context.Context, req *Request, payload any) error {
-			var failed []error
-			for _, each := range all {
-				failed = append(failed, each.runIn(ctx, req, payload))
-			}
-			return errors.Join(failed...)
+	h := *all[0]
+	h.chain = nil
+	h.run = func(ctx context.Context, req *Request, payload any) error {
+		var failed []error
+		for _, each := range all {
+			failed = append(failed, each.runIn(ctx, req, payload))
 		}
-		h.chain = nil
+		return errors.Join(failed...)
 	}
-	return h, true
+	return &h
 }
 
 var domainName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$`)

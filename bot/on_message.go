@@ -129,7 +129,7 @@ func messageEvents(scopes []string) []string {
 }
 
 // listens reports whether a handler of messages listens in this type of channel. That of mentions does everywhere.
-func (h Handler) listens(channelType string) bool {
+func (h *Handler) listens(channelType string) bool {
 	if h.Kind == KindAgentMessage {
 		return channelType == "im"
 	}
@@ -139,7 +139,7 @@ func (h Handler) listens(channelType string) bool {
 }
 
 // hears reports whether h is for a message like this.
-func (h Handler) hears(m writing) bool {
+func (h *Handler) hears(m *writing) bool {
 	switch {
 	case m.BotID != "" && !h.bots, m.edited && !h.edits, m.deleted && !h.deletions:
 		return false
@@ -164,9 +164,20 @@ type writing struct {
 // writingOf finds in an event what somebody wrote, changed or took back; not ok: it tells of nothing like that. Slack
 // also says message_changed when it shows a link or counts a reply: the text tells them apart.
 // https://docs.slack.dev/reference/events/message/message_changed
-func (in inner) writingOf() (m writing, ok bool) {
+func (in *inner) writingOf() (m writing, ok bool) {
 	switch in.Subtype {
-	case "message_changed":
+	case "message_changed", "message_deleted":
+		return in.changed()
+	}
+
+	m = writing{User: text(in.User), BotID: in.BotID, Text: in.Text, TS: in.TS, Subtype: in.Subtype}
+	m.edited = in.Type == "app_mention" && len(in.Edited) > 0 // Slack sends the mention anew
+	return m, writtenSubtypes[in.Subtype] && !in.Hidden && (m.User != "" || m.BotID != "")
+}
+
+// changed is writingOf for what was changed or taken back.
+func (in *inner) changed() (m writing, ok bool) {
+	if in.Subtype == "message_changed" {
 		var before writing
 		if json.Unmarshal(in.Message, &m) != nil || json.Unmarshal(in.Previous, &before) != nil {
 			return writing{}, false
@@ -177,17 +188,13 @@ func (in inner) writingOf() (m writing, ok bool) {
 		}
 		m.edited = true
 		return m, writtenSubtypes[m.Subtype] && m.Edited != nil && m.Text != before.Text
-	case "message_deleted":
-		if json.Unmarshal(in.Previous, &m) != nil {
-			return writing{}, false
-		}
-		m.deleted = true
-		return m, writtenSubtypes[m.Subtype]
 	}
 
-	m = writing{User: text(in.User), BotID: in.BotID, Text: in.Text, TS: in.TS, Subtype: in.Subtype}
-	m.edited = in.Type == "app_mention" && len(in.Edited) > 0 // Slack sends the mention anew
-	return m, writtenSubtypes[in.Subtype] && !in.Hidden && (m.User != "" || m.BotID != "")
+	if json.Unmarshal(in.Previous, &m) != nil {
+		return writing{}, false
+	}
+	m.deleted = true
+	return m, writtenSubtypes[m.Subtype]
 }
 
 // writtenSubtypes are the message subtypes of what somebody wrote; edits, deletions and joins are not among them.

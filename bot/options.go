@@ -215,14 +215,14 @@ func (h Handler) checkOptions() error {
 
 // shadowed finds handlers of messages that never run, because one before each takes every text that they could have,
 // wherever they listen.
-func shadowed(messages []Handler) (problems []error) {
+func shadowed(messages []*Handler) (problems []error) {
 	for i, h := range messages {
-		var first Handler
+		var first *Handler
 		free := slices.ContainsFunc(messageScopes, func(m messageScope) bool {
 			if !h.listens(m.channelType) {
 				return false
 			}
-			before := slices.IndexFunc(messages[:i], func(other Handler) bool {
+			before := slices.IndexFunc(messages[:i], func(other *Handler) bool {
 				return other.listens(m.channelType) && other.takes(h)
 			})
 			if before >= 0 {
@@ -230,7 +230,7 @@ func shadowed(messages []Handler) (problems []error) {
 			}
 			return before < 0
 		})
-		if !free && first.Kind != "" {
+		if !free && first != nil {
 			problems = append(problems, never(h, first, "takes every text that matches it"))
 		}
 	}
@@ -238,16 +238,16 @@ func shadowed(messages []Handler) (problems []error) {
 }
 
 // takes reports whether h takes every message that other could have, where both listen.
-func (h Handler) takes(other Handler) bool {
+func (h *Handler) takes(other *Handler) bool {
 	hears := (h.bots || !other.bots) && (h.edits || !other.edits) && (h.deletions || !other.deletions)
 	all := h.Name == "" // which matches every text
 	return hears && h.Name != other.Name && (all || !patterns.LeavesOver(other.Name, h.Name))
 }
 
 // shadowedNames finds handlers that never run, because one before each takes every name that they could have.
-func shadowedNames(several []Handler) (problems []error) {
+func shadowedNames(several []*Handler) (problems []error) {
 	for i, h := range several {
-		before := slices.IndexFunc(several[:i], func(other Handler) bool {
+		before := slices.IndexFunc(several[:i], func(other *Handler) bool {
 			return other.Name != h.Name && (other.block == "" || other.block == h.block) &&
 				!patterns.LeavesOver(h.pattern.String(), other.pattern.String())
 		})
@@ -259,7 +259,7 @@ func shadowedNames(several []Handler) (problems []error) {
 }
 
 // never says that h never runs because of another handler.
-func never(h, because Handler, takes string) error {
+func never(h, because *Handler, takes string) error {
 	return fmt.Errorf("%s %q%s: never runs, because %q%s before it %s. Put it first", h.Kind, h.Name, h.at(),
 		because.Name, because.at(), takes)
 }

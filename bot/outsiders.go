@@ -36,7 +36,7 @@ type insiders struct {
 //
 // Only what was pressed is refused. Slack offers commands to members of the workspace alone, and what happens in a
 // shared channel is an event whoever does it: see Request.External.
-func (i *insiders) admit(ctx context.Context, h Handler, req *Request, pressed *interaction) *Reply {
+func (i *insiders) admit(ctx context.Context, h *Handler, req *Request, pressed *interaction) *Reply {
 	c := req.Connection
 	if pressed == nil || c.ID == "" { // without a connection there is nothing to do or to learn
 		return nil
@@ -137,7 +137,7 @@ func (req *Request) notForOutsiders() Reply {
 
 // foreignBot reports whether the button or form was put there by another installation than c: the payload then names
 // one workspace and shows what was meant for another.
-func (i interaction) foreignBot(c connection.Connection) bool {
+func (i *interaction) foreignBot(c connection.Connection) bool {
 	wrote := ""
 	switch {
 	case i.Message != nil && i.Type == "message_action": // of anybody

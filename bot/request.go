@@ -78,18 +78,23 @@ type Request struct {
 	openErr error
 	store   Store
 	timers  *timers
-	context string            // of the event, for Authorizations
-	address connection.Secret // the response_url
-	gate    *gate             // nil for a Request that a test made
-	handler Handler
-	work    Next // what the handler's middleware is around, in this run
-	answer  *recorded
+	context string               // of the event, for Authorizations
+	address connection.Secret    // the response_url
+	gate    *gate                // nil for a Request that a test made
+	handler *Handler             // nil for a Request that a test made
+	work    Next                 // what the handler's middleware is around, in this run
+	answer  *recorded            // nil: nobody waits for one
 	unread  func(parts []string) // notes what of the event could not be read
 	said    *said                // what was posted in earlier attempts; nil: there were none and will be none
 }
 
 // Kind is what the handler listens to.
-func (req *Request) Kind() Kind { return req.handler.Kind }
+func (req *Request) Kind() Kind {
+	if req.handler == nil {
+		return ""
+	}
+	return req.handler.Kind
+}
 
 // Handler names the handler as numbers and the log do, as in "command /weather".
 func (req *Request) Handler() string { return req.handler.id() }
@@ -114,7 +119,7 @@ func (req *Request) record(r Reply) error {
 		return nil
 	}
 	if len(r.Files) > 0 {
-		return fmt.Errorf("%s: %w", req.handler.id(), errFilesPublic)
+		return fmt.Errorf("%s: %w", req.Handler(), errFilesPublic)
 	}
 	if req.answer == nil {
 		req.answer = &recorded{}
@@ -122,20 +127,20 @@ func (req *Request) record(r Reply) error {
 	req.answer.mu.Lock()
 	defer req.answer.mu.Unlock()
 	if req.answer.given {
-		return fmt.Errorf("%s: %w", req.handler.id(), ErrAnswered)
+		return fmt.Errorf("%s: %w", req.Handler(), ErrAnswered)
 	}
 	req.answer.given, req.answer.reply = true, r
 	return nil
 }
 
-// recordedReply is the answer that was kept, the zero Reply if there was none.
-func (req *Request) recordedReply() Reply {
-	if req.answer == nil {
+// get is the answer that was kept, the zero Reply if there was none.
+func (a *recorded) get() Reply {
+	if a == nil {
 		return Reply{}
 	}
-	req.answer.mu.Lock()
-	defer req.answer.mu.Unlock()
-	return req.answer.reply
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.reply
 }
 
 // Health says how the connection is in this workspace, in words for people, from what was found when the handler began.

@@ -88,12 +88,10 @@ func TestWhichHandlerGetsAnEvent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h, match, found := r.route(e.Inner.Type, e.Inner, "UBOT")
-		got := ""
-		if found {
-			if got = h.id(); len(match) > 0 {
-				got += fmt.Sprint(" ", match)
-			}
+		h, match := r.route(e.Inner.Type, &e.Inner, "UBOT")
+		got := h.id()
+		if len(match) > 0 {
+			got += fmt.Sprint(" ", match)
 		}
 		if got != want {
 			t.Errorf("%s comes to %q, want %q", body, got, want)
@@ -138,8 +136,7 @@ func TestWhichHandlerGetsAPress(t *testing.T) {
 		if err := json.Unmarshal([]byte(body), &i); err != nil {
 			t.Fatal(err)
 		}
-		h, found := r.pressed(i)
-		if got := h.id(); found != (want != "") || found && got != want {
+		if got := r.pressed(&i).id(); got != want {
 			t.Errorf("%s comes to %q, want %q", body, got, want)
 		}
 	}
@@ -149,7 +146,7 @@ func TestWhichHandlerGetsAPress(t *testing.T) {
 func typeIn(t *testing.T, b *Bot, command, text string) string {
 	t.Helper()
 	a, err := b.acceptCommand(t.Context(), url.Values{"command": {command}, "text": {text}, "team_id": {"T1"},
-		"user_id": {"U1"}, "channel_id": {"C1"}})
+		"user_id": {"U1"}, "channel_id": {"C1"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,8 +193,8 @@ func TestSubcommands(t *testing.T) {
 			t.Errorf("%s %s: %q, want %q", test[0], test[1], got, test[2])
 		}
 	}
-	if h, found := b.routes.command("/standup", "report now"); !found || !h.async {
-		t.Errorf("a durable subcommand: %s %v", h.id(), found)
+	if h := b.routes.command("/standup", "report now"); h == nil || !h.async {
+		t.Errorf("a durable subcommand: %s", h.id())
 	}
 }
 
@@ -301,7 +298,7 @@ func TestOneAnswer(t *testing.T) {
 		if err := answer(); err != nil {
 			t.Fatal(err)
 		}
-		if got := string(answerOfView(r.recordedReply()).Body); !strings.HasPrefix(got, want) {
+		if got := string(answerOfView(r.answer.get()).Body); !strings.HasPrefix(got, want) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
@@ -317,7 +314,7 @@ func TestOneAnswer(t *testing.T) {
 		if err := answer(); err != nil {
 			t.Fatal(err)
 		}
-		if got := string(answerOfOptions(r.recordedReply()).Body); !strings.HasPrefix(got, want) {
+		if got := string(answerOfOptions(r.answer.get()).Body); !strings.HasPrefix(got, want) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
@@ -376,7 +373,7 @@ func TestSuggestions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b.suggestions.unhandled(t.Context(), b.log, e.Inner)
+			b.suggestions.unhandled(t.Context(), b.log, &e.Inner)
 		}
 	}
 	for _, line := range []string{`bot.OnCommand(\"/weather\"`, `bot.OnAction(\"go\"`, `bot.OnOptions(\"menu\"`,

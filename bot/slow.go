@@ -26,6 +26,14 @@ type slowWork struct {
 	ViewID  string          `json:"view,omitempty"`    // the modal that was opened for it
 }
 
+// work is an act as the inbox keeps it.
+func (a *act) work() slowWork {
+	if a.kind == transport.KindCommands {
+		return slowWork{Form: string(a.raw)}
+	}
+	return slowWork{Payload: a.raw}
+}
+
 // triggerLife is how long Slack opens a window for what somebody did.
 // https://docs.slack.dev/interactivity/handling-user-interaction
 const triggerLife = 3 * time.Second
@@ -35,8 +43,8 @@ const openSpare = 500 * time.Millisecond
 
 // postpone puts an act into the inbox. Where that can't be done, the reply says why nothing was begun, and closing,
 // unless it is nil, says the same in the modal that was opened for it, to be called once the acknowledgement is out.
-func (b *Bot) postpone(ctx context.Context, h Handler, a act) (r Reply, closing func()) {
-	ref, w := install.NewRef(), a.kept
+func (b *Bot) postpone(ctx context.Context, h *Handler, a act) (r Reply, closing func()) {
+	ref, w := install.NewRef(), a.work()
 	var opened opened
 	if h.opens != nil {
 		opened = b.openFirst(ctx, h, a, ref)
@@ -90,7 +98,7 @@ type opened struct {
 
 // openFirst opens the modal of a slow handler. It returns while there is time to keep the work and to acknowledge,
 // whatever the handler's own code does: a modal that is open only after that is closed with words.
-func (b *Bot) openFirst(ctx context.Context, h Handler, a act, ref string) opened {
+func (b *Bot) openFirst(ctx context.Context, h *Handler, a act, ref string) opened {
 	limit := b.cfg.ackWithin
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = time.Until(deadline)
@@ -127,10 +135,11 @@ func (b *Bot) openFirst(ctx context.Context, h Handler, a act, ref string) opene
 
 // open opens the modal, until ctx ends. It passes the gate as its handler will, which takes a connection and the
 // permissions even if h itself can do without, and h's middleware: whom that refuses gets no modal.
-func (b *Bot) open(ctx context.Context, h Handler, a act, ref string) opened {
+func (b *Bot) open(ctx context.Context, h *Handler, a act, ref string) opened {
 	name := ""
-	h.always = false
-	h.run = func(ctx context.Context, req *Request, _ any) error {
+	opener := *h
+	opener.always = false
+	opener.run = func(ctx context.Context, req *Request, _ any) error {
 		req.ViewID = ""
 		view, err := h.opens(ctx, req)
 		if err == nil {
@@ -151,7 +160,7 @@ func (b *Bot) open(ctx context.Context, h Handler, a act, ref string) opened {
 		return err
 	}
 
-	o := b.gate.pass(ctx, ctx, a.visit(h, ref, askBudget, call))
+	o := b.gate.pass(ctx, ctx, a.visit(&opener, ref, askBudget, call))
 	if o.ran != ranDone {
 		r := b.gate.words(ctx, o)
 		return opened{turn: o.turn, name: name, refusal: &r}
@@ -175,8 +184,8 @@ func (b *Bot) handleSlow(ctx context.Context, e *Delivery) error {
 	if e.Type == transport.KindUnreadable {
 		return &decodeError{errUnreadable}
 	}
-	h, ok := b.routes.byName[e.Type]
-	if !ok { // another release may have it
+	h := b.routes.byID[e.Type]
+	if h == nil { // another release may have it
 		return errors.New("there is no handler " + transport.Clip(e.Type) + " here")
 	}
 
@@ -186,8 +195,9 @@ func (b *Bot) handleSlow(ctx context.Context, e *Delivery) error {
 	}
 
 	v := a.visit(h, install.NewRef(), eventOpenBudget, b.gate.within)
+	v.event = e.ID
 	if e.Deaths >= mostDeaths {
-		req, _ := b.gate.turn(ctx, v.key, v.team, v.ref, v.patience)
+		req, _ := b.gate.turn(ctx, v)
 		v.fill(req)
 		_ = b.tellPerson(ctx, req, notBetter(req))
 		return errEndsProcess
@@ -195,28 +205,31 @@ func (b *Bot) handleSlow(ctx context.Context, e *Delivery) error {
 
 	e.by = h
 	o := b.gate.pass(ctx, ctx, v)
-	req := o.turn
 	e.ran = o.ran
+	return b.handledSlow(ctx, e, o)
+}
 
-	refused := o.told != nil || len(o.missing) > 0 || o.ran == ranNotConnected
+// handledSlow is what the inbox is to hear of slow work. Somebody waits for its answer, and hears why there is none.
+func (b *Bot) handledSlow(ctx context.Context, e *Delivery, o outcome) error {
+	req := o.turn
 	switch {
 	case o.ran == ranDone:
 		return nil
-	case !refused && !o.begun && !e.last():
+	case !o.begun && !o.refused() && !e.last():
 		return o.err // our records are silent, or its access is being renewed: tried again
-	case !refused && o.begun && errors.Is(o.err, errSilent): // the work is done, and doing it again would not help
+	case !o.begun, o.refused():
+		return b.tellPerson(ctx, req, b.gate.words(ctx, o))
+	case errors.Is(o.err, errSilent): // the work is done, and doing it again would not help
 		b.metrics.lose(lostUndelivered)
-		req.Log.WarnContext(ctx, "there is no way to deliver the answer", "handler", h.id())
+		req.Log.WarnContext(ctx, "there is no way to deliver the answer", "handler", o.by.id())
 		return nil
-	case !refused && o.begun:
-		logFailure(ctx, req, h, o.err)
-		if e.last() || classOf(o.err) == final { // the person is told, and the operator finds it
-			_ = b.tellPerson(context.WithoutCancel(ctx), req, givenUp(req, o.err))
-		}
-		return o.err
 	}
 
-	return b.tellPerson(ctx, req, b.gate.words(ctx, o))
+	logFailure(ctx, req, o.by, o.err)
+	if e.last() || classOf(o.err) == final { // the person is told, and the operator finds it
+		_ = b.tellPerson(context.WithoutCancel(ctx), req, givenUp(req, o.err))
+	}
+	return o.err
 }
 
 // slowAct reads the act that the inbox kept as e.
@@ -231,7 +244,7 @@ func (b *Bot) slowAct(e *Delivery) (a act, err error) {
 		if err != nil {
 			return act{}, err
 		}
-		a = b.typed(form)
+		a = b.typed(form, []byte(w.Form))
 	} else {
 		i, _, err := lenient.Decode[interaction](w.Payload)
 		if err != nil {
@@ -293,7 +306,7 @@ func (b *Bot) tellPerson(ctx context.Context, req *Request, r Reply) error {
 func (req *Request) respondOnTop(ctx context.Context, r Reply) error {
 	switch {
 	case req.address != "" || req.Client == nil || req.said == nil:
-	case req.handler.opens != nil && req.ViewID != "":
+	case req.handler != nil && req.handler.opens != nil && req.ViewID != "":
 		if err := req.update(ctx, *page(r)); err == nil || slackapi.SlackError(err) == "" {
 			return err
 		}

@@ -70,7 +70,7 @@ func (s *suggestions) suggest(ctx context.Context, log *slog.Logger, kind Kind, 
 }
 
 // unhandled suggests a handler for an event.
-func (s *suggestions) unhandled(ctx context.Context, log *slog.Logger, in inner) {
+func (s *suggestions) unhandled(ctx context.Context, log *slog.Logger, in *inner) {
 	switch m, written := in.writingOf(); {
 	case in.Type == "message" && written && !m.edited && !m.deleted:
 		s.suggest(ctx, log, KindMessage, "")
@@ -90,7 +90,7 @@ func (s *suggestions) unhandled(ctx context.Context, log *slog.Logger, in inner)
 }
 
 // unheard suggests a handler for an interaction. A button that is only a link arrives here, too.
-func (s *suggestions) unheard(ctx context.Context, log *slog.Logger, i interaction) {
+func (s *suggestions) unheard(ctx context.Context, log *slog.Logger, i *interaction) {
 	switch {
 	case i.Type == "block_actions" && len(i.Actions) > 0:
 		s.suggest(ctx, log, KindAction, i.Actions[0].ActionID)

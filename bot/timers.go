@@ -258,8 +258,8 @@ func (b *Bot) handleTimer(ctx context.Context, e *Delivery) error {
 	if e.Deaths >= mostDeaths {
 		return errEndsProcess
 	}
-	h, ok := b.routes.byName[e.Type]
-	if !ok { // another release may have it
+	h := b.routes.byID[e.Type]
+	if h == nil { // another release may have it
 		return errors.New("there is no handler " + transport.Clip(e.Type) + " here")
 	}
 	var work timedWork
@@ -273,13 +273,15 @@ func (b *Bot) handleTimer(ctx context.Context, e *Delivery) error {
 	}
 
 	e.by = h
-	v := visit{key: e.Key, team: work.Team, ref: install.NewRef(), patience: eventOpenBudget, patient: true}
+	v := visit{
+		key: e.Key, team: work.Team, ref: install.NewRef(), event: e.ID, patience: eventOpenBudget, patient: true,
+	}
 	v.fill = func(req *Request) {
 		req.EventTime = time.UnixMicro(work.At).In(zone(kept.Zone))
 		b.attempt(req, e)
 	}
-	v.find = func(*Request) (Handler, string) { return h, "" }
-	v.run = func(ctx context.Context, h Handler, req *Request) (Reply, error) {
+	v.find = func(*Request) (*Handler, string) { return h, "" }
+	v.run = func(ctx context.Context, h *Handler, req *Request) (Reply, error) {
 		return b.gate.within(ctx, h, req, &Timer{Key: work.Key, At: req.EventTime, Payload: kept.Payload})
 	}
 	return b.handled(ctx, e, b.gate.pass(ctx, ctx, v))

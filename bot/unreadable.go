@@ -96,8 +96,8 @@ func (b *Bot) unreadablePress(ctx context.Context, payload []byte, cause error) 
 	case address == "":
 		return transport.Answer{}, nil
 	}
-	to := reach{handler: transport.KindUnreadable, act: act{address: connection.Secret(address)}}
-	return transport.Answer{After: b.answers.after(result{reply: sorry, ref: ref}, to)}, nil
+	to := &reach{handler: transport.KindUnreadable, act: act{address: connection.Secret(address)}}
+	return transport.Answer{After: b.answers.after(&result{reply: sorry, ref: ref}, to)}, nil
 }
 
 // nameOf names a delivery to which Slack gave no name, so that it is accepted once.

@@ -405,14 +405,13 @@ func (w *workers) work(ctx context.Context, e Delivery, env *envelope) {
 
 // followed counts an attempt, and writes the one line by which an event can be followed.
 func (w *workers) followed(ctx context.Context, e Delivery, outcome string, began time.Time) {
-	handler := ""
-	if e.by.Kind != "" {
-		handler = e.by.id()
+	if e.by != nil {
 		w.metrics.ran.WithLabelValues(string(e.by.Kind), cmp.Or(e.ran, ranPanicked)).Inc()
 	}
-	w.log.DebugContext(ctx, "event ended", "event", e.ID, "type", e.Type, "team", cmp.Or(e.Key.TeamID, e.Key.EnterpriseID),
-		"handler", handler, "result", e.ran, "outcome", outcome, "attempt", e.Attempt,
-		"took", time.Since(began).Round(time.Microsecond))
+	w.log.LogAttrs(ctx, slog.LevelDebug, "event ended", slog.String("event", e.ID), slog.String("type", e.Type),
+		slog.String("team", cmp.Or(e.Key.TeamID, e.Key.EnterpriseID)), slog.String("handler", e.by.id()),
+		slog.String("result", e.ran), slog.String("outcome", outcome), slog.Int("attempt", e.Attempt),
+		slog.Duration("took", time.Since(began).Round(time.Microsecond)))
 }
 
 // outlived notes that this process lives on after attempts of whose end the inbox knows nothing.

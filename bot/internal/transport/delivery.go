@@ -34,7 +34,7 @@ const (
 // Delivery is one thing that Slack sent, whichever way it came.
 type Delivery struct {
 	Kind string     // one of Kind…; what else Slack may have comes to Accept, too
-	Body []byte     // events and interactions: JSON as it came
+	Body []byte     // events and interactions: JSON as it came; commands: their form, encoded
 	Form url.Values // commands
 }
 

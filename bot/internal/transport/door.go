@@ -118,7 +118,7 @@ func deliveryOf(form url.Values, body []byte) Delivery {
 	case form.Has("payload"):
 		return Delivery{Kind: KindInteractive, Body: []byte(form.Get("payload"))}
 	case form.Has("command"):
-		return Delivery{Kind: KindCommands, Form: form}
+		return Delivery{Kind: KindCommands, Body: body, Form: form}
 	}
 	return Delivery{Kind: KindUnreadable, Body: body}
 }

@@ -247,7 +247,7 @@ func unpack(frame []byte) (r socketmode.Request, d Delivery, err error) {
 		if err != nil {
 			return r, Delivery{Kind: KindUnreadable, Body: frame}, err
 		}
-		return r, Delivery{Kind: KindCommands, Body: r.Payload, Form: form}, nil
+		return r, Delivery{Kind: KindCommands, Body: []byte(form.Encode()), Form: form}, nil
 	}
 	if err != nil {
 		return r, Delivery{Kind: KindUnreadable, Body: frame}, err
