@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/cronexpr"
@@ -77,8 +78,10 @@ func (d Every) String() string {
 // Cron is a calendar by a line of cron.
 type Cron struct {
 	spec string
-	line *cronexpr.Expression
 	zone *time.Location
+
+	mu   sync.Mutex // a line keeps the days of the month that it looks at
+	line *cronexpr.Expression
 }
 
 // ParseCron reads five fields (minute, hour, day of the month, month, day of the week) or a word like @daily. A zone
@@ -117,6 +120,9 @@ func (c *Cron) String() string { return "cron " + c.spec }
 // set back, is the first of the two; one that they skip is the moment in which they are set forward. Where the line has
 // several times in the skipped hour that is one.
 func (c *Cron) Next(t time.Time) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
 	shown := onTheWall(t.In(c.zone))
 	for {
 		if shown = c.line.Next(shown); shown.IsZero() { // the calendar of the line ends in 2099

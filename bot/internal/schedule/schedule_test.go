@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -109,6 +110,29 @@ func TestClocksThatAreSet(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The runs of one handler look for their next times beside each other.
+func TestCronTogether(t *testing.T) {
+	c := parse(t, "0 9 31 * *")
+	from := at(t, "2026-01-01T00:00:00Z")
+	var want [12]time.Time
+	for i := range want {
+		want[i] = parse(t, c.spec).Next(from.AddDate(0, i, 0))
+	}
+
+	var all sync.WaitGroup
+	for i, want := range want {
+		all.Go(func() {
+			for range 1000 {
+				if got := c.Next(from.AddDate(0, i, 0)); !got.Equal(want) {
+					t.Errorf("month %d: %v, want %v", i+1, got, want)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestEvery(t *testing.T) {
