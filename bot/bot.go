@@ -64,8 +64,9 @@ type Config struct {
 	// Lease is for how long the inbox lends an event: those of a process that died lie for so long before another one
 	// takes them. It is the one that the inbox has. 0: DefaultLease.
 	Lease time.Duration
-	// Workers is how many handlers of events and slow work run at the same time. One workspace gets half of them at
-	// most. 0: DefaultWorkers; below 0: none, and other processes work what this one accepts.
+	// Workers is how many handlers of events, slow work and timers run at the same time. One workspace gets half of them
+	// at most, and the timers of all workspaces together a quarter. 0: DefaultWorkers; below 0: none, and other processes
+	// work what this one accepts.
 	Workers int
 
 	// Values is where what handlers put into their Store is kept. nil: nowhere, and a Store's methods return ErrNoStore.

@@ -125,7 +125,7 @@ func TestMemoryInbox(t *testing.T) {
 	adding.Wait()
 	claim := func(n int) []Delivery {
 		t.Helper()
-		events, err := m.Claim(ctx, n, nil)
+		events, err := m.Claim(ctx, n, 0, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +200,7 @@ func TestOrderedIsOfOneKind(t *testing.T) {
 			Body: goneBody("Ev1")}); err != nil {
 			t.Fatal(err)
 		}
-		events, err := b.workers.inbox.Claim(t.Context(), 1, nil)
+		events, err := b.workers.inbox.Claim(t.Context(), 1, 0, nil)
 		if err != nil || len(events) != 1 || (events[0].OrderingKey != "") != test.laned {
 			t.Errorf("%s is in order: %+v %v", what, events, err)
 		}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
@@ -34,6 +35,9 @@ type Delivery struct {
 	by  *Handler // who was to handle it in this attempt
 	ran string   // and what came of that; or why nobody was
 }
+
+// timer reports whether it is a timer whose time has come.
+func (e *Delivery) timer() bool { return e.Kind == transport.KindTimer }
 
 var (
 	// ErrInboxFull says that the inbox can't take more now. The event is not acknowledged, and Slack sends it again.
@@ -62,9 +66,9 @@ type Inbox interface {
 	// be acknowledged. With take it is handed to the caller in the same moment, with its Row and Attempt. It blocks until
 	// the event is kept or ctx ended. If it was kept anyway, it is handed out when the lease is over.
 	Add(ctx context.Context, e *Delivery, take bool) (fresh bool, err error)
-	// Claim hands at most n events to the caller that are ready, and none of the workspaces in busy. Workspaces take
-	// turns. What has Deaths is not among them.
-	Claim(ctx context.Context, n int, busy []connection.Key) ([]Delivery, error)
+	// Claim hands at most n events to the caller that are ready, at most so many timers among them, and no event of the
+	// workspaces in busy but timers. Workspaces take turns. What has Deaths is not among them.
+	Claim(ctx context.Context, n, timers int, busy []connection.Key) ([]Delivery, error)
 	// Suspects reports whether there may be events that are ready and have one death, or more than one. It doesn't
 	// block.
 	Suspects() (once, often bool)
@@ -193,7 +197,7 @@ func (m *MemoryInbox) wake() {
 func (m *MemoryInbox) Ready() <-chan struct{} { return m.ready }
 
 // Claim implements Inbox.
-func (m *MemoryInbox) Claim(_ context.Context, n int, busy []connection.Key) (claimed []Delivery, _ error) {
+func (m *MemoryInbox) Claim(_ context.Context, n, timers int, busy []connection.Key) (claimed []Delivery, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
@@ -204,8 +208,14 @@ func (m *MemoryInbox) Claim(_ context.Context, n int, busy []connection.Key) (cl
 		}
 		first := e.OrderingKey == "" || !lanes[e.OrderingKey]
 		lanes[e.OrderingKey] = true
-		if e.held || !first || e.at.After(now) || slices.Contains(busy, e.Key) {
+		if e.held || !first || e.at.After(now) || !e.timer() && slices.Contains(busy, e.Key) {
 			continue
+		}
+		if e.timer() {
+			if timers == 0 {
+				continue
+			}
+			timers--
 		}
 		e.held = true
 		e.Attempt++

@@ -141,8 +141,8 @@ func (p *process) Outlived(ctx context.Context, e bot.Delivery) error {
 	return p.Inbox.Outlived(ctx, e)
 }
 
-func (p *process) Claim(ctx context.Context, n int, busy []connection.Key) (claimed []bot.Delivery, err error) {
-	err = p.alive(func() (err error) { claimed, err = p.Inbox.Claim(ctx, n, busy); return err })
+func (p *process) Claim(ctx context.Context, n, timers int, busy []connection.Key) (claimed []bot.Delivery, err error) {
+	err = p.alive(func() (err error) { claimed, err = p.Inbox.Claim(ctx, n, timers, busy); return err })
 	return claimed, err
 }
 

@@ -147,6 +147,8 @@ type fleet struct {
 	sim  *slacksim.Sim
 	now  atomic.Int64 // when it began, and how far it was moved
 	from time.Time
+
+	workers int // of each replica; 0: bot's default
 }
 
 func newFleet(t *testing.T, url string) *fleet {
@@ -192,7 +194,7 @@ func (f *fleet) start(handlers ...bot.Handler) (db *storage.DB, in *inbox.Inbox,
 		PublicURL: "https://bot.example.com", Scopes: catalogue(handlers), Store: db})
 	must(err)
 	b, err := bot.New(bot.Config{Install: inst, Handlers: handlers, Inbox: in, Timers: db.Timers("", in), Now: f.time,
-		Lease: fleetLease, SigningSecrets: []connection.Secret{"s"}, Log: slog.New(slog.NewTextHandler(f.t.Output(), nil))})
+		Lease: fleetLease, Workers: f.workers, SigningSecrets: []connection.Secret{"s"}, Log: slog.New(slog.NewTextHandler(f.t.Output(), nil))})
 	must(err)
 	running, end := context.WithCancel(ctx)
 	ended := make(chan error, 1)
@@ -256,12 +258,77 @@ func (r *runs) count() (total, different, most int) {
 	return r.total, len(r.of), most
 }
 
+// All timers that may run hang, and hundreds wait behind them: what people do is handled right away.
+func TestTimersThatHang(t *testing.T) {
+	t.Parallel()
+	for name, fresh := range databases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			timersThatHang(t, fresh(t))
+		})
+	}
+}
+
+// databases are where a fleet keeps what it has.
+var databases = map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres}
+
+func timersThatHang(t *testing.T, url string) {
+	f := newFleet(t, url)
+	f.workers = 8
+	const timers, share = 600, 2
+	var running, most atomic.Int64
+	var ran runs
+	goOn, heard := make(chan struct{}), make(chan struct{}, 8)
+	db, in, stop := f.start(bot.OnTimer("remind", func(_ context.Context, r *bot.Timer) error {
+		if n := running.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		<-goOn
+		running.Add(-1)
+		ran.add(r.Key)
+		return nil
+	}), bot.OnEvent("team_join", func(context.Context, *bot.Event[json.RawMessage]) error {
+		heard <- struct{}{}
+		return nil
+	}, bot.Scopes("users:read")))
+	defer stop()
+	defer close(goOn)
+
+	f.connect(db, 0, 20)
+	moment := f.time().Add(time.Minute)
+	for i := range timers {
+		k := connection.Key{AppID: "A1", TeamID: fmt.Sprint("T", i%20)}
+		c, err := db.Lookup(ctx, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		home := bot.ValueOwner{ConnectionID: c.ID, AppID: "A1", TeamID: k.TeamID}
+		timed := bot.Timed{Name: "remind", Key: fmt.Sprint(i), At: moment, Data: []byte("{}")}
+		if err := db.Timers("", in).Schedule(ctx, home, timed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.move(time.Minute)
+	until(t, "timers that hang", func() bool { return running.Load() >= share })
+
+	for i := range 20 {
+		f.join(in, fmt.Sprint("T", i), fmt.Sprint("Ev", i))
+		select {
+		case <-heard:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("event %d waits for timers, of which %d run", i, running.Load())
+		}
+	}
+	if n := most.Load(); n != share {
+		t.Errorf("%d timers at a time, of 8 workers", n)
+	}
+}
+
 // Two replicas, many workspaces, a thousand timers of one moment: each runs once, spread over the time that there is
 // for it, and what people do meanwhile waits for none of it. A day in which nobody was there is made up for once.
 func TestTimersOfMany(t *testing.T) {
 	t.Parallel()
-	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite,
-		"postgres": storagetest.Postgres} {
+	for name, fresh := range databases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			workspaces := storagetest.Rounds(1000, 4000)
@@ -382,6 +449,17 @@ func (f *fleet) due(db *storage.DB) int {
 	return n
 }
 
+// join has somebody join a workspace.
+func (f *fleet) join(in *inbox.Inbox, team, id string) {
+	f.t.Helper()
+	e := bot.Delivery{ID: id, Kind: "events_api", Type: "team_join", Key: connection.Key{AppID: "A1", TeamID: team},
+		Received: f.time(), Body: []byte(`{"type":"event_callback","team_id":"` + team + `","api_app_id":"A1","event_id":"` +
+			id + `","event":{"type":"team_join","user":{"id":"U9"}}}`)}
+	if _, err := in.Add(ctx, &e, false); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
 // meanwhile waits until done, and returns how long an event waited at most that people caused in that time.
 func (f *fleet) meanwhile(in *inbox.Inbox, heard chan time.Time, done func() bool) (slowest time.Duration) {
 	f.t.Helper()
@@ -391,13 +469,7 @@ func (f *fleet) meanwhile(in *inbox.Inbox, heard chan time.Time, done func() boo
 		}
 		began := time.Now()
 		id := fmt.Sprint("Ev", f.time().UnixMicro(), "-", i)
-		e := bot.Delivery{ID: id, Kind: "events_api", Type: "team_join", Key: connection.Key{AppID: "A1", TeamID: "T1"},
-			Received: f.time(), Body: []byte(`{"type":"event_callback","team_id":"T1","api_app_id":"A1","event_id":"` + id +
-				`","event":{"type":"team_join","user":{"id":"U9"}}}`)}
-		if _, err := in.Add(ctx, &e, false); err != nil {
-			f.t.Error(err)
-			return slowest
-		}
+		f.join(in, "T1", id)
 		select {
 		case at := <-heard:
 			slowest = max(slowest, at.Sub(began))

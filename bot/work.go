@@ -21,7 +21,8 @@ import (
 
 // DefaultWorkers is how many handlers of events run at the same time, unless Config.Workers says otherwise. They mostly
 // wait for Slack, some 100 ms for each call, so there are many more of them than processors. One workspace gets at most
-// half of them, so that one whose calls hang leaves room for the others.
+// half of them, so that one whose calls hang leaves room for the others. Timers of all workspaces together get a quarter
+// at most, and one where that is none, so that nothing that people do waits for slow timers.
 const DefaultWorkers = 128
 
 const (
@@ -219,7 +220,7 @@ func (w *workers) hand(ctx context.Context) {
 // claim begins what is ready, as far as there are places. again: there is more, and places; more: there is more once a
 // place becomes free.
 func (w *workers) claim(ctx context.Context) (again, more bool, err error) {
-	n, busy := w.pool.reserve(max(1, min(mostClaimed, w.pool.share)))
+	n, timers, busy := w.pool.reserve(max(1, min(mostClaimed, w.pool.share)))
 	if n == 0 {
 		return false, true, nil
 	}
@@ -227,16 +228,20 @@ func (w *workers) claim(ctx context.Context) (again, more bool, err error) {
 	// Not ctx: what was handed out in the moment of the stop has to be known here.
 	claiming, cancel := context.WithTimeout(context.WithoutCancel(ctx), eventOpenBudget)
 	defer cancel()
-	events, err := w.inbox.Claim(claiming, n, busy)
+	events, err := w.inbox.Claim(claiming, n, timers, busy)
+	enough := timers
 	for _, e := range events {
-		w.pool.assign(e.Key)
+		if e.timer() {
+			enough--
+		}
+		w.pool.assign(&e)
 		w.start(e, nil)
 	}
 
 	full := len(events) == n
 	w.pool.releaseReserved(n-len(events), full)
 	// Whoever has enough may have more waiting: look again when a place becomes free.
-	return full, len(busy) > 0, err
+	return full || w.pool.places == 1 && timers == 0, len(busy) > 0 || enough == 0, err
 }
 
 // confront begins events with deaths: those with one among others, those with more alone.
@@ -292,7 +297,7 @@ func (w *workers) claimSuspects(ctx context.Context, n int, often bool) (ended [
 			w.log.WarnContext(ctx, "an event during which a process ended runs again",
 				"event", e.ID, "type", e.Type, "deaths", e.Deaths, "alone", often)
 		}
-		w.pool.occupy(e.Key)
+		w.pool.occupy(&e)
 		ended = append(ended, w.start(e, nil))
 	}
 	return ended, err
@@ -350,7 +355,7 @@ func (w *workers) start(e Delivery, env *envelope) <-chan struct{} {
 	ended := make(chan struct{})
 	w.tasks.Go(func() {
 		defer close(ended)
-		defer w.pool.release(e.Key)
+		defer w.pool.release(&e)
 		defer w.pool.end(e)
 		defer stop(nil)
 		w.work(ctx, e, env)
@@ -499,7 +504,7 @@ func (w *workers) keep(ctx context.Context, e Delivery, env *envelope) (fresh bo
 	if take && fresh && err == nil {
 		w.start(e, env)
 	} else if take {
-		w.pool.release(e.Key)
+		w.pool.release(&e)
 	}
 
 	switch {

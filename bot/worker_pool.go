@@ -1,6 +1,6 @@
 package bot
 
-// The places of handlers: a bounded number runs at a time, and no workspace takes all of them.
+// The places of handlers: a bounded number runs at a time, and neither a workspace nor timers take all of them.
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 type workerPool struct {
 	places int // so many handlers at a time
 	share  int // and of one workspace so many
+	timers int // and of timers, whosever they are, so many
 
 	mu      sync.Mutex
 	open    bool // the process takes work
@@ -21,6 +22,8 @@ type workerPool struct {
 	alone   bool // what runs is to end, and nothing else to begin, because of a suspect
 	backlog bool // there is more in the inbox than places
 	taken   int
+	timed   int  // of them by timers
+	yields  bool // the only place was a timer's: what people do comes next
 	each    map[connection.Key]int
 	running map[int64]*running // by Event.Row
 	free    chan struct{}      // has something in it when a place became free
@@ -36,7 +39,7 @@ type running struct {
 
 func newWorkerPool(places int) *workerPool {
 	return &workerPool{
-		places: places, share: max(1, places/2),
+		places: places, share: max(1, places/2), timers: max(1, places/4),
 		each: map[connection.Key]int{}, running: map[int64]*running{}, free: make(chan struct{}, 1),
 	}
 }
@@ -53,12 +56,13 @@ func (d *workerPool) acquire(k connection.Key) bool {
 	return true
 }
 
-// reserve takes up to n places for whatever the inbox will hand out, and says which workspaces have enough.
-func (d *workerPool) reserve(n int) (got int, busy []connection.Key) {
+// reserve takes up to n places for whatever the inbox will hand out, and says how many of them timers can have and which
+// workspaces have enough.
+func (d *workerPool) reserve(n int) (got, timers int, busy []connection.Key) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.open || d.alone {
-		return 0, nil
+		return 0, 0, nil
 	}
 
 	got = max(0, min(n, d.places-d.taken)) // a suspect takes a place whether there is one or not
@@ -68,7 +72,10 @@ func (d *workerPool) reserve(n int) (got int, busy []connection.Key) {
 			busy = append(busy, k)
 		}
 	}
-	return got, busy
+	if timers = max(0, min(got, d.timers-d.timed)); d.yields {
+		timers, d.yields = 0, false
+	}
+	return got, timers, busy
 }
 
 // suspects returns how many more events with a death may run.
@@ -100,18 +107,29 @@ func (d *workerPool) reopen() {
 }
 
 // occupy takes a place whether there is one or not.
-func (d *workerPool) occupy(k connection.Key) {
+func (d *workerPool) occupy(e *Delivery) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.taken++
-	d.each[k]++
+	d.count(e, 1)
 }
 
-// assign gives one of the reserved places to a workspace.
-func (d *workerPool) assign(k connection.Key) {
+// assign gives one of the reserved places to an event.
+func (d *workerPool) assign(e *Delivery) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.each[k]++
+	d.count(e, 1)
+	d.yields = d.places == 1 && e.timer()
+}
+
+// count adds to what the workspace of an event has, and timers have. The caller holds the lock.
+func (d *workerPool) count(e *Delivery, n int) {
+	if e.timer() {
+		d.timed += n
+	}
+	if d.each[e.Key] += n; d.each[e.Key] <= 0 {
+		delete(d.each, e.Key)
+	}
 }
 
 // releaseReserved gives back n places that were reserved and not given to anybody. more: the inbox may have more.
@@ -124,13 +142,11 @@ func (d *workerPool) releaseReserved(n int, more bool) {
 }
 
 // release gives a place back.
-func (d *workerPool) release(k connection.Key) {
+func (d *workerPool) release(e *Delivery) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.taken--
-	if d.each[k]--; d.each[k] <= 0 {
-		delete(d.each, k)
-	}
+	d.count(e, -1)
 	d.settled()
 
 	select {

@@ -53,7 +53,7 @@ func (s *scripted) Outlived(_ context.Context, e Delivery) error {
 	return nil
 }
 
-func (s *scripted) Claim(context.Context, int, []connection.Key) ([]Delivery, error) {
+func (s *scripted) Claim(context.Context, int, int, []connection.Key) ([]Delivery, error) {
 	since := time.Since(s.start)
 	switch {
 	case s.given.CompareAndSwap(0, 1):
@@ -203,8 +203,8 @@ func (h *haunted) Add(ctx context.Context, e *Delivery, take bool) (bool, error)
 	return h.MemoryInbox.Add(ctx, e, take)
 }
 
-func (h *haunted) Claim(ctx context.Context, n int, busy []connection.Key) ([]Delivery, error) {
-	events, err := h.MemoryInbox.Claim(ctx, n, busy)
+func (h *haunted) Claim(ctx context.Context, n, timers int, busy []connection.Key) ([]Delivery, error) {
+	events, err := h.MemoryInbox.Claim(ctx, n, timers, busy)
 	h.withMore.Store(h.withMore.Load() || len(events) > 0 && h.working.Load())
 	return events, err
 }
@@ -347,8 +347,8 @@ func TestNoPlacesAreReservedBehindSuspects(t *testing.T) {
 	if !d.acquire(k) {
 		t.Fatal("no place")
 	}
-	d.occupy(k)
-	if n, _ := d.reserve(5); n != 0 || d.taken != 2 {
+	d.occupy(&Delivery{Key: k})
+	if n, _, _ := d.reserve(5); n != 0 || d.taken != 2 {
 		t.Errorf("%d places are reserved, %d taken", n, d.taken)
 	}
 }

@@ -25,6 +25,7 @@ import (
 // Error says what of a store can't be read. Then nothing of it counts, so that no workspace is left out unnoticed.
 type Error struct{ Problems []string }
 
+// Error has one problem to a line.
 func (e *Error) Error() string { return strings.Join(e.Problems, "\n") }
 
 // refused is an Error with one problem.

@@ -8,7 +8,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"math/bits"
 	"slices"
 	"strings"
@@ -29,12 +28,10 @@ import (
 type adding struct {
 	event bot.Delivery // a copy: the caller may have left
 	take  bool
-	// shares: it takes its turn together with all others of the app that do, whatever their workspaces are.
-	shares bool
-	box    []byte
-	fresh  bool
-	err    error
-	done   chan struct{}
+	box   []byte
+	fresh bool
+	err   error
+	done  chan struct{}
 	// fate is decided once: by the caller who leaves, or by the commit that has its answer.
 	fate atomic.Int32
 }
@@ -209,7 +206,7 @@ func (in *Inbox) commitAdds(batch []*adding) {
 		in.lookAtAll()
 	}
 	if wake {
-		in.wake()
+		in.Wake()
 	}
 	in.letGo(ctx, orderingKeys)
 }
@@ -239,7 +236,7 @@ func refusedRow(err error) bool {
 }
 
 func (in *Inbox) insert(ctx context.Context, batch []*adding) (rows map[eventName]int64, err error) {
-	lease := in.until()
+	lease := in.leases.until(in.now())
 	statement, args := in.insertion(batch, lease)
 	insert := func(g *gorm.DB) error {
 		rows = make(map[eventName]int64, len(batch))
@@ -264,7 +261,7 @@ func (in *Inbox) insert(ctx context.Context, batch []*adding) (rows map[eventNam
 		})
 	})
 	if err != nil && slices.ContainsFunc(batch, func(a *adding) bool { return a.take }) {
-		in.unheardOf(lease, err)
+		in.leases.unheardOf(lease, err)
 	}
 	return rows, err
 }
@@ -272,21 +269,24 @@ func (in *Inbox) insert(ctx context.Context, batch []*adding) (rows map[eventNam
 // insertion is the statement that inserts a batch, and what is handed out by it has a lease.
 func (in *Inbox) insertion(batch []*adding, lease int64) (string, []any) {
 	args := make([]any, 0, len(batch)*14)
-	tags := in.tags(batch)
 	row := rowOf(batch)
-	for i, a := range batch {
-		e, box := a.event, a.box
+	for _, a := range batch {
+		e, box, waits := a.event, a.box, in.events
+		if e.Kind == kindTimer {
+			waits = in.timers
+		}
+		tag := waits.place(e.Key, a.take)
 		if in.table.apart() {
 			box = []byte{}
 		}
 
 		switch row {
 		case insertReady:
-			args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, columns.Text(e.Type), tags[i],
+			args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, columns.Text(e.Type), tag,
 				columns.Micros(e.Received), box)
 			continue
 		case insertTaken:
-			args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, columns.Text(e.Type), tags[i], lease,
+			args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, columns.Text(e.Type), tag, lease,
 				columns.Micros(e.Received), box)
 			continue
 		}
@@ -300,7 +300,7 @@ func (in *Inbox) insertion(batch []*adding, lease int64) (string, []any) {
 		}
 		args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, columns.Text(e.Kind), columns.Text(e.Type),
 			columns.Text(e.OrderingKey), state,
-			tags[i], until, attempt, attempt, columns.Micros(e.Received), box) // what is taken is begun
+			tag, until, attempt, attempt, columns.Micros(e.Received), box) // what is taken is begun
 	}
 	return insertEvents + row + strings.Repeat(", "+row, len(batch)-1) + insertOnce, args
 }
@@ -331,29 +331,4 @@ func each(g *gorm.DB, statement string, args []any, scan func(*sql.Rows) error) 
 		}
 	}
 	return rows.Err()
-}
-
-// tags gives each event its place in the queue (start-time fair queueing): the event of a workspace that has none
-// waiting goes to where the queue is being worked now, the next ones of the same workspace behind it by one each. So
-// workspaces take turns however much one of them sends, and a claim is a walk along an index. P. Goyal, H. Vin, H.
-// Cheng: Start-time Fair Queuing, SIGCOMM 1996.
-func (in *Inbox) tags(batch []*adding) []int64 {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if len(in.last) > 10_000 {
-		maps.DeleteFunc(in.last, func(_ connection.Key, tag int64) bool { return tag < in.tag })
-	}
-	tags := make([]int64, len(batch))
-	for i, a := range batch {
-		if a.take {
-			tags[i] = in.tag
-			continue
-		}
-		next := in.tag
-		if last, waits := in.last[a.flow()]; waits {
-			next = max(next, last+1)
-		}
-		in.last[a.flow()], tags[i] = next, next
-	}
-	return tags
 }

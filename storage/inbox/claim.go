@@ -20,60 +20,76 @@ import (
 )
 
 // Claim is bot.Inbox's.
-func (in *Inbox) Claim(ctx context.Context, n int, busy []connection.Key) (claimed []bot.Delivery, err error) {
+func (in *Inbox) Claim(ctx context.Context, n, timers int, busy []connection.Key) (claimed []bot.Delivery, err error) {
 	if n <= 0 {
 		return nil, nil
 	}
-	from, err := in.comeBack(ctx)
+	everything, err := in.comeBack(ctx)
 	if err != nil {
 		return nil, err
 	}
-	claimed, err = in.claim(ctx, "begun = 0", 1, from, n, busy)
+
+	_, from := in.events.state()
+	_, fromTimer := in.timers.state()
+	if everything {
+		from, fromTimer = 0, 0
+	}
+	due, args := in.pick("begun = 0 AND tag >= ?", []any{max(fromTimer, firstTimer)}, min(n, timers))
+	which, values := "begun = 0 AND tag >= ? AND tag < ?", []any{from, firstTimer}
+	if len(busy) > 0 {
+		which += " AND tag <= (SELECT max(tag) FROM (SELECT tag FROM inbox WHERE state = 'ready' ORDER BY tag, id " +
+			"LIMIT ?) AS head)"
+		values = append(values, claimWindow)
+	}
+	for _, k := range busy {
+		which += " AND NOT (enterprise_id = ? AND team_id = ?)"
+		values = append(values, k.EnterpriseID, k.TeamID)
+	}
+	people, values := in.pick(which, values, n)
+
+	// Timers come first, or they would never come while people keep all workers busy. They are few by their share.
+	claimed, err = in.claim(ctx, "WITH due AS MATERIALIZED ("+due+"), people AS MATERIALIZED ("+people+"), "+
+		"picked AS MATERIALIZED (SELECT id FROM (SELECT id, tag, 0 AS turn FROM due UNION ALL SELECT id, tag, 1 FROM "+
+		"people) AS ready ORDER BY turn, tag, id LIMIT ?)", append(append(args, values...), n), 1)
 	slices.SortFunc(claimed, func(a, b bot.Delivery) int { return cmp.Compare(a.Row, b.Row) })
 	return claimed, err
 }
 
-// claim hands out what is ready and fits, from a place in the queue on. begins is how many
-// attempts that begins: 1, or 0 where Begin says so later.
-func (in *Inbox) claim(ctx context.Context, which string, begins int, from int64, n int,
-	busy []connection.Key) (claimed []bot.Delivery, err error) {
-	statement := "WITH picked AS MATERIALIZED (SELECT id FROM inbox WHERE state = 'ready' AND " + which + " AND tag >= ?"
-	args := []any{from}
+// pick is a query for the next n that are ready and meet a condition.
+func (in *Inbox) pick(which string, args []any, n int) (string, []any) {
+	query := "SELECT id, tag FROM inbox WHERE state = 'ready' AND " + which
 	if in.app != "" {
-		statement += " AND app_id || '' = ?" // not as a column: SQLite would take the index by app and sort all there is
+		query += " AND app_id || '' = ?" // not as a column: SQLite would take the index by app and sort all there is
 		args = append(args, in.app)
 	}
-	if len(busy) > 0 {
-		statement += " AND tag <= (SELECT max(tag) FROM (SELECT tag FROM inbox WHERE state = 'ready' ORDER BY tag, id " +
-			"LIMIT ?) AS head)"
-		args = append(args, claimWindow)
-	}
-	for _, k := range busy {
-		statement += " AND NOT (enterprise_id = ? AND team_id = ?)"
-		args = append(args, k.EnterpriseID, k.TeamID)
-	}
-
-	statement += " ORDER BY tag, id LIMIT ?"
-	args = append(args, n)
+	query += " ORDER BY tag, id LIMIT ?"
 	if in.pool.Dialect == db.DialectPostgres {
-		statement += " FOR UPDATE SKIP LOCKED"
+		query += " FOR UPDATE SKIP LOCKED"
 	}
+	return query, append(args, n)
+}
 
-	statement += ") UPDATE inbox SET state = 'held', visible_at = ?, attempt = attempt + 1, begun = begun + ? " +
+// claim hands out what is picked. begins is how many attempts that begins: 1, or 0 where Begin says so later.
+func (in *Inbox) claim(ctx context.Context, picked string, args []any, begins int) (claimed []bot.Delivery, err error) {
+	statement := picked + " UPDATE inbox SET state = 'held', visible_at = ?, attempt = attempt + 1, begun = begun + ? " +
 		"WHERE id IN (SELECT id FROM picked) RETURNING " + in.table.eventColumns()
-	lease := in.until()
+	lease := in.leases.until(in.now())
 	args = append(args, lease, begins)
 
 	var damaged []bot.Delivery
-	var tag int64
+	var tag, timer int64
 	err = in.pool.ExecAs(ctx, db.Working, func(g *gorm.DB) error {
-		claimed, damaged = nil, nil
+		claimed, damaged, tag, timer = nil, nil, 0, 0
 		return each(g, statement, args, func(r *sql.Rows) error {
 			row, err := scanEvent(r)
 			if err != nil {
 				return err
 			}
-			tag = max(tag, row.Tag)
+			if row.Tag < firstTimer {
+				tag = max(tag, row.Tag)
+			} else {
+				timer = max(timer, row.Tag)
+			}
 			e, readable := in.table.openRow(&row)
 			e.Deaths -= begins
 			if !readable {
@@ -86,17 +102,13 @@ func (in *Inbox) claim(ctx context.Context, which string, begins int, from int64
 	})
 	if err != nil {
 		if begins > 0 {
-			in.unheardOf(lease, err)
+			in.leases.unheardOf(lease, err)
 		}
 		return nil, db.Fault(ctx, "claim events", err)
 	}
 
-	in.mu.Lock()
-	in.tag = max(in.tag, tag)
-	if len(claimed)+len(damaged) > 0 && begins > 0 {
-		in.from = tag
-	}
-	in.mu.Unlock()
+	in.events.reached(tag, tag > 0 && begins > 0)
+	in.timers.reached(timer, timer > 0 && begins > 0)
 	return claimed, in.setAside(ctx, damaged)
 }
 
@@ -118,90 +130,63 @@ func (in *Inbox) setAside(ctx context.Context, damaged []bot.Delivery) error {
 	return nil
 }
 
-// comeBack makes ready whose lease or pause is over, a few times a second at most, and returns from which place in the
-// queue on to claim. That is where the last claim ended: before it an index on PostgreSQL is full of what was claimed
-// already and not vacuumed yet, a thousand entries for each claim under load. Whatever else lies there (what came back,
-// or was written by another process) is found by the claims that look at everything.
-func (in *Inbox) comeBack(ctx context.Context) (from int64, err error) {
+// comeBack makes ready whose lease or pause is over, a few times a second at most, and says whether to claim from the
+// queues' beginning on. Else that is where the last claim ended: before it an index on PostgreSQL is full of what was
+// claimed already and not vacuumed yet, a thousand entries for each claim under load. Whatever else lies there (what
+// came back, or was written by another process) is found by the claims that look at everything.
+func (in *Inbox) comeBack(ctx context.Context) (everything bool, err error) {
 	now := in.now()
 	in.mu.Lock()
 	due := now.Sub(in.looked) >= comeBackEvery || now.Before(in.looked)
 	if due {
 		in.looked = now
 	}
-	from = in.from
 	in.mu.Unlock()
 
 	if !due {
-		return from, nil
+		return false, nil
 	}
 	if err := in.catchUp(ctx); err != nil {
-		return 0, db.Fault(ctx, "look for events whose time has come", err)
+		return false, db.Fault(ctx, "look for events whose time has come", err)
 	}
 	if err := in.takeBack(ctx); err != nil {
-		return 0, db.Fault(ctx, "take back events that nobody was handed", err)
+		return false, db.Fault(ctx, "take back events that nobody was handed", err)
 	}
 
-	in.mu.Lock()
-	tag := in.tag
-	in.mu.Unlock()
-
+	tag, _ := in.events.state()
+	timer, _ := in.timers.state()
 	which := ""
-	if in.clock.MovedWithin(in.lease) { // what lives will say so by the new time
+	if in.clock.MovedWithin(in.leases.length) { // what lives will say so by the new time
 		which = "AND state = 'waiting' "
 	}
 
 	// They queue up as if they had just come, else one workspace's failures would go before everybody else's events.
 	err = in.pool.ExecAs(ctx, db.Working, func(g *gorm.DB) error {
-		at := columns.Micros(in.now())
-		back := g.Exec("WITH due AS (SELECT id, "+
-			"row_number() OVER (PARTITION BY app_id, enterprise_id, team_id ORDER BY id) - 1 AS place FROM inbox "+
-			"WHERE state IN ('held', 'waiting') AND visible_at <= ? "+which+") "+
-			"UPDATE inbox SET state = 'ready', tag = CASE WHEN tag > ? + due.place THEN tag ELSE ? + due.place END "+
-			"FROM due WHERE inbox.id = due.id AND inbox.state IN ('held', 'waiting') AND inbox.visible_at <= ?",
-			at, tag, tag, at)
+		back := g.Exec("WITH due AS (SELECT id, kind = @kind AS timed, CASE WHEN kind = @kind THEN CAST(@timer AS bigint) "+
+			"ELSE CAST(@tag AS bigint) END + "+
+			"row_number() OVER (PARTITION BY app_id, enterprise_id, team_id, kind = @kind ORDER BY id) - 1 AS place "+
+			"FROM inbox WHERE state IN ('held', 'waiting') AND visible_at <= @at "+which+") "+
+			"UPDATE inbox SET state = 'ready', "+
+			"tag = CASE WHEN tag > due.place AND (timed OR tag < @first) THEN tag ELSE due.place END "+
+			"FROM due WHERE inbox.id = due.id AND inbox.state IN ('held', 'waiting') AND inbox.visible_at <= @at",
+			map[string]any{"kind": kindTimer, "tag": tag, "timer": timer, "first": firstTimer,
+				"at": columns.Micros(in.now())})
 		if back.RowsAffected > 0 {
 			in.suspectSome()
 		}
 		return back.Error
 	})
-	if err != nil {
-		return 0, db.Fault(ctx, "look for events whose time has come", err)
-	}
-	return 0, nil
+	return err == nil, db.Fault(ctx, "look for events whose time has come", err)
 }
 
 // leasesApart is how many leases that begin in one millisecond end in different microseconds.
 const leasesApart = 1000
 
-// until is when a lease ends that begins now, two milliseconds early at most. It tells what one statement of this
-// process handed out from what all others did; those of two processes are the same by a rare chance only.
-func (in *Inbox) until() int64 {
-	ms := in.now().Add(in.lease).UnixMilli() - 1
-	return ms*leasesApart + in.leases.Add(1)%leasesApart
-}
-
-// unheardOf notes that a statement may have handed out events, with leases until then, of which nobody here knows: the
-// connection broke between its commit and its answer. err is what came instead.
-func (in *Inbox) unheardOf(until int64, err error) {
-	if refusedRow(err) {
-		return
-	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if len(in.unheard) == mostUnheard {
-		in.unheard = slices.Delete(in.unheard, 0, 1) // what that one handed out is a suspect after its lease
-	}
-	in.unheard = append(in.unheard, until)
-}
-
 // takeBack makes ready what was handed out to nobody. It was not begun, so that it is no suspect: else an outage makes
 // suspects of all that is handed out in its first moment, of which only a few may run at once. That goes on until the
 // leases are over, since the database may come to such a statement late.
 func (in *Inbox) takeBack(ctx context.Context) error {
-	in.mu.Lock()
-	unheard := padded(slices.Clone(in.unheard))
-	in.mu.Unlock()
+	unheard := padded(in.leases.lost())
 	if len(unheard) == 0 {
 		return nil
 	}
@@ -219,9 +204,7 @@ func (in *Inbox) takeBack(ctx context.Context) error {
 		return err
 	}
 
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.unheard = slices.DeleteFunc(in.unheard, func(until int64) bool { return until <= now })
+	in.leases.over(now)
 	return nil
 }
 
@@ -238,7 +221,7 @@ func (in *Inbox) lookAtAll() {
 	in.mu.Lock()
 	in.looked = time.Time{}
 	in.mu.Unlock()
-	in.wake()
+	in.Wake()
 }
 
 // catchUp goes on to where other processes are working the queue, once a second at most, and looks for suspects that
@@ -257,23 +240,22 @@ func (in *Inbox) catchUp(ctx context.Context) error {
 	}
 
 	var seen struct {
-		Tag         int64
+		Tag, Timer  int64
 		Once, Often bool
 	}
-	err := in.pool.Read.WithContext(ctx).Raw("SELECT "+
-		"coalesce((SELECT max(tag) FROM inbox WHERE state IN ('held', 'waiting') AND state = 'held'), 0) AS tag, "+
+	const held = "coalesce((SELECT max(tag) FROM inbox WHERE state IN ('held', 'waiting') AND state = 'held' AND tag "
+	err := in.pool.Read.WithContext(ctx).Raw("SELECT "+held+"< ?), 0) AS tag, "+held+">= ?), 0) AS timer, "+
 		"EXISTS (SELECT 1 FROM inbox WHERE state = 'ready' AND begun > 0 AND begun = 1 AND ? IN ('', app_id)) AS once, "+
 		"EXISTS (SELECT 1 FROM inbox WHERE state = 'ready' AND begun > 0 AND begun > 1 AND ? IN ('', app_id)) AS often",
-		in.app, in.app).Scan(&seen).Error
+		firstTimer, firstTimer, in.app, in.app).Scan(&seen).Error
 	if err != nil {
 		return err
 	}
 
 	in.once.Store(seen.Once)
 	in.often.Store(seen.Often)
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.tag = max(in.tag, seen.Tag)
+	in.events.reached(seen.Tag, false)
+	in.timers.reached(seen.Timer, false)
 	return nil
 }
 
@@ -286,7 +268,8 @@ func (in *Inbox) ClaimSuspects(ctx context.Context, n int, often bool) ([]bot.De
 	if often {
 		which, hint = "begun > 0 AND begun > 1", &in.often
 	}
-	claimed, err := in.claim(ctx, which, 0, 0, n, nil)
+	query, args := in.pick(which, nil, n)
+	claimed, err := in.claim(ctx, "WITH picked AS MATERIALIZED ("+query+")", args, 0)
 	if err == nil && len(claimed) < n {
 		hint.Store(false) // until some come back
 	}

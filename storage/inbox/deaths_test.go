@@ -20,7 +20,7 @@ func (c *clock) die() { c.advance(bot.DefaultLease + time.Second) }
 func (d desk) hints(c *clock) (once, often bool) {
 	d.t.Helper()
 	for range 2 { // the first look makes them ready
-		if events, err := d.Claim(d.t.Context(), 1, nil); err != nil || len(events) > 0 {
+		if events, err := d.Claim(d.t.Context(), 1, 1, nil); err != nil || len(events) > 0 {
 			d.t.Errorf("something fresh: %v %v", events, err)
 		}
 		c.advance(time.Second)
@@ -210,7 +210,7 @@ func TestInboxTakesBackWhatNobodyWasHanded(t *testing.T) {
 			t.Helper()
 			lose.Store(true)
 			defer lose.Store(false)
-			if _, err := in.Claim(t.Context(), 5, nil); err == nil {
+			if _, err := in.Claim(t.Context(), 5, 5, nil); err == nil {
 				t.Errorf("%s: the answer of a claim was not lost", when)
 			}
 			e := storetest.Event("taken "+when, "T2")
@@ -220,7 +220,7 @@ func TestInboxTakesBackWhatNobodyWasHanded(t *testing.T) {
 		}
 		back := func(when string) {
 			t.Helper()
-			events, err := in.Claim(t.Context(), 10, nil)
+			events, err := in.Claim(t.Context(), 10, 10, nil)
 			storetest.OK(t, err)
 			ids(t, when, events, "claimed0", "claimed1", "claimed2", "taken "+when)
 			for _, e := range events {

@@ -55,7 +55,7 @@ func Example() {
 		fresh, err := in.Add(ctx, &e, false)
 		fmt.Println("fresh:", fresh, err)
 	}
-	claimed, err := in.Claim(ctx, 10, nil)
+	claimed, err := in.Claim(ctx, 10, 2, nil)
 	if err != nil || len(claimed) != 1 {
 		fmt.Println(claimed, err)
 		return

@@ -7,7 +7,6 @@ package inbox
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
-	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/storage/internal/columns"
 	"github.com/switchboard-go/switchboard/storage/internal/db"
 	"github.com/switchboard-go/switchboard/storage/seal"
@@ -89,7 +87,6 @@ func NewTable(pool *db.Pool, keys *seal.Keyring) *Table { return &Table{pool: po
 type Inbox struct {
 	table *Table
 	pool  *db.Pool
-	lease time.Duration
 	keep  time.Duration
 	app   string
 	clock *db.Clock
@@ -97,7 +94,6 @@ type Inbox struct {
 	// shrinks tells that the SQLite file can be shortened.
 	shrinks bool
 	bytes   atomic.Int64 // that wait for their commit
-	leases  atomic.Int64 // that were given, from some number on: see until
 	adds    chan *adding
 	dones   chan *finishing
 	ready   chan struct{}
@@ -105,13 +101,11 @@ type Inbox struct {
 	work    sync.WaitGroup
 	tidier  tidier
 
-	mu     sync.Mutex
-	tag    int64                    // the place of what was handed out last
-	last   map[connection.Key]int64 // workspace → the place of its last event, where that is ahead of tag
-	from   int64                    // where the last claim ended
-	looked time.Time                // at the whole queue
+	leases         *leases
+	events, timers *queue // of people, and of timers
 
-	unheard  []int64   // the ends of leases that were given by statements whose answer was lost
+	mu       sync.Mutex
+	looked   time.Time // at the whole queue
 	caughtUp time.Time // with other processes
 
 	// There may be something ready that has ended a process: once, or more often.
@@ -139,11 +133,11 @@ func (t *Table) Inbox(ctx context.Context, cfg Config) (_ *Inbox, err error) {
 		}()
 	}
 
-	in := &Inbox{table: t, pool: pool, lease: cfg.Lease, keep: cfg.Keep, app: cfg.App, clock: pool.Clock, alone: cfg.Alone,
+	in := &Inbox{table: t, pool: pool, keep: cfg.Keep, app: cfg.App, clock: pool.Clock, alone: cfg.Alone,
 		adds: make(chan *adding, mostWaiting), dones: make(chan *finishing, mostWaiting),
-		ready: make(chan struct{}, 1), stop: make(chan struct{}), last: map[connection.Key]int64{}}
-	if in.lease <= 0 {
-		in.lease = bot.DefaultLease
+		ready: make(chan struct{}, 1), stop: make(chan struct{}), leases: newLeases(bot.DefaultLease)}
+	if cfg.Lease > 0 {
+		in.leases.length = cfg.Lease
 	}
 	if in.keep <= 0 {
 		in.keep = install.DefaultKeep
@@ -153,10 +147,7 @@ func (t *Table) Inbox(ctx context.Context, cfg Config) (_ *Inbox, err error) {
 	}
 
 	in.tidier = tidier{in: in, stepped: in.clock.SteppedBy()}
-	in.leases.Store(rand.Int64N(leasesApart))
-	if err := pool.Read.WithContext(ctx).Raw("SELECT coalesce((SELECT min(tag) FROM inbox WHERE state = 'ready'), " +
-		"(SELECT max(tag) FROM (SELECT tag FROM inbox ORDER BY id DESC LIMIT 1000) AS newest), 0)").
-		Scan(&in.tag).Error; err != nil {
+	if err := in.openQueues(ctx); err != nil {
 		return nil, db.Fault(ctx, "open inbox", err)
 	}
 	if cfg.Alone {
@@ -173,6 +164,18 @@ func (t *Table) Inbox(ctx context.Context, cfg Config) (_ *Inbox, err error) {
 		in.shrinks = t.makeShrinkable(ctx, in.alone)
 	}
 	return in, nil
+}
+
+// openQueues goes on where the queues were left.
+func (in *Inbox) openQueues(ctx context.Context) error {
+	var at struct{ People, Timers int64 }
+	const first = "(SELECT min(tag) FROM inbox WHERE state = 'ready' AND tag "
+	const last = "(SELECT max(tag) FROM (SELECT tag FROM inbox ORDER BY id DESC LIMIT 1000) AS newest WHERE tag "
+	err := in.pool.Read.WithContext(ctx).Raw("SELECT coalesce("+first+"< @timer), "+last+"< @timer), 0) AS people, "+
+		"coalesce("+first+">= @timer), "+last+">= @timer), @timer) AS timers", map[string]any{"timer": firstTimer}).
+		Scan(&at).Error
+	in.events, in.timers = newQueue(at.People), newQueue(at.Timers)
+	return err
 }
 
 // Start begins to commit what is added and done with. Close ends it.
@@ -202,7 +205,8 @@ func (in *Inbox) Close() {
 // Ready is bot.Inbox's.
 func (in *Inbox) Ready() <-chan struct{} { return in.ready }
 
-func (in *Inbox) wake() {
+// Wake tells whoever claims that there is something new.
+func (in *Inbox) Wake() {
 	select {
 	case in.ready <- struct{}{}:
 	default:

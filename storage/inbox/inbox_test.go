@@ -65,7 +65,7 @@ func (d desk) add(e bot.Delivery, take bool) (bot.Delivery, bool) {
 
 func (d desk) claim(n int, busy ...connection.Key) []bot.Delivery {
 	d.t.Helper()
-	events, err := d.Claim(d.t.Context(), n, busy)
+	events, err := d.Claim(d.t.Context(), n, n, busy)
 	if err != nil {
 		d.t.Error(err)
 	}

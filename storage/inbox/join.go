@@ -11,13 +11,11 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/switchboard-go/switchboard/bot"
-	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/storage/internal/columns"
 )
 
 // AddWith accepts events in the transaction tx. One that was accepted before changes nothing. Call Wake once tx is
-// committed. They share one place among the workspaces that take turns: a thousand timers of one moment are worked
-// between what people do, and not before it.
+// committed.
 func (in *Inbox) AddWith(tx *gorm.DB, events []bot.Delivery) error {
 	switch {
 	case len(events) == 0:
@@ -31,7 +29,7 @@ func (in *Inbox) AddWith(tx *gorm.DB, events []bot.Delivery) error {
 		if err != nil {
 			return fmt.Errorf("add event: %w", err)
 		}
-		batch[i] = &adding{event: e, box: box, shares: true}
+		batch[i] = &adding{event: e, box: box}
 	}
 
 	inOneOrder(batch)
@@ -50,9 +48,6 @@ func (in *Inbox) AddWith(tx *gorm.DB, events []bot.Delivery) error {
 	return insertPayloads(tx, rows, batch)
 }
 
-// Wake tells whoever claims that there is something new.
-func (in *Inbox) Wake() { in.wake() }
-
 // Unfinished returns those of an app's events that are neither done nor dead letters, by their ids.
 func (t *Table) Unfinished(tx *gorm.DB, app string, ids []string) (unfinished []string, err error) {
 	if len(ids) == 0 {
@@ -69,14 +64,6 @@ func (t *Table) Forget(tx *gorm.DB, app string, ids []string) error {
 		return nil
 	}
 	return tx.Exec("DELETE FROM inbox WHERE app_id = ? AND event_id IN ? AND state = 'done'", app, ids).Error
-}
-
-// flow is who takes turns with others: a workspace, or all events of an app that share a place.
-func (a *adding) flow() connection.Key {
-	if a.shares {
-		return connection.Key{AppID: a.event.Key.AppID}
-	}
-	return a.event.Key
 }
 
 // storable reports whether the database takes the names of all events.

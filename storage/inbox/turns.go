@@ -25,7 +25,7 @@ func streamPlace(k connection.Key, id string) seal.Place {
 
 // Behind is bot.Turns'.
 func (in *Inbox) Behind(ctx context.Context, e bot.Delivery) (bool, error) {
-	return in.exists(ctx, "look for the next message", "SELECT id FROM inbox WHERE lane = ? AND lane <> '' AND state IN "+
+	return exists(ctx, in.pool, "look for the next message", "SELECT id FROM inbox WHERE lane = ? AND lane <> '' AND state IN "+
 		"('ready', 'held', 'waiting', 'queued') AND id > ? LIMIT 1", columns.Text(e.OrderingKey), e.Row)
 }
 
@@ -35,15 +35,15 @@ func (in *Inbox) Came(ctx context.Context, prefix, from string) (bool, error) {
 	if in.pool.Dialect == db.DialectPostgres {
 		lane = `(lane COLLATE "C")`
 	}
-	return in.exists(ctx, "look for a press of stop",
+	return exists(ctx, in.pool, "look for a press of stop",
 		"SELECT id FROM inbox WHERE type = 'agent_session_stopped' AND "+lane+" > ? AND "+lane+" < ? LIMIT 1",
 		columns.Text(prefix+from), columns.Text(prefix+"~"))
 }
 
 // exists reports whether a query finds a row.
-func (in *Inbox) exists(ctx context.Context, doing, query string, args ...any) (bool, error) {
+func exists(ctx context.Context, pool *db.Pool, doing, query string, args ...any) (bool, error) {
 	var ids []int64
-	err := in.pool.Read.WithContext(ctx).Raw(query, args...).Scan(&ids).Error
+	err := pool.Read.WithContext(ctx).Raw(query, args...).Scan(&ids).Error
 	return len(ids) > 0, db.Fault(ctx, doing, err)
 }
 
@@ -54,7 +54,7 @@ func (in *Inbox) RecordStream(ctx context.Context, e bot.Delivery, state []byte)
 		return err
 	}
 	return in.one(ctx, "keep what is written", e, stillHeld,
-		"stream = ?, visible_at = ?, begun = CASE WHEN attempt <= ? THEN 1 ELSE begun END", box, in.until(),
+		"stream = ?, visible_at = ?, begun = CASE WHEN attempt <= ? THEN 1 ELSE begun END", box, in.leases.until(in.now()),
 		attemptsThatGetAhead)
 }
 

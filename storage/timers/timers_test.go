@@ -111,7 +111,7 @@ func (s stage) work(t *testing.T) (events []bot.Delivery) {
 	t.Helper()
 	for {
 		s.move(time.Second) // after which a claim looks at what other processes added
-		some, err := s.replicas[1].inbox.Claim(t.Context(), 64, nil)
+		some, err := s.replicas[1].inbox.Claim(t.Context(), 64, 64, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
