@@ -61,6 +61,8 @@ func (c *importBoltCmd) Run(env *environment) error {
 	}
 	if c.DryRun {
 		cfg.ClientID = "" // without it nothing is stored, the journal included
+	} else if err := d.MakeKey(env.ctx); err != nil {
+		return err
 	}
 
 	return use(env, d, cfg, func(db *storage.DB, in *install.Installer) error {

@@ -504,6 +504,8 @@ func (w *world) renewedHere(db *storage.DB, owners ...connection.TokenOwner) {
 func TestImportSaysWhatItDid(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, storagetest.SQLite(t))
+	w.keys = "" // the file beside the database has them
+	keyFile := strings.TrimPrefix(w.database, "sqlite:") + ".key"
 	w.rotate(12 * time.Hour)
 	store := javaScriptFiles(t)
 	acme := w.asBolt(slacksim.AcmeAdmin, "", slacksim.Choice{}, time.Now().Add(-time.Hour))
@@ -529,11 +531,22 @@ func TestImportSaysWhatItDid(t *testing.T) {
 	says("dry", 0, "RESULT", "WHY", "imported", "Acme Corp", slacksim.Acme, "the bot", "skipped", "Gone ?[31mLtd",
 		"Slack no longer takes it (invalid_auth).", "Would import 1, left 0 unchanged, skipped 1, failed 0.",
 		"Nothing was stored.")
+	if _, err := os.Stat(keyFile); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a dry run made a key: %v", err)
+	}
 	clear := w.slack.Inject(slacksim.Fault{Method: "auth.test", Status: http.StatusBadGateway})
 	says("Slack is away", 1, "failed", "Slack couldn't be asked", "Run it again")
 	clear()
 	says("first", 0, "imported", "Imported 1,", "switchboard serve renews the imported tokens right away")
 	says("again", 0, "unchanged", "It is here already.", "Imported 0, left 1 unchanged", "Nothing was changed.")
+
+	key, err := os.ReadFile(keyFile)
+	if err := errors.Join(err, os.Remove(keyFile)); err != nil {
+		t.Fatal(err)
+	}
+	says("the key is lost", 2, "ENCRYPTION_KEYS", "sealed with the missing key", "put the key file back")
+	w.keys = strings.TrimSpace(string(key))
+	says("the key as a setting", 0, "unchanged")
 }
 
 // What can't be read whole is refused with everything that is wrong, and nothing of it is imported.

@@ -73,6 +73,35 @@ func (d Database) Keyring() (*seal.Keyring, error) {
 	return seal.KeyFile(d.KeyFile())
 }
 
+// MakeKey makes KeyFile where keys were not given and nothing is sealed yet, for what is about to store something.
+func (d Database) MakeKey(ctx context.Context) error {
+	if !d.keyMissing() {
+		return nil
+	}
+	if err := d.MustExist(); err != nil {
+		return err
+	}
+	db, err := d.Open(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(db.CheckSchema(ctx), db.Close()); err != nil { // no other program's file gets our tables
+		return err
+	}
+
+	if err := d.keyLost(ctx); err != nil {
+		return err
+	}
+	_, err = d.Keyring()
+	return err
+}
+
+// keyMissing reports whether there are no keys, and a new one can be made.
+func (d Database) keyMissing() bool {
+	_, err := os.Stat(d.KeyFile())
+	return d.Path() != "" && d.Keys == "" && errors.Is(err, fs.ErrNotExist)
+}
+
 // MustExist refuses to make an empty SQLite database where the operator expected a full one.
 func (d Database) MustExist() error {
 	path := d.Path()
@@ -233,7 +262,7 @@ func claimAlone(db *storage.DB) error {
 // keyLost refuses to have a new key file made where something is sealed with the one that is missing: the right one
 // could not be put back, and what the new one seals would be lost with it.
 func (d Database) keyLost(ctx context.Context) (err error) {
-	if _, err := os.Stat(d.KeyFile()); d.Path() == "" || d.Keys != "" || !errors.Is(err, fs.ErrNotExist) {
+	if !d.keyMissing() {
 		return nil
 	}
 	made := d.MustExist() != nil

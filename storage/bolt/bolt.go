@@ -31,14 +31,21 @@ func (e *Error) Error() string { return strings.Join(e.Problems, "\n") }
 // refused is an Error with one problem.
 func refused(format string, args ...any) error { return &Error{[]string{fmt.Sprintf(format, args...)}} }
 
-// sqlalchemy is an address as SQLAlchemy has them, with the driver's name in it.
-var sqlalchemy = regexp.MustCompile(`^postgres(?:ql)?\+\w+://`)
+// sqlalchemy and sqlitePath begin addresses as SQLAlchemy has them: with the driver's name in it, or three slashes before
+// the path of a file.
+var (
+	sqlalchemy = regexp.MustCompile(`^postgres(?:ql)?\+\w+://`)
+	sqlitePath = regexp.MustCompile(`^sqlite(?:\+\w+)?:///`)
+)
+
+// sqliteFile begins a SQLite file.
+const sqliteFile = "SQLite format 3\x00"
 
 // Read returns what is kept at from: a folder, a file with one installation or a list of them, "sqlite:PATH" or
 // "postgres://…". An *Error when that isn't Bolt's, or can't be read whole. No error holds a token, or the password of
 // an address.
 func Read(ctx context.Context, from string) ([]install.Installation, error) {
-	from = sqlalchemy.ReplaceAllString(from, "postgresql://")
+	from = sqlitePath.ReplaceAllString(sqlalchemy.ReplaceAllString(from, "postgresql://"), "sqlite:")
 	switch scheme, _, _ := strings.Cut(from, ":"); {
 	case from == "":
 		return nil, refused("names nothing")
@@ -55,6 +62,9 @@ type object map[string]any
 
 // parse understands the content of a file: one installation, or a list of them.
 func parse(content []byte) ([]install.Installation, error) {
+	if bytes.HasPrefix(content, []byte(sqliteFile)) {
+		return nil, errors.New("is a SQLite database: name it as sqlite:PATH")
+	}
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.UseNumber()
 	var whole any

@@ -184,6 +184,14 @@ func TestWhatIsNotBolts(t *testing.T) {
 			from: "sqlite:" + filepath.Join(t.TempDir(), "none.db"),
 			says: []string{"there is no file"},
 		},
+		"a database as a file": {
+			from: strings.TrimPrefix(sqlite(t, bots), "sqlite:"),
+			says: []string{"is a SQLite database: name it as sqlite:PATH"},
+		},
+		"neither table, as SQLAlchemy says it": {
+			from: strings.Replace(sqlite(t, "create table other (id integer)"), "sqlite:", "sqlite+pysqlite:///", 1),
+			says: []string{"neither of the tables"},
+		},
 		"no SQLite": {
 			from: "sqlite:" + file("a.db", python),
 			says: []string{"is not a SQLite database"},
