@@ -41,13 +41,17 @@ func Next(c Calendar, who string, now time.Time) (slot, due time.Time) {
 	}
 }
 
-// Shortest is the shortest time between two times of c, of the next thousand after from.
+// Shortest is the shortest time between two times of c, of the next thousand after from. There are fewer where c ends
+// before.
 func Shortest(c Calendar, from time.Time) time.Duration {
 	const looked = 1000
 	shortest := time.Duration(1<<63 - 1)
 	at := c.Next(from)
 	for range looked {
 		following := c.Next(at)
+		if !following.After(at) {
+			break
+		}
 		shortest = min(shortest, following.Sub(at))
 		at = following
 	}

@@ -36,6 +36,12 @@ func TestCron(t *testing.T) {
 		{"@daily", "2026-11-30T09:00:00Z", "2026-12-01T00:00:00Z"},
 		{"0 0 1 1 *", "2026-11-30T09:00:00Z", "2027-01-01T00:00:00Z"},
 		{"0 12 13 * 5", "2026-11-01T00:00:00Z", "2026-11-06T12:00:00Z"}, // the 13th, and each Friday
+		{"0 9 31 * *", "2026-11-30T09:00:00Z", "2026-12-31T09:00:00Z"},  // months without a 31st have no turn
+		{"0 9 31 * *", "2027-01-31T09:00:00Z", "2027-03-31T09:00:00Z"},
+		{"0 9 29 2 *", "2026-11-30T09:00:00Z", "2028-02-29T09:00:00Z"}, // leap years alone
+		{"0 9 29 2 *", "2028-02-29T09:00:00Z", "2032-02-29T09:00:00Z"},
+		{"CRON_TZ=Pacific/Auckland 0 0 29 2 *", "2026-11-30T09:00:00Z", "2028-02-28T11:00:00Z"},
+		{"0 9 28-31 2 *", "2027-02-28T09:00:00Z", "2028-02-28T09:00:00Z"},
 		{"CRON_TZ=Europe/Vienna 0 9 * * *", "2026-11-30T08:00:00Z", "2026-12-01T08:00:00Z"},
 		{"TZ=Asia/Kolkata 30 9 * * *", "2026-11-30T03:59:59Z", "2026-11-30T04:00:00Z"},
 		{"CRON_TZ=Europe/Vienna 0 9 * * *", "2026-06-30T08:00:00Z", "2026-07-01T07:00:00Z"},
@@ -188,7 +194,9 @@ func TestShortest(t *testing.T) {
 	now := at(t, "2026-11-30T09:00:00Z")
 	for calendar, want := range map[Calendar]time.Duration{Every(time.Hour): time.Hour,
 		parse(t, "*/15 * * * *"): 15 * time.Minute, parse(t, "0,5 9 * * *"): 5 * time.Minute,
-		parse(t, "0 9 * * *"): 24 * time.Hour, parse(t, "59 23,0 * * *"): time.Hour} {
+		parse(t, "0 9 * * *"): 24 * time.Hour, parse(t, "59 23,0 * * *"): time.Hour,
+		parse(t, "0 9 1 * *"): 28 * 24 * time.Hour, parse(t, "@yearly"): 365 * 24 * time.Hour,
+		parse(t, "0 9 29 2 *"): (4*365 + 1) * 24 * time.Hour} {
 		if got := Shortest(calendar, now); got != want {
 			t.Errorf("%s: %s", calendar, got)
 		}
