@@ -35,6 +35,9 @@ const (
 	timersBusy = 200 * time.Millisecond
 	// Connections whose rows went missing, or that were brought in by a command, are found this often.
 	recurEvery = time.Hour
+	// A timer that no handler was there for in this time after it was due is dropped. Until then another release, or the
+	// one before, may have the handler.
+	handlerGone = 7 * 24 * time.Hour
 )
 
 // ErrNoTimer says that no handler was made by OnTimer for a name that was scheduled.
@@ -86,6 +89,9 @@ type Timers interface {
 	// Recur makes sure that each connection has what recurs, also those that come later while this process runs. It
 	// blocks for reading all connections, in steps.
 	Recur(ctx context.Context, recurring []Recurring) error
+	// Drop deletes timers that were due before a time and that none of these handlers is for. It returns how many of each
+	// name.
+	Drop(ctx context.Context, names []string, before time.Time) (dropped map[string]int, err error)
 	// Next returns when the first timer of each of these handlers is due; none for those that have no timer.
 	Next(ctx context.Context, names []string) (map[string]time.Time, error)
 	// Fire makes events of at most n timers of a handler that are due, and returns how many it found. Where the event
@@ -143,7 +149,7 @@ type timers struct {
 	enlisted  atomic.Bool // each connection has its timers
 }
 
-// newTimers is nil where no handler needs it.
+// newTimers is nil where there is nowhere to keep timers.
 func newTimers(cfg Config, m *metrics) *timers {
 	t := &timers{kept: cfg.Timers, now: cfg.Now, log: cfg.Log, metrics: m}
 	for _, h := range cfg.Handlers {
@@ -155,7 +161,7 @@ func newTimers(cfg Config, m *metrics) *timers {
 			t.recurring = append(t.recurring, h.recurring())
 		}
 	}
-	if len(t.names) == 0 || t.kept == nil {
+	if t.kept == nil {
 		return nil
 	}
 	return t
@@ -166,7 +172,7 @@ func (t *timers) run(ctx context.Context) {
 	var enlisted time.Time
 	for ctx.Err() == nil {
 		if enlisted.IsZero() || time.Since(enlisted) > recurEvery {
-			if t.noted(ctx, "give connections their timers", t.kept.Recur(ctx, t.recurring)) {
+			if t.noted(ctx, "give connections their timers", errors.Join(t.kept.Recur(ctx, t.recurring), t.drop(ctx))) {
 				enlisted = time.Now()
 				t.enlisted.Store(true)
 			}
@@ -200,6 +206,15 @@ func (t *timers) idle(ctx context.Context) (bool, error) {
 	next, err := t.kept.Next(ctx, t.names)
 	first := earliest(next)
 	return t.enlisted.Load() && (first.IsZero() || first.After(t.now())), err
+}
+
+// drop drops timers whose handler is gone.
+func (t *timers) drop(ctx context.Context) error {
+	dropped, err := t.kept.Drop(ctx, t.names, t.now().Add(-handlerGone))
+	for name, n := range dropped {
+		t.log.WarnContext(ctx, "timers are dropped: there is no handler for them any longer", "name", name, "timers", n)
+	}
+	return err
 }
 
 // deliver is eventOfTimer, as of now: whoever watches how long events wait is to see what the inbox does.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strconv"
@@ -119,6 +120,8 @@ func TestTimersAreChecked(t *testing.T) {
 		{"often by cron", []bot.Handler{bot.Cron("0,10 * * * *", run)}, kept, 0, "10m0s in each workspace"},
 		{"often where it is allowed", []bot.Handler{bot.Every(time.Minute, run)}, kept, time.Minute, ""},
 		{"a quarter", []bot.Handler{bot.Every(15*time.Minute, run), bot.Cron("*/15 * * * *", run)}, kept, 0, ""},
+		{"rarely", []bot.Handler{bot.Cron("0 9 1 * *", run), bot.Cron("@yearly", run), bot.Cron("0 9 29 2 *", run)}, kept, 0,
+			""},
 		{"more often than a clock shows", []bot.Handler{bot.Every(time.Millisecond, run)}, kept, 1, "a second is the least"},
 		{"no cron", []bot.Handler{bot.Cron("0 9 * *", run)}, kept, 0, "five are needed"},
 		{"no zone", []bot.Handler{bot.Cron("CRON_TZ=Europe/Vinna 0 9 * * *", run)}, kept, 0, "Vinna"},
@@ -149,6 +152,25 @@ type fleet struct {
 	from time.Time
 
 	workers int // of each replica; 0: bot's default
+	log     logged
+}
+
+// logged is what was logged.
+type logged struct {
+	mu sync.Mutex
+	strings.Builder
+}
+
+func (s *logged) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Builder.Write(p)
+}
+
+func (s *logged) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Builder.String()
 }
 
 func newFleet(t *testing.T, url string) *fleet {
@@ -194,7 +216,7 @@ func (f *fleet) start(handlers ...bot.Handler) (db *storage.DB, in *inbox.Inbox,
 		PublicURL: "https://bot.example.com", Scopes: catalogue(handlers), Store: db})
 	must(err)
 	b, err := bot.New(bot.Config{Install: inst, Handlers: handlers, Inbox: in, Timers: db.Timers("", in), Now: f.time,
-		Lease: fleetLease, Workers: f.workers, SigningSecrets: []connection.Secret{"s"}, Log: slog.New(slog.NewTextHandler(f.t.Output(), nil))})
+		Lease: fleetLease, Workers: f.workers, SigningSecrets: []connection.Secret{"s"}, Log: slog.New(slog.NewTextHandler(io.MultiWriter(&f.log, f.t.Output()), nil))})
 	must(err)
 	running, end := context.WithCancel(ctx)
 	ended := make(chan error, 1)
@@ -247,6 +269,12 @@ func (r *runs) add(of string) {
 	}
 	r.of[of]++
 	r.total++
+}
+
+func (r *runs) at(of string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.of[of]
 }
 
 func (r *runs) count() (total, different, most int) {
@@ -321,6 +349,56 @@ func timersThatHang(t *testing.T, url string) {
 	}
 	if n := most.Load(); n != share {
 		t.Errorf("%d timers at a time, of 8 workers", n)
+	}
+}
+
+// A release without the handler of a timer leaves it for the release before, for a week. Then it drops it, and says so.
+func TestTimersOfAHandlerThatIsGone(t *testing.T) {
+	t.Parallel()
+	for name, fresh := range databases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, fresh(t))
+			var ran runs
+			remind := bot.OnTimer("remind", func(_ context.Context, r *bot.Timer) error {
+				ran.add(r.Key)
+				return nil
+			})
+			db, in, stop := f.start(remind, bot.Every(time.Hour, func(context.Context, *bot.Timer) error { return nil }))
+			f.connect(db, 0, 1)
+			c, err := db.Lookup(ctx, connection.Key{AppID: "A1", TeamID: "T0"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			put := func(db *storage.DB, in *inbox.Inbox, key string, at time.Time) {
+				t.Helper()
+				home := bot.ValueOwner{ConnectionID: c.ID, AppID: "A1", TeamID: "T0"}
+				timed := bot.Timed{Name: "remind", Key: key, At: at, Data: []byte("{}")}
+				if err := db.Timers("", in).Schedule(ctx, home, timed); err != nil {
+					t.Fatal(err)
+				}
+			}
+			put(db, in, "first", f.time().Add(24*time.Hour))
+			put(db, in, "second", f.time().Add(10*24*time.Hour))
+			stop()
+
+			f.move(4 * 24 * time.Hour)
+			_, _, stop = f.start() // without any timer: too early to drop it
+			stop()
+			_, _, stop = f.start(remind)
+			until(t, "the release before to come back", func() bool { return ran.at("first") == 1 })
+			stop()
+
+			f.move(14 * 24 * time.Hour)
+			db, in, stop = f.start()
+			defer stop()
+			const names = "there is no handler for them any longer"
+			until(t, "both to be dropped", func() bool { return strings.Count(f.log.String(), names) == 2 })
+			next, err := db.Timers("", in).Next(ctx, []string{"remind", "every 1h"})
+			if err != nil || len(next) > 0 || ran.at("second") > 0 {
+				t.Errorf("left: %v; ran %d times; %v", next, ran.at("second"), err)
+			}
+		})
 	}
 }
 

@@ -57,8 +57,6 @@ const (
 		"WHERE what = 'renew' AND outcome = 'done' AND at < @before ORDER BY at LIMIT @n)"
 	// One that has been full for so long is as good as none.
 	sweepBudgets = "DELETE FROM budgets WHERE free_at < @before"
-	// What recurs and was due so long ago recurs by no program any longer.
-	sweepTimers = "DELETE FROM timers WHERE spec <> '' AND parked = 0 AND due_at < @before"
 	// The condition stands here twice: a connection that came back while the statement waited for its row is not removed
 	// any more. The database deletes what hangs on the row.
 	sweepConnections = "DELETE FROM connections WHERE id IN (SELECT id FROM connections " +
@@ -77,9 +75,6 @@ func (d *DB) Sweep(ctx context.Context, before time.Time) (int64, error) {
 	}
 	if err := d.values.SweepExpired(ctx, d.pool.Clock.Spared(d.Now())); err != nil {
 		return 0, err
-	}
-	if _, err := d.sweep(ctx, sweepTimers, before, math.MaxInt64); err != nil {
-		return 0, db.Fault(ctx, "sweep timers", err)
 	}
 	swept, err := d.sweep(ctx, sweepConnections, before, connectionsAtOnce)
 	return swept, db.Fault(ctx, "sweep connections", err)

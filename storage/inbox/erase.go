@@ -66,6 +66,10 @@ func (t *tidier) eraseLeftOver(ctx context.Context) (err error) {
 		return nil
 	}
 	t.searched = now
+	if err := t.takeUpTimers(ctx); err != nil {
+		return err
+	}
+
 	const left = "SELECT id FROM inbox WHERE state = 'dead' AND " + messagesOfNobody +
 		" UNION ALL SELECT id FROM inbox WHERE state IN ('held', 'waiting') AND state = 'waiting' AND " + messagesOfNobody
 	var some []int64

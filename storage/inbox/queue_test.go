@@ -55,6 +55,28 @@ func TestTimersAreInNobodysWay(t *testing.T) {
 	})
 }
 
+// What the release before gave up, because it has no timers, runs. What this one gave up stays.
+func TestTimersThatWereGivenUp(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		c := newClock()
+		a := opened(t, f, c)
+		for i, failures := range []int{4, 8} {
+			id := fmt.Sprint("of ", failures)
+			a.add(timerOf(id, "T1"), false)
+			storetest.OK(t, a.DeadLetter(t.Context(), a.claim(1)[0], "there is no handler timer remind here"))
+			storetest.Exec(t, f, fmt.Sprintf("UPDATE inbox SET failures = %d WHERE event_id = '%s'", failures, id))
+			storetest.OK(t, a.Tidy(t.Context()))
+			c.advance(2 * time.Minute)
+			if got := a.claim(2); len(got) != 1-i || len(got) > 0 && got[0].Failures != 0 {
+				t.Errorf("%s failures: %+v", id, got)
+			} else if len(got) > 0 {
+				storetest.OK(t, a.Done(t.Context(), got[0]))
+			}
+		}
+	})
+}
+
 // A replica of the release before gives the places of timers to what people do. It is found there.
 func TestEventsAmongTimers(t *testing.T) {
 	t.Parallel()

@@ -92,7 +92,12 @@ const (
 		"due_at = excluded.due_at, parked = 0, payload = excluded.payload"
 	cancelStatement = "DELETE FROM timers WHERE connection_id = @connection AND team_id = @team AND name = @name AND " +
 		"timer_key = @key"
+	dropStatement = "DELETE FROM timers WHERE id IN (SELECT id FROM timers WHERE parked = 0 AND due_at < @before AND " +
+		"name NOT IN @names AND (@app = '' OR app_id = @app) LIMIT @n) AND parked = 0 AND due_at < @before RETURNING name"
 )
+
+// droppedAtOnce bounds a step: on SQLite everybody else's writes wait for it.
+const droppedAtOnce = 1000
 
 // Schedule is bot.Timers'.
 func (t *Table) Schedule(ctx context.Context, of bot.ValueOwner, timed bot.Timed) error {
@@ -123,6 +128,28 @@ func (t *Table) Cancel(ctx context.Context, of bot.ValueOwner, name, key string)
 func names(of bot.ValueOwner, name, key string) map[string]any {
 	return map[string]any{"connection": columns.Text(of.ConnectionID), "app": columns.Text(of.AppID),
 		"team": columns.Text(of.TeamID), "name": columns.Text(name), "key": columns.Text(key)}
+}
+
+// Drop is bot.Timers'.
+func (t *Timers) Drop(ctx context.Context, names []string, before time.Time) (dropped map[string]int, err error) {
+	values := map[string]any{"names": append([]string{""}, names...), "app": t.app, "n": droppedAtOnce,
+		"before": columns.Micros(t.pool.Clock.Spared(before))}
+	dropped = map[string]int{}
+	for more := true; more; {
+		var gone []string
+		err := t.pool.Exec(ctx, func(g *gorm.DB) error {
+			gone = nil
+			return g.Raw(dropStatement, values).Scan(&gone).Error
+		})
+		if err != nil {
+			return dropped, db.Fault(ctx, "drop timers", err)
+		}
+		for _, name := range gone {
+			dropped[name]++
+		}
+		more = len(gone) == droppedAtOnce
+	}
+	return dropped, nil
 }
 
 // Changed is bot.Timers'.

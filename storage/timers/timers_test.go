@@ -423,32 +423,90 @@ func TestRecurAnew(t *testing.T) {
 	})
 }
 
-// Timers go with the connection, and what recurs by no program any longer goes by itself.
-func TestTimersAreSwept(t *testing.T) {
+// A clock that is set back makes nothing run twice, and nothing waits longer than until that time comes again.
+func TestClockIsSetBack(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s stage) {
 		s.recur(t)
-		c, keep := s.connect(t, "T1"), 90*24*time.Hour
-		s.schedule(t, homeOf(c), "U1", s.time().Add(2*keep), "1")
-		s.move(keep + 2*time.Hour)
-		sweep := func() int {
+		c := s.connect(t, "T1")
+		s.schedule(t, homeOf(c), "U1", s.time().Add(time.Hour), "1")
+		s.move(90 * time.Minute)
+		if n := s.fire(t, "hourly") + s.fire(t, "remind"); n != 2 || len(s.work(t)) != 2 {
+			t.Fatalf("%d fired", n)
+		}
+
+		s.move(-80 * time.Minute)
+		s.recur(t)
+		for range 15 {
+			if n := s.fire(t, "hourly") + s.fire(t, "remind"); n != 0 {
+				t.Errorf("%d fired again at %s", n, s.time())
+			}
+			s.move(5 * time.Minute)
+		}
+		s.move(time.Hour + 5*time.Minute)
+		if n := s.fire(t, "hourly"); n != 1 || len(s.work(t)) != 1 {
+			t.Errorf("%d fired at the next hour", n)
+		}
+	})
+}
+
+// Timers go with the connection. Those that no handler is there for go by themselves, those that wait for their
+// connection don't.
+func TestTimersEnd(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s stage) {
+		s.recur(t)
+		c, parked := s.connect(t, "T1"), s.connect(t, "T2")
+		s.schedule(t, homeOf(c), "soon", s.time().Add(time.Minute), "1")
+		s.schedule(t, homeOf(c), "later", s.time().Add(365*24*time.Hour), "1")
+		s.schedule(t, homeOf(parked), "waits", s.time().Add(time.Minute), "1")
+		end := func(c connection.Connection, state connection.State) {
 			t.Helper()
-			if _, err := s.Sweep(t.Context(), s.time().Add(-keep)); err != nil {
+			if _, err := s.Update(t.Context(), c.Key, func(c *connection.Connection) error {
+				if c.State = state; state == connection.Removed {
+					c.Erase(state, connection.ReasonUninstalled, s.time())
+				}
+				return nil
+			}); err != nil {
 				t.Fatal(err)
 			}
-			return s.CountOf(t, "SELECT count(*) FROM timers")
 		}
-		if n := sweep(); n != 1 {
-			t.Errorf("%d timers, want the one that is for once", n)
+		end(parked, connection.Paused)
+		s.move(time.Hour)
+		if n := s.fire(t, "remind"); n != 2 {
+			t.Errorf("%d fired", n)
 		}
-		if _, err := s.Update(t.Context(), c.Key, func(c *connection.Connection) error {
-			c.Erase(connection.Removed, connection.ReasonUninstalled, s.time())
-			return nil
-		}); err != nil {
-			t.Fatal(err)
+		s.schedule(t, homeOf(c), "soon", s.time(), "1")
+
+		s.move(24 * time.Hour)
+		drop := func(names ...string) map[string]int {
+			t.Helper()
+			dropped, err := s.replicas[1].timers.Drop(t.Context(), names, s.time().Add(-time.Hour))
+			storetest.OK(t, err)
+			return dropped
+		}
+		if dropped := drop("remind", "hourly"); len(dropped) > 0 {
+			t.Errorf("of handlers that are there %v", dropped)
+		}
+		if dropped := drop("remind"); len(dropped) != 1 || dropped["hourly"] != 2 {
+			t.Errorf("without one of them %v", dropped)
+		}
+		if dropped := drop(); len(dropped) != 1 || dropped["remind"] != 1 {
+			t.Errorf("without any %v", dropped)
+		}
+		if n := s.CountOf(t, "SELECT count(*) FROM timers"); n != 2 {
+			t.Errorf("%d timers, want the one that isn't due and the one that waits for its connection", n)
+		}
+
+		keep := 90 * 24 * time.Hour
+		for _, c := range []connection.Connection{c, parked} {
+			end(c, connection.Removed)
 		}
 		s.move(keep + time.Hour)
-		if n := sweep(); n != 0 {
+		if _, err := s.Sweep(t.Context(), s.time().Add(-keep)); err != nil {
+			t.Fatal(err)
+		}
+		if n := s.CountOf(t, "SELECT count(*) FROM timers"); n != 0 {
 			t.Errorf("%d timers of no connection", n)
 		}
 	})

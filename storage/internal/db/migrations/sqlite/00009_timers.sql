@@ -1,5 +1,6 @@
 -- What bots are to do at a time. The release before this one does not know the table and runs on beside it. An event of kind timer
--- that it takes from the inbox it puts back, for another one. There is no way down, as in 00001.
+-- that it takes from the inbox it puts back, and gives up after four attempts. This release takes it up again. There is no way down, as
+-- in 00001.
 
 -- +goose Up
 CREATE TABLE timers (
