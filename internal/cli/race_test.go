@@ -2,6 +2,6 @@
 
 package cli
 
-// The race detector makes everything several times slower; tests whose tokens live for seconds give them more of them.
+// The race detector makes everything several times slower, so people do less in a second there.
 
 const slowdown = 3
