@@ -106,7 +106,7 @@ type record struct {
 
 func (s *record) breachLocked(rule, format string, args ...any) {
 	s.breaches = append(s.breaches, Breach{At: s.clock.Now(), Rule: rule, Detail: fmt.Sprintf(format, args...)})
-	s.log.Debug("rule breach", "rule", rule)
+	s.log.Warn("Slack would refuse this", "rule", rule, "detail", s.breaches[len(s.breaches)-1].Detail)
 	s.noteLocked()
 }
 

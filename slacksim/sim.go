@@ -134,7 +134,8 @@ type Config struct {
 	// Clock defaults to SystemClock{}. Token life, codes, trigger ids, response URLs, retries, signatures and message
 	// times all go by it.
 	Clock Clock
-	// Log receives one line per call and delivery at debug level, without secrets. Default: nothing is logged.
+	// Log receives one line per call and delivery at debug level, and one per breach of a rule as a warning, without
+	// secrets. Default: nothing is logged.
 	Log *slog.Logger
 	// Client makes deliveries. Default: one of its own. CheckRedirect is replaced, because Slack follows two redirects.
 	Client *http.Client

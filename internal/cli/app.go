@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/slack-go/slack"
 
@@ -73,9 +75,7 @@ func (a App) messages(cfg install.Config, handlers []bot.Handler) install.Messag
 		return nil
 	}
 	m := messages.New(cfg)
-	m.Home = slices.ContainsFunc(handlers, func(h bot.Handler) bool {
-		return h.Kind == bot.KindHome || h.Kind == bot.KindEvent && h.Name == "app_home_opened"
-	})
+	m.Home = slices.ContainsFunc(handlers, showsHome)
 	return m
 }
 
@@ -95,34 +95,72 @@ func (a App) does() []string {
 	if len(a.Does) > 0 {
 		return a.Does
 	}
-
 	var steps []string
 	for _, h := range a.Handlers {
-		step := ""
-		switch {
-		case h.Kind == bot.KindCommand:
-			step = fmt.Sprintf("You type %s in any channel: %s.", h.Name, strings.TrimSuffix(h.About, "."))
-		case h.Kind == bot.KindMention:
-			step = "You mention it in a channel where it was added, and it answers there."
-		case h.Kind == bot.KindMessage && slices.Contains(h.Scopes, "im:history"):
-			step = "You write to it in a direct message, and it answers there."
-		case h.Kind == bot.KindHome, h.Kind == bot.KindEvent && h.Name == "app_home_opened":
-			step = "Its Home tab shows what it has for you."
-		case h.Kind == bot.KindShortcut:
-			step = fmt.Sprintf("You choose “%s” from Slack’s shortcuts: %s.", h.Title, strings.TrimSuffix(h.About, "."))
-		case h.Kind == bot.KindMessageShortcut:
-			step = fmt.Sprintf("You choose “%s” from a message’s menu: %s.", h.Title, strings.TrimSuffix(h.About, "."))
-		case h.Kind == bot.KindFunction:
-			step = fmt.Sprintf("You add the step “%s” to a workflow: %s.", h.Title, strings.TrimSuffix(h.About, "."))
-		case h.Kind == bot.KindLink:
-			step = fmt.Sprintf("You post a link to %s, and it shows what is there.", h.Name)
-		}
-
-		if step != "" && !slices.Contains(steps, step) {
+		if step := a.step(h); step != "" && !slices.Contains(steps, step) {
 			steps = append(steps, step)
 		}
 	}
 	return steps
+}
+
+// step is what people can do because of a handler, "" for nothing of its own.
+func (a App) step(h bot.Handler) string {
+	switch {
+	case h.Kind == bot.KindCommand && !a.partOf(h):
+		return "You type " + h.Name + " in any channel" + also(h.About)
+	case h.Kind == bot.KindMention:
+		return "You mention it in a channel where it was added, and it answers there."
+	case h.Kind == bot.KindAgentMessage:
+		return "You ask it something in a conversation of its own, and it answers in a thread."
+	case hearsDirectly(h):
+		return "You write to it in a direct message, and it answers there."
+	case showsHome(h):
+		return "Its Home tab shows what it has for you."
+	case h.Kind == bot.KindShortcut:
+		return fmt.Sprintf("You choose “%s” from Slack’s shortcuts%s", h.Title, also(h.About))
+	case h.Kind == bot.KindMessageShortcut:
+		return fmt.Sprintf("You choose “%s” from a message’s menu%s", h.Title, also(h.About))
+	case h.Kind == bot.KindFunction:
+		return fmt.Sprintf("You add the step “%s” to a workflow%s", h.Title, also(h.About))
+	case h.Kind == bot.KindLink:
+		return fmt.Sprintf("You post a link to %s, and it shows what is there.", h.Name)
+	}
+	return ""
+}
+
+func showsHome(h bot.Handler) bool {
+	return h.Kind == bot.KindHome || h.Kind == bot.KindEvent && h.Name == "app_home_opened"
+}
+
+// hearsDirectly reports whether people can write to a handler in a direct message.
+func hearsDirectly(h bot.Handler) bool {
+	return h.Kind == bot.KindMessage && slices.Contains(h.Scopes, "im:history")
+}
+
+// partOf reports whether a handler is a subcommand of a command that is described as a whole.
+func (a App) partOf(h bot.Handler) bool {
+	root, _, sub := strings.Cut(h.Name, " ")
+	return sub && slices.ContainsFunc(a.Handlers, func(x bot.Handler) bool {
+		return x.Kind == bot.KindCommand && x.Name == root
+	})
+}
+
+// also ends a sentence with what a handler says about itself, if anything.
+func also(about string) string {
+	if about == "" {
+		return "."
+	}
+	return ": " + strings.TrimSuffix(about, ".") + "."
+}
+
+// sentence is what a handler says about itself as a sentence.
+func sentence(about string) string {
+	first, size := utf8.DecodeRuneInString(about)
+	if size == 0 {
+		return ""
+	}
+	return string(unicode.ToUpper(first)) + strings.TrimSuffix(about[size:], ".") + "."
 }
 
 // guide is what the demo's first page proposes.
@@ -133,18 +171,42 @@ func (a App) guide() []bot.Hint {
 
 	hints := []bot.Hint{{Title: "Install it for one workspace.",
 		Text: "Sign in as Dana Reyes, choose Add " + a.Name + " in the sidebar and follow the buttons."}}
-
 	for _, h := range a.Handlers {
-		switch h.Kind {
-		case bot.KindCommand:
-			typed := strings.TrimSpace(h.Name + " " + h.Usage)
-			hints = append(hints, bot.Hint{Title: "Type " + typed + " in a channel.", Text: h.About})
-		case bot.KindMention:
-			hints = append(hints, bot.Hint{Title: "Mention it.",
-				Text: "In a channel, type /invite @" + a.Name + ". Then mention it: @" + a.Name + " hello."})
+		if hint := a.hint(h); hint.Title != "" && !slices.Contains(hints, hint) {
+			hints = append(hints, hint)
 		}
 	}
-
 	return append(hints, bot.Hint{Title: "Remove it and add it again.",
 		Text: "Both are under Manage " + a.Name + ", for admins."})
+}
+
+// hint is how to try a handler in the demo. The zero Hint is for one that nobody tries by itself.
+func (a App) hint(h bot.Handler) bot.Hint {
+	messages := "Under Direct messages, choose " + a.Name
+	switch {
+	case h.Kind == bot.KindCommand && !a.partOf(h):
+		typed := strings.TrimSpace(h.Name + " " + h.Usage)
+		return bot.Hint{Title: "Type " + typed + " in a channel.", Text: sentence(h.About)}
+	case h.Kind == bot.KindMention:
+		return bot.Hint{Title: "Mention it.",
+			Text: "In a channel, type /invite @" + a.Name + ". Then mention it: @" + a.Name + " hello."}
+	case h.Kind == bot.KindAgentMessage:
+		return bot.Hint{Title: "Ask it something.", Text: messages + ", and write to it."}
+	case hearsDirectly(h):
+		return bot.Hint{Title: "Write to it.", Text: messages + "."}
+	case showsHome(h):
+		return bot.Hint{Title: "Open its Home tab.", Text: messages + ", then Home."}
+	case h.Kind == bot.KindShortcut:
+		return bot.Hint{Title: "Use the shortcut “" + h.Title + "”.",
+			Text: strings.TrimSpace(sentence(h.About) + " It is behind the ⚡ above a conversation.")}
+	case h.Kind == bot.KindMessageShortcut:
+		return bot.Hint{Title: "Use “" + h.Title + "” on a message.",
+			Text: strings.TrimSpace(sentence(h.About) + " It is behind the ⋮ beside a message.")}
+	case h.Kind == bot.KindFunction:
+		return bot.Hint{Title: "Run its step “" + h.Title + "”.",
+			Text: "It is under Manage " + a.Name + ", and runs there as in a workflow."}
+	case h.Kind == bot.KindLink:
+		return bot.Hint{Title: "Post a link.", Text: "Write https://" + h.Name + "/1 in a channel, for example."}
+	}
+	return bot.Hint{}
 }

@@ -51,6 +51,47 @@ func TestWordsFollowFromHandlers(t *testing.T) {
 	}
 }
 
+// Whatever kind of handler an app has, its pages say what people can do, and the demo how to try it.
+func TestWordsOfEveryKind(t *testing.T) {
+	t.Parallel()
+	command := func(context.Context, *bot.Command) error { return nil }
+	shortcut := func(context.Context, *bot.Shortcut) error { return nil }
+	thread := func(context.Context, *bot.Thread) error { return nil }
+	a := App{Name: "Hello", Handlers: []bot.Handler{
+		bot.OnCommand("/rota", nil, bot.Describe("who is on call", "")),
+		bot.OnCommand("/rota show", command, bot.Describe("shows one", "")),
+		bot.OnShortcut("new", shortcut, bot.Titled("New ticket", "files a ticket")),
+		bot.OnMessageShortcut("remember", shortcut, bot.Titled("Remember", "remembers it.")),
+		bot.OnFunction("open", func(context.Context, *bot.Function[struct{}]) error { return nil },
+			bot.Titled("Open", "Files a ticket")),
+		bot.OnLink("t.example", func(context.Context, *bot.Link) error { return nil }),
+		bot.OnHomeOpened(func(context.Context, *bot.Home) error { return nil }),
+		bot.OnMessage("hi", func(context.Context, *bot.Message) error { return nil }, bot.Scopes("im:history")),
+		bot.OnAgentMessage("", thread),
+		bot.OnAgentMessage("x", thread),
+	}}
+	want := []string{
+		"You type /rota in any channel: who is on call.",
+		"You choose “New ticket” from Slack’s shortcuts: files a ticket.",
+		"You choose “Remember” from a message’s menu: remembers it.",
+		"You add the step “Open” to a workflow: Files a ticket.",
+		"You post a link to t.example, and it shows what is there.", "Its Home tab shows what it has for you.",
+		"You write to it in a direct message, and it answers there.",
+		"You ask it something in a conversation of its own, and it answers in a thread.",
+	}
+	if does := a.does(); !slices.Equal(does, want) {
+		t.Errorf("it does %q", does)
+	}
+
+	guide := a.guide()
+	guide = guide[1 : len(guide)-1] // the install and the removal
+	if len(guide) != len(want) || guide[0] != (bot.Hint{Title: "Type /rota in a channel.", Text: "Who is on call."}) ||
+		guide[2] != (bot.Hint{Title: "Use “Remember” on a message.",
+			Text: "Remembers it. It is behind the ⋮ beside a message."}) {
+		t.Errorf("the guide says %q", guide)
+	}
+}
+
 // In the demo an app is an agent if its handlers make it one.
 func TestDemoPlaysAgents(t *testing.T) {
 	t.Parallel()

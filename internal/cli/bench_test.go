@@ -107,7 +107,7 @@ func BenchmarkCommandRoundTrip(b *testing.B) {
 func BenchmarkDemoFirstPage(b *testing.B) {
 	for b.Loop() {
 		ctx, cancel := context.WithCancel(context.Background())
-		d, err := ours().startDemo("127.0.0.1:0")
+		d, err := ours().startDemo("127.0.0.1:0", nil)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"os"
@@ -42,12 +43,13 @@ func (c *demoCmd) Run(env *environment) (err error) {
 		return err
 	}
 
-	d, err := env.startDemo(c.Addr)
+	log := newLogger(env.stderr, level, format)
+	d, err := env.startDemo(c.Addr, log)
 	if err != nil {
 		return err
 	}
 
-	d.cfg.Log = newLogger(env.stderr, level, format)
+	d.cfg.Log = log
 	d.cfg.Serving = func() {
 		fmt.Fprintf(env.stdout, "%s's demo is running. Open this address in a browser:\n\n    %s\n\n"+
 			"It needs no Slack account and no network. Ctrl-C stops it and leaves nothing behind.\n", env.Name, d.slack.URL())
@@ -62,20 +64,21 @@ type demo struct {
 	folder string
 }
 
-// startDemo starts the small Slack and prepares the app's settings; the app itself is for the caller to run.
-func (p *program) startDemo(addr string) (*demo, error) {
+// startDemo starts the small Slack and prepares the app's settings; the app itself is for the caller to run. What the
+// app does that Slack would refuse goes to log.
+func (p *program) startDemo(addr string, log *slog.Logger) (*demo, error) {
 	folder, err := os.MkdirTemp("", p.name+"-demo-")
 	if err != nil {
 		return nil, fmt.Errorf("make temporary folder: %w", err)
 	}
 	d := &demo{folder: folder}
-	if err := d.start(p, addr); err != nil {
+	if err := d.start(p, addr, log); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
 }
 
-func (d *demo) start(p *program, addr string) error {
+func (d *demo) start(p *program, addr string, log *slog.Logger) error {
 	listen, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -89,7 +92,7 @@ func (d *demo) start(p *program, addr string) error {
 	for _, hint := range p.guide() {
 		guide = append(guide, web.Hint(hint))
 	}
-	d.slack = slacksim.New(slacksim.Config{App: simulated, Pages: web.Pages(guide...)})
+	d.slack = slacksim.New(slacksim.Config{App: simulated, Pages: web.Pages(guide...), Log: log})
 	d.slack.AddLargerWorld()
 	if err := d.slack.Start(addr); err != nil {
 		host, _, _ := net.SplitHostPort(addr)

@@ -23,7 +23,7 @@ func walkDemo(t *testing.T) *slacksim.Sim {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, cancel := context.WithCancel(context.Background())
-	d, err := ours().startDemo("127.0.0.1:0")
+	d, err := ours().startDemo("127.0.0.1:0", nil)
 	if err != nil {
 		cancel()
 		t.Fatal(err)

@@ -62,7 +62,7 @@ func TestPersonAndAgent(t *testing.T) {
 	b.want(b.open("/client/T0ACME0001/dm"), "A &lt;chat&gt; · Working…")
 
 	next, live := b.stream("/client/T0ACME0001/dm?thread="+root), map[string]string{}
-	for len(live) < 3 {
+	for len(live) < 4 {
 		region, html := next()
 		live[region] = html
 	}

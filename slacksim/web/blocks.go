@@ -110,8 +110,7 @@ func (f surface) block(x object) string {
 	case "input":
 		return f.input(x)
 	case "markdown":
-		prose, _ := blockkit.Markdown(textOf(x["text"]))
-		return whole("div", "block-markdown", x, all(prose["elements"], f.rich))
+		return whole("div", "block-markdown", x, f.markdown(textOf(x["text"])))
 	case "rich_text":
 		return whole("div", "block-rich-text", x, all(x["elements"], f.rich))
 	default:
@@ -219,7 +218,11 @@ func (f surface) input(x object) string {
 	if e["type"] == "radio_buttons" || e["type"] == "checkboxes" {
 		inner = `<fieldset><legend>` + label + `</legend>` + inner + `</fieldset>`
 	} else {
-		inner = `<label for="` + esc(ref) + `">` + label + `</label>` + inner
+		labelled := ref
+		if strings.HasSuffix(textOf(e["type"]), "external_select") {
+			labelled += "-search"
+		}
+		inner = `<label for="` + esc(labelled) + `">` + label + `</label>` + inner
 	}
 
 	if x["hint"] != nil {
@@ -379,13 +382,19 @@ func (f surface) control(block string, e object, c control) string {
 
 func (f surface) attributes(c control) string {
 	attrs := ` id="` + esc(c.ref) + `" name="` + esc(c.name) + `" data-action-id="` + esc(c.action) + `"`
-	if c.invalid {
-		attrs += ` aria-invalid="true" aria-describedby="` + esc(c.ref) + `-error"`
-	}
+	attrs += c.invalidity()
 	if c.acts {
 		attrs += ` data-acts="1" aria-label="` + esc(cmp.Or(c.hint, c.action)) + `"`
 	}
 	return attrs + f.disabled()
+}
+
+// invalidity are the attributes of what holds something wrong, "" where it doesn't.
+func (c control) invalidity() string {
+	if !c.invalid {
+		return ""
+	}
+	return ` aria-invalid="true" aria-describedby="` + esc(c.ref) + `-error"`
 }
 
 // chosen is the attribute of an option that is chosen, "" for one that isn't.
@@ -398,10 +407,13 @@ func (c control) chosen(value, attribute string) string {
 
 func (f surface) boxes(kind string, e object, c control) string {
 	return each(blockkit.Options(e), func(o object) string {
-		v := textOf(o["value"])
+		v, more := textOf(o["value"]), ""
+		if o["description"] != nil {
+			more = within("small", "quiet", f.text(o["description"]))
+		}
 		return `<label class="choice"><input type="` + kind + `" name="` + esc(c.name) + `" value="` + esc(v) +
 			`" data-action-id="` + esc(c.action) + `"` + c.chosen(v, " checked") + f.disabled() + `> ` +
-			f.text(o["text"]) + `</label>`
+			f.text(o["text"]) + more + `</label>`
 	})
 }
 
@@ -431,10 +443,14 @@ func (f surface) menu(typ string, e object, c control) string {
 // has something in it.
 func (f surface) external(block, typ string, e object, c control) string {
 	name := field(block, c.action)
-	out := `<input type="search" name="q/` + esc(name) + `" placeholder="` + esc(cmp.Or(c.hint, "Search…")) +
-		`" aria-label="` + esc("Search: "+cmp.Or(c.hint, c.action)) + `" autocomplete="off"` + f.disabled() +
-		`><button type="submit" class="button suggest" name="suggest" value="` + esc(name) + `" formnovalidate` +
-		f.disabled() + `>Search</button>`
+	label := "" // that of its input block is for the field
+	if c.acts {
+		label = ` aria-label="` + esc("Search: "+cmp.Or(c.hint, c.action)) + `"`
+	}
+	out := within("span", "search", `<input type="search" id="`+esc(c.ref)+`-search" name="q/`+esc(name)+
+		`" placeholder="`+esc(cmp.Or(c.hint, "Search…"))+`"`+label+c.invalidity()+` autocomplete="off"`+f.disabled()+
+		`><button type="submit" class="button suggest" id="`+esc(c.ref)+`-ask" name="suggest" value="`+esc(name)+
+		`" formnovalidate`+f.disabled()+`>Search</button>`)
 
 	all, _ := e["initial_options"].([]any)
 	if o, ok := e["initial_option"].(object); ok {
@@ -452,5 +468,9 @@ func (f surface) external(block, typ string, e object, c control) string {
 	if len(all) == 0 {
 		return out
 	}
+	if !c.acts {
+		c.attrs += ` aria-label="` + esc("Found: "+cmp.Or(c.hint, c.action)) + `"`
+	}
+	c.hint = "" // that is the field's
 	return out + f.menu(typ, object{"options": all}, c)
 }

@@ -51,6 +51,7 @@ type clientPage struct {
 	Hint      string
 
 	Shortcuts []slacksim.Shortcut // global ones
+	Runs      []runView           // of the app's workflow steps
 
 	Agent *agentView
 	Home  *viewView
@@ -89,6 +90,7 @@ type messageView struct {
 	Shortcuts                      []slacksim.Shortcut
 	Unfurls                        []unfurlView
 	Change                         string // the page where this person edits or deletes it; "" where they can't
+	Own                            bool   // this person wrote it
 	Files                          []fileView
 	Streaming                      bool   // the app is still writing it
 	Session                        string // of an agent, in the thread below it
@@ -200,6 +202,9 @@ func (s screen) addPlace(place string) error {
 		p.Title = p.App.Name + map[string]string{"about": " · About", "app": " · App"}[place]
 		if v, ok := s.sim.Home(p.Me.ID); ok && place == "home" {
 			p.Home = s.view(v, v.AppGone || !p.Installed, "/client/"+p.Team.ID+"/home/act")
+		}
+		if place == "app" {
+			p.Runs = s.runs()
 		}
 		return nil
 	case "dm":
@@ -338,6 +343,7 @@ func (s screen) message(m *slacksim.Message) messageView {
 		v.Name, v.App, v.Icon = m.Username, true, cmp.Or(m.AppID, v.Icon)
 	}
 	if mayChange(p.Me, m) {
+		v.Own = m.User == p.Me.ID
 		v.Change = "/client/" + p.Me.TeamID + "/" + p.ChannelID + "/" + m.TS + "/change"
 	}
 	for _, f := range m.Files {
@@ -426,7 +432,7 @@ func (s *site) pageClient(w http.ResponseWriter, r *http.Request) {
 }
 
 // regions are the parts of a client page that change while one looks at it.
-var regions = []string{"sidebar", "content", "modal"}
+var regions = []string{"sidebar", "thread", "content", "modal"}
 
 // live sends the regions of a page whenever they change, as Server-Sent Events, until the person signs out or leaves.
 func (s *site) live(w http.ResponseWriter, r *http.Request) {
@@ -466,6 +472,9 @@ func (s *site) live(w http.ResponseWriter, r *http.Request) {
 // sendChanged sends the regions that differ from what was sent before.
 func sendChanged(w http.ResponseWriter, p *clientPage, sent map[string]string) error {
 	for _, name := range regions {
+		if name == "thread" && p.Thread == "" {
+			continue // there is no such part
+		}
 		var b bytes.Buffer
 		if err := pageTemplates.ExecuteTemplate(&b, name, p); err != nil {
 			return err

@@ -5,6 +5,7 @@ package web
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/switchboard-go/switchboard/slacksim/internal/blockkit"
 )
@@ -146,7 +147,9 @@ var taskMarks = map[string]string{"pending": "○", "in_progress": "◐", "compl
 func (f surface) task(x object) string {
 	body := ""
 	if x["hide_title"] != true {
-		body = taskMarks[textOf(x["status"])] + " <strong>" + esc(textOf(x["title"])) + "</strong>"
+		status := textOf(x["status"])
+		body = `<p><span role="img" aria-label="` + esc(strings.ReplaceAll(status, "_", " ")) + `">` + taskMarks[status] +
+			`</span> <strong>` + esc(textOf(x["title"])) + `</strong></p>`
 	}
 	for _, name := range []string{"details", "output"} {
 		if rich, ok := x[name].(object); ok {

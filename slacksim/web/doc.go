@@ -18,7 +18,8 @@
 //	/                                   who is who; POST /signin signs in as a person
 //	/client/{team}/{channel}            a conversation, as the signed-in person of that workspace
 //	/client/{team}/home                 the app's Home tab; …/dm its messages; …/about its About tab
-//	/client/{team}/app                  the app's page: Add to Slack, Remove App; …/permissions takes one away
+//	/client/{team}/app                  the app's page: Add to Slack, Remove App; …/permissions takes one away,
+//	                                    …/step runs a step of a workflow
 //	/manage/{organisation}/…/{app}/…    which workspaces of an organisation have its app, for its admins
 //	/app/{app}                          the same page, for the workspace last looked at
 //	/app_redirect?team=T…[&channel=C…]  the conversation with the app, or a channel, as on slack.com

@@ -54,7 +54,8 @@ func TestMenusThatTheAppFillsWithoutScript(t *testing.T) {
 		Str("ts")
 	act := "/client/T0ACME0001/" + w.Sim.DM(slacksim.AcmeAdmin) + "/" + ts + "/act"
 	page := b.open("/client/T0ACME0001/dm")
-	b.want(page, `action="`+act+`"`, `name="q/row/ow%2Fner"`, `name="suggest" value="row/ow%2Fner"`)
+	b.want(page, `action="`+act+`"`, `name="q/row/ow%2Fner"`, `name="suggest" value="row/ow%2Fner"`,
+		`aria-label="Search: ow/ner"`)
 	if strings.Contains(page, `<select id="m`) {
 		t.Error("a menu with nothing in it")
 	}
@@ -88,6 +89,7 @@ func TestMenusThatTheAppFillsWithoutScript(t *testing.T) {
 		b.send(view, "suggest", "who/owners", "q/who/owners", text, "v/n/name", "Printer & co", "v/who/owners", "u7")
 		return b.open("/client/T0ACME0001/dm")
 	}
+	b.want(b.open("/client/T0ACME0001/dm"), `<label for="`+id+`-who-search">Owners</label>`, `id="`+id+`-who-search"`)
 	search("a", `{"options":[{"text":{"type":"plain_text","text":"Ann"},"value":"u7"}]}`)
 	page = search("b", `{"option_groups":[{"label":{"type":"plain_text","text":"Team"},"options":[
 		{"text":{"type":"plain_text","text":"Bo"},"value":"u8"}]}]}`)

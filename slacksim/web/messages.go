@@ -39,8 +39,9 @@ func (s messageForms) pageChange(w http.ResponseWriter, r *http.Request, u slack
 		problem(w, http.StatusNotFound, "That message is gone", "It was deleted or changed in the meantime.", "")
 		return
 	}
-	write(w, http.StatusOK, "change.html", map[string]any{"To": r.URL.Path, "Own": m.User == u.ID,
-		"Back": "/client/" + u.TeamID + "/" + r.PathValue("place"), "Text": entities.Replace(m.Text)})
+	to := localPath(r.URL.Query().Get("back"), "/client/"+u.TeamID+"/"+r.PathValue("place"))
+	write(w, http.StatusOK, "change.html", map[string]any{"To": r.URL.Path, "Own": m.User == u.ID, "Back": to,
+		"Text": entities.Replace(m.Text)})
 }
 
 func (s messageForms) doChange(w http.ResponseWriter, r *http.Request, u slacksim.User) {

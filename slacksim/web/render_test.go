@@ -130,6 +130,25 @@ func TestBlocksAsHTML(t *testing.T) {
 	}
 }
 
+func TestMarkdownAsHTML(t *testing.T) {
+	f := surface{names: testNames()}
+	const done, open = `<span role="img" aria-label="done">☑</span> `, `<span role="img" aria-label="to do">☐</span> `
+	for in, want := range map[string]string{
+		"- [x] a\n- [ ] b": `<ul><li class="task"><div>` + done + `a</div></li><li class="task"><div>` + open +
+			`b</div></li></ul>`,
+		"See\n|a|*b*|\n|---|--:|\n|1|2|3|\n|x \\| y|<b>|\n\nEnd": `<div>See</div><table><tr><th><div>a</div></th>` +
+			`<th align="right"><div><em>b</em></div></th></tr><tr><td><div>1</div></td><td align="right"><div>2</div></td>` +
+			`</tr><tr><td><div>x | y</div></td><td align="right"><div>&lt;b&gt;</div></td></tr></table><div><br>End</div>`,
+		"```\n|a|\n|-|\n```":       "<pre>|a|<br>|-|</pre>",
+		"a | b\nno | table":        "<div>a | b<br>no | table</div>",
+		"<script>x</script> <@U1>": `<div>&lt;script&gt;x&lt;/script&gt; <span class="mention me">@Dana &lt;Reyes&gt;</span></div>`,
+	} {
+		if got := f.markdown(in); got != want {
+			t.Errorf("%s\n got %s\nwant %s", in, got, want)
+		}
+	}
+}
+
 // ours matches the tags that rendering writes; what remains of the output may hold no tag at all.
 var ours = regexp.MustCompile(`</?(strong|em|s|code|pre|blockquote)>|<br>|</(a|span|time)>|` +
 	`<a href="(https?|mailto|tel|slack):[^"<>]*" target="_blank" rel="noopener noreferrer">|` +

@@ -64,6 +64,8 @@ func (s *site) routes() http.Handler {
 	mux.HandleFunc("POST /client/{team}/app/remove", s.as(s.doRemove))
 	mux.HandleFunc("GET /client/{team}/app/permissions", s.as(s.pagePermissions))
 	mux.HandleFunc("POST /client/{team}/app/permissions", s.as(s.doPermissions))
+	mux.HandleFunc("GET /client/{team}/app/step", s.as(s.pageStep))
+	mux.HandleFunc("POST /client/{team}/app/step", s.as(s.doStep))
 	mux.HandleFunc("GET /manage/{org}/integrations/profile/{app}/workspaces/add", s.pageManage)
 	mux.HandleFunc("POST /manage/{org}/integrations/profile/{app}/workspaces/add", s.doManage)
 	mux.HandleFunc("GET /app/{app}", s.pageAppAnywhere)

@@ -54,6 +54,9 @@
     const near = el.scrollHeight - el.scrollTop - el.clientHeight < 120;
     const open = el.querySelector("details[open]") && name === "sidebar";
     const had = document.activeElement && el.contains(document.activeElement) ? document.activeElement : null;
+    const typed = had && had.type === "search" ? had.value : "";
+    const was = name === "modal" && el.querySelector("#modal");
+    const view = was ? was.dataset.viewId : "", top = was ? was.querySelector(".modal-body").scrollTop : 0;
     const focus = had && (had.id ? "#" + CSS.escape(had.id) : had.dataset.actionId ? `[data-action-id="${CSS.escape(had.dataset.actionId)}"]` : "");
     el.innerHTML = html; // the server's own fragment; everything in it is escaped there
     enhance(el);
@@ -64,7 +67,10 @@
       const first = !el.querySelector("#modal") ? document.querySelector("#composer textarea") : el.querySelector("[aria-invalid], .modal-body input:not([type=hidden]), .modal-body textarea, .modal-body select, #modal-submit, #modal-close");
       if (first && !focus) first.focus();
     }
-    if (focus) { const again = el.querySelector(focus); if (again) again.focus(); }
+    // The same window stays where it was scrolled to, with what is being typed in it.
+    const same = view && el.querySelector("#modal");
+    if (same && same.dataset.viewId === view) same.querySelector(".modal-body").scrollTop = top;
+    if (focus) { const again = el.querySelector(focus); if (again) { again.focus(); if (typed && !again.value) again.value = typed; } }
   };
   if (body.dataset.live && window.EventSource) {
     const src = new EventSource(body.dataset.live);
@@ -137,7 +143,15 @@
     if (ask) { e.preventDefault(); e.target.form.requestSubmit(ask); }
   });
 
+  // A menu that opens at the edge of what scrolls is brought into sight. It closes when something else is pressed.
+  addEventListener("toggle", (e) => {
+    const menu = e.target.open && e.target.matches("details.overflow") && e.target.querySelector(".menu");
+    if (menu) menu.scrollIntoView({ block: "nearest" });
+  }, true);
+  const openMenus = (but) => [...document.querySelectorAll("details.overflow[open]")].filter((d) => !but || !d.contains(but));
+
   addEventListener("click", (e) => {
+    for (const d of openMenus(e.target)) d.open = false;
     const a = e.target.closest && e.target.closest("a[data-press]");
     if (a) fetch(a.dataset.press, { method: "POST", headers: { "X-Requested-With": "fetch" } });
   });
@@ -157,6 +171,8 @@
     box.addEventListener("input", () => { box.style.height = "auto"; box.style.height = Math.min(box.scrollHeight, 200) + "px"; });
   }
   addEventListener("keydown", (e) => {
+    const [menu] = e.key === "Escape" ? openMenus() : [];
+    if (menu) { menu.open = false; menu.querySelector("summary").focus(); return; }
     const x = e.key === "Escape" && !document.querySelector("dialog[open]") && document.querySelector("#modal-x");
     if (x) x.click();
   });
