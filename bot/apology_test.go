@@ -19,8 +19,8 @@ import (
 
 // failings are the ways in which a handler fails, by the last word of what was written, and what is read of each.
 var failings = map[string]string{
-	"error":    "Something went wrong on our side, and it did not get better. Reference: ",
-	"panic":    "Something went wrong on our side, and it did not get better. Reference: ",
+	"error":    "Something went wrong on our side, and trying again didn't help. ",
+	"panic":    "Something went wrong on our side, and trying again didn't help. ",
 	"refusal":  "There is no such customer.",
 	"missing":  "doesn't have permission to",
 	"by-slack": "Something went wrong on our side. Check what was done",

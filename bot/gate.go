@@ -352,6 +352,9 @@ func logFailure(ctx context.Context, req *Request, h *Handler, err error) {
 // failure adds what an operator wants to know of err to the attributes of a log line.
 func failure(err error, args ...any) []any {
 	args = append(args, "cause", reason(err), "slack_error", slackapi.SlackError(err))
+	if details := slackapi.Details(err); details != "" {
+		args = append(args, "slack_details", details)
+	}
 	var p *panicError
 	if errors.As(err, &p) {
 		args = append(args, "stack", string(p.stack))

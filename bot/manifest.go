@@ -227,6 +227,9 @@ func (m Manifest) check() error {
 	if n := len(m.Functions); n > 50 {
 		p.bad("%d steps of workflows, Slack allows 50", n)
 	}
+	if len(m.Functions) > 0 && !m.Settings.OrgDeployEnabled {
+		p.bad("Workflow Builder finds steps only of apps that organisations can install: leave WorkspacesOnly out")
+	}
 
 	for _, c := range m.Features.SlashCommands {
 		if !commandName.MatchString(c.Command) {

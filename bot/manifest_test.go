@@ -28,6 +28,15 @@ func TestManifestSettings(t *testing.T) {
 		t.Errorf("metadata: %+v, over sockets %+v", s.EventSubscriptions, over)
 	}
 
+	step := OnFunction[struct{}]("open", nil, Titled("Open", "Opens one"))
+	for _, alone := range []bool{false, true} {
+		p := Profile{Name: "Test", WorkspacesOnly: alone}
+		_, err := NewManifest(p, []Handler{OnMention("", nil), step}, "https://bot.example.com")
+		if alone != (err != nil && strings.Contains(err.Error(), "leave WorkspacesOnly out")) {
+			t.Errorf("a step of an app for workspaces alone (%v): %v", alone, err)
+		}
+	}
+
 	for _, bad := range []struct {
 		p        Profile
 		handlers []Handler

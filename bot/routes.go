@@ -41,7 +41,8 @@ func newRoutes(handlers []Handler, middleware []Middleware) (r routes, problems 
 		}
 		h.named = h.id()
 		if other := r.byID[h.named]; other != nil {
-			problems = append(problems, fmt.Errorf("two handlers for %s%s: the other one is%s", h.named, h.at(), other.at()))
+			problems = append(problems, fmt.Errorf("two handlers for %s%s: the other one is at %s. Keep one", h.named, h.at(),
+				other.place))
 		}
 
 		if use := slices.Concat(middleware, h.use); len(use) > 0 {

@@ -49,7 +49,8 @@ var builtIn = map[string]scopeWords{
 		"To send messages with a name and picture that fit them."},
 	"chat:write.public": {"Send messages to any public channel", "write to channels it isn't in",
 		"To write to public channels without being added."},
-	"commands": {"Offer slash commands", "offer its commands", "So that you can type its commands."},
+	"commands": {"Offer commands and shortcuts", "offer its commands and shortcuts",
+		"So that you can type its commands and use its shortcuts."},
 
 	"conversations.connect:manage": {"Manage shared channels", "manage shared channels",
 		"To approve invitations to channels shared with other companies."},

@@ -278,7 +278,8 @@ func givenUp(req *Request, err error) Reply {
 
 // notBetter is what a person reads whose slow work is given up.
 func notBetter(req *Request) Reply {
-	return Reply{Text: "Something went wrong on our side, and it did not get better. Reference: " + req.Ref + "."}
+	return Reply{Text: "Something went wrong on our side, and trying again didn't help. " +
+		"The people who run this app can see why. Reference: " + req.Ref + "."}
 }
 
 // tellPerson says what the app itself has to say about slow work. It takes none of the places of what the handler says:

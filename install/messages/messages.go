@@ -237,7 +237,7 @@ func (m Messages) welcome(c connection.Connection) message {
 	if missing := c.Missing(m.Scopes); len(missing) > 0 {
 		connected += " Not allowed: " + mrkdwn.List(connection.Labels(missing)) + "."
 	}
-	blocks := []slack.Block{mrkdwn.Section(connected), mrkdwn.Section(sees(c) + "\n" + ahead + m.tryFirst(c))}
+	blocks := []slack.Block{mrkdwn.Section(connected), mrkdwn.Section(m.sees(c) + "\n" + ahead + m.tryFirst(c))}
 	if buttons := m.buttons(c); len(buttons) > 0 {
 		blocks = append(blocks, slack.NewActionBlock("", buttons...))
 	}
@@ -278,8 +278,9 @@ func (m Messages) buttons(c connection.Connection) []slack.BlockElement {
 	return slices.Concat([]slack.BlockElement{open}, m.Buttons)
 }
 
-// sees says what the app may read, as far as that was allowed.
-func sees(c connection.Connection) string {
+// sees says what the app may read, as far as that was allowed. That something isn't allowed is said of what it asks for.
+func (m Messages) sees(c connection.Connection) string {
+	asked := connection.ScopeNames(m.Scopes)
 	direct, mentions := slices.Contains(c.Scopes, "im:history"), slices.Contains(c.Scopes, "app_mentions:read")
 	var wide []string
 	for _, in := range []struct{ scope, read string }{
@@ -300,10 +301,17 @@ func sees(c connection.Connection) string {
 		return "It can read " + all
 	case direct && mentions:
 		return "It can only read messages you send it here and messages that @mention it."
+	case direct && !slices.Contains(asked, "app_mentions:read"):
+		return "It can only read messages you send it here."
 	case direct:
 		return "It can only read messages you send it here. It isn't allowed to read messages that @mention it."
+	case mentions && !slices.Contains(asked, "im:history"):
+		return "It can only read messages that @mention it."
 	case mentions:
 		return "It can only read messages that @mention it. It isn't allowed to read what you write to it here."
+	}
+	if !slices.Contains(asked, "im:history") && !slices.Contains(asked, "app_mentions:read") {
+		return "It can't read any messages."
 	}
 	return "It can't read any messages: neither what you write to it here nor messages that @mention it."
 }

@@ -24,7 +24,10 @@ var noon = time.Date(2026, 9, 27, 12, 0, 0, 0, time.UTC)
 
 // told is the Messages of an app with a command, plain of one without.
 var (
-	told = Messages{Home: true, App: install.App{
+	told = Messages{Home: true, Scopes: []connection.Scope{
+		{Name: "im:history", Label: "Read what you write to it", Optional: true},
+		{Name: "app_mentions:read", Label: "Read messages that @mention it", Optional: true},
+	}, App: install.App{
 		Name: "Switch & board", Operator: "Acme IT", SupportURL: "https://help.example.com",
 		Commands: install.Commands{Status: "/connection status"},
 	}}
@@ -158,6 +161,16 @@ func TestWelcome(t *testing.T) {
 	t.Parallel()
 	c := connection.Connection{ID: "con_1", Key: connection.Key{AppID: "A1", TeamID: "T1"}, TeamName: "Acme <Corp>",
 		InstalledBy: "U1"}
+	for scope, sees := range map[string]string{
+		"": "It can't read any messages.", "im:history": "It can only read messages you send it here.",
+		"app_mentions:read": "It can only read messages that @mention it.",
+	} {
+		asks := Messages{App: told.App, Scopes: []connection.Scope{{Name: scope}}}
+		c.Scopes = []string{scope}
+		if welcome := read(t, asks.welcome(c)); !strings.Contains(welcome, sees) || strings.Contains(welcome, "isn't allowed") {
+			t.Errorf("of an app that asks for %q alone the welcome says %s", scope, welcome)
+		}
+	}
 	for _, test := range []struct {
 		scopes   []string
 		mentions bool

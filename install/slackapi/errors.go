@@ -53,6 +53,18 @@ func SlackError(err error) string {
 	return ""
 }
 
+// Details are what Slack said besides the code, such as which block it refuses and why; "" for nothing. They are for
+// whoever writes the app. https://docs.slack.dev/apis/web-api#responses
+func Details(err error) string {
+	const most = 500
+	var e slack.SlackErrorResponse
+	if !errors.As(err, &e) {
+		return ""
+	}
+	said := []rune(strings.Join(e.ResponseMetadata.Messages, "; "))
+	return string(said[:min(len(said), most)])
+}
+
 // Cause strips the address from a failed call: an error of net/http prints the whole URL, and a response_url is as good
 // as a token.
 func Cause(err error) error {
