@@ -52,7 +52,10 @@ func (c *newCmd) Run(env *environment) error {
 			base)}
 	}
 	if c.Module != "" && !modulePath.MatchString(c.Module) {
-		return &usageError{fmt.Errorf("%q is no module path", c.Module)}
+		return &usageError{fmt.Errorf("--module %q is no module path: give one such as github.com/you/%s", c.Module, base)}
+	}
+	if err := vacant(c.Folder); err != nil {
+		return err
 	}
 	if c.Module == "" {
 		c.Module = "example.com/" + base
@@ -96,8 +99,8 @@ func (a *newApp) find(folder string) (sums []byte, err error) {
 	}
 	if checkout == "" {
 		if a.Version = libraryVersion(a.Library); a.Version == "" {
-			return nil, fmt.Errorf("this program doesn't know a published version of %s: run it from a checkout of that",
-				a.Library)
+			return nil, fmt.Errorf("this program was built from a checkout of %s, which has no version that an app could "+
+				"require: run the command in a folder of that checkout, and nothing was written", a.Library)
 		}
 		return nil, nil
 	}
@@ -158,14 +161,19 @@ func libraryVersion(library string) string {
 	return ""
 }
 
-// write makes the folder and its files, or nothing.
-func (a *newApp) write(folder string, sums []byte) error {
-	if there, err := os.ReadDir(folder); err == nil && len(there) > 0 {
-		return fmt.Errorf("%s is not empty, so nothing was written there", folder)
-	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+// vacant is the error of a folder that can't take a new app, nil for one that is empty or isn't there.
+func vacant(folder string) error {
+	switch there, err := os.ReadDir(folder); {
+	case err == nil && len(there) > 0:
+		return fmt.Errorf("%s is not empty, so nothing was written there: name a new folder", folder)
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("make %s: %w", folder, err)
 	}
+	return nil
+}
 
+// write makes the folder and its files.
+func (a *newApp) write(folder string, sums []byte) error {
 	all, err := template.ParseFS(newFiles, "new/*.tmpl")
 	if err != nil {
 		return err
