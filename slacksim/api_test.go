@@ -367,3 +367,68 @@ func TestBlocksValidate(t *testing.T) {
 	w.WantError("blocks.validate", tok, "invalid_arguments")
 	w.WantError("blocks.validate", tok, "invalid_arguments", "blocks", good, "view", modal("T", good))
 }
+
+// Methods refuse what Slack refuses, with Slack's words for it.
+func TestWrongArguments(t *testing.T) {
+	w := newWorld(t)
+	tok := w.Install(slacksim.AcmeAdmin, fileScopes+",reactions:write,channels:join")
+	in, _ := w.Sim.Installed(slacksim.Acme)
+	if err := w.Sim.Invite(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, in.BotUserID); err != nil {
+		t.Fatal(err)
+	}
+	const general = slacksim.AcmeGeneral
+	root := w.Call("chat.postMessage", tok, "channel", general, "text", "root").Str("ts")
+	reply := w.Call("chat.postMessage", tok, "channel", general, "text", "reply", "thread_ts", root).Str("ts")
+	gone := w.Call("chat.postMessage", tok, "channel", general, "text", "gone").Str("ts")
+	w.Call("chat.delete", tok, "channel", general, "ts", gone)
+	dm := w.Sim.DM(slacksim.AcmeMember)
+	up := w.Call("files.getUploadURLExternal", tok, "filename", "a.txt", "length", "1")
+	post(t, up.Str("upload_url"), "x")
+	w.Call("files.completeUploadExternal", tok, "files", `[{"id":"`+up.Str("file_id")+`"}]`)
+	if a := w.Call("files.delete", tok, "file", up.Str("file_id")); a["ok"] != true {
+		t.Fatal(a)
+	}
+
+	for _, x := range []struct {
+		method, want string
+		args         []string
+	}{
+		{"reactions.add", "no_item_specified", []string{"name", "eyes"}},
+		{"reactions.add", "no_item_specified", []string{"name", "eyes", "channel", general}},
+		{"reactions.add", "bad_timestamp", []string{"name", "eyes", "channel", general, "timestamp", "now"}},
+		{"reactions.add", "invalid_name", []string{"name", ":eyes:", "channel", general, "timestamp", root}},
+		{"reactions.add", "invalid_name", []string{"channel", general, "timestamp", root}},
+		{"reactions.add", "message_not_found", []string{"name", "eyes", "channel", general, "timestamp", gone}},
+		{"reactions.remove", "no_reaction", []string{"name", "eyes", "channel", general, "timestamp", root}},
+		{"chat.postMessage", "cannot_reply_to_message", []string{"channel", general, "text", "x", "thread_ts", reply}},
+		{"chat.postMessage", "thread_not_found", []string{"channel", general, "text", "x", "thread_ts", gone}},
+		{"chat.postEphemeral", "invalid_arguments", []string{"channel", general, "text", "x"}},
+		{"chat.postEphemeral", "user_not_in_channel", []string{"channel", general, "text", "x", "user", "U0NOBODY"}},
+		{"chat.postEphemeral", "invalid_attachments", []string{"channel", general, "user", slacksim.AcmeMember,
+			"attachments", `[{"blocks":[{"type":"bogus"}]}]`}},
+		{"chat.postEphemeral", "missing_scope", []string{"channel", general, "user", slacksim.AcmeMember, "text", "x",
+			"username", "Somebody"}},
+		{"chat.startStream", "invalid_thread_ts", []string{"channel", general, "thread_ts", reply}},
+		{"chat.startStream", "thread_not_found", []string{"channel", general, "thread_ts", gone}},
+		{"conversations.join", "channel_not_found", []string{"channel", "C0NOWHERE"}},
+		{"conversations.join", "method_not_supported_for_channel_type", []string{"channel", dm}},
+		{"conversations.history", "invalid_ts_oldest", []string{"channel", general, "oldest", "yesterday"}},
+		{"conversations.replies", "invalid_ts_latest", []string{"channel", general, "ts", root, "latest", "1.1.1"}},
+		{"conversations.replies", "thread_not_found", []string{"channel", general, "ts", "1.1"}},
+		{"files.info", "file_deleted", []string{"file", up.Str("file_id")}},
+		{"files.delete", "file_deleted", []string{"file", up.Str("file_id")}},
+		{"files.info", "file_not_found", []string{"file", "F0NOTHING"}},
+		{"views.publish", "invalid_arguments", []string{"view", `{"type":"home","blocks":[]}`}},
+		{"views.update", "invalid_arguments", []string{"view", modal("T", `[]`)}},
+		{"views.update", "not_found", []string{"view", modal("T", `[]`), "view_id", "V0NOTHING"}},
+	} {
+		if a := w.Call(x.method, tok, x.args...); a.Str("error") != x.want {
+			t.Errorf("%s %q: %v, want %s", x.method, x.args, a, x.want)
+		}
+	}
+
+	w.Sim.SetApp(func(a *slacksim.App) { a.MessagesTab = false })
+	for _, args := range [][]string{{"chat.postMessage", "text", "x"}, {"chat.startStream", "thread_ts", "1.1"}} {
+		w.WantError(args[0], tok, "messages_tab_disabled", append([]string{"channel", dm}, args[1:]...)...)
+	}
+}

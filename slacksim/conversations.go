@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,9 @@ import (
 
 // metadataMost bounds the metadata of a message, in bytes. Slack refuses large ones without saying where it begins.
 const metadataMost = 16_000
+
+// spanTime is the end of a span of messages: seconds, or a message's ts.
+var spanTime = regexp.MustCompile(`^\d+(\.\d*)?$`)
 
 // metadataLocked reads the metadata of a message that is to be posted.
 func (s chatMethods) metadataLocked(r *apiRequest) (json.RawMessage, *apiError) {
@@ -115,6 +119,12 @@ func (s chatMethods) conversationLocked(r *apiRequest, root string, want func(*M
 	if err != nil {
 		return nil, err
 	}
+	for _, end := range []string{"oldest", "latest"} {
+		if ts := r.arg(end); ts != "" && !spanTime.MatchString(ts) {
+			return nil, fail("invalid_ts_" + end)
+		}
+	}
+
 	found := []map[string]any{}
 	for _, m := range c.messages {
 		gone := m.Deleted && !c.replied(m)
@@ -197,8 +207,11 @@ func (s chatMethods) conversationsOpen(r *apiRequest) (map[string]any, *apiError
 
 func (s chatMethods) conversationsJoin(r *apiRequest) (map[string]any, *apiError) {
 	c := s.world.channelLocked(r.arg("channel"))
-	if c == nil || c.im || c.Private || !s.oauth.reachesLocked(r.inst, c) {
+	switch {
+	case c == nil || !s.oauth.reachesLocked(r.inst, c) || c.Private && !c.im && !c.has(r.token.chain.userID):
 		return nil, fail("channel_not_found")
+	case c.im || c.Private:
+		return nil, fail("method_not_supported_for_channel_type")
 	}
 	s.events.joinLocked(c, r.token.chain.userID, "")
 	return map[string]any{"channel": s.channelJSONLocked(r, c)}, nil

@@ -368,10 +368,22 @@ func (s fileMethods) placesLocked(r *apiRequest) (places []*channel, err *apiErr
 	return places, nil
 }
 
-func (s fileMethods) info(r *apiRequest) (map[string]any, *apiError) {
-	f := s.files.findLocked(r.arg("file"))
-	if f == nil || !f.done || !s.files.visibleLocked(r.inst, f) {
+// seenLocked is the file that a call names, if the caller may see it.
+func (s fileMethods) seenLocked(r *apiRequest) (*file, *apiError) {
+	f := first(s.files.all, func(f *file) bool { return f.ID == r.arg("file") })
+	switch {
+	case f == nil || !f.done || !s.files.visibleLocked(r.inst, f):
 		return nil, fail("file_not_found")
+	case f.gone:
+		return nil, fail("file_deleted")
+	}
+	return f, nil
+}
+
+func (s fileMethods) info(r *apiRequest) (map[string]any, *apiError) {
+	f, err := s.seenLocked(r)
+	if err != nil {
+		return nil, err
 	}
 
 	out := s.world.fileJSON(f.File)
@@ -399,11 +411,11 @@ func (s fileMethods) info(r *apiRequest) (map[string]any, *apiError) {
 }
 
 func (s fileMethods) deleteFile(r *apiRequest) (map[string]any, *apiError) {
-	f := s.files.findLocked(r.arg("file"))
-	switch {
-	case f == nil || !f.done || !s.files.visibleLocked(r.inst, f):
-		return nil, fail("file_not_found")
-	case f.User != r.token.chain.userID:
+	f, err := s.seenLocked(r)
+	if err != nil {
+		return nil, err
+	}
+	if f.User != r.token.chain.userID {
 		return nil, fail("cant_delete_file")
 	}
 	f.gone = true

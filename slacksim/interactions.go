@@ -368,7 +368,7 @@ func elementState(e object, in Input) object {
 		}
 	case "datetimepicker":
 		out["selected_date_time"] = nil
-		if t, err := time.Parse("2006-01-02T15:04", in.Value); err == nil {
+		if t, err := time.Parse(blockkit.DateTime, in.Value); err == nil {
 			out["selected_date_time"] = t.Unix()
 		}
 	default:
@@ -417,7 +417,11 @@ func (s *Forms) stateLocked(at spot, given Inputs) map[string]map[string]any {
 			out[bid][aid] = object{"type": "file_input", "files": s.files.givenLocked(at.inst, in.Values)}
 			return
 		}
-		out[bid][aid] = elementState(e, in)
+		state := elementState(e, in)
+		if rich := e["initial_value"]; !ok && e["type"] == "rich_text_input" && rich != nil {
+			state["rich_text_value"] = rich // untouched
+		}
+		out[bid][aid] = state
 	})
 	return out
 }

@@ -257,6 +257,9 @@ func (s chatMethods) draftLocked(r *apiRequest) (*channel, *Message, *apiError) 
 	if err != nil {
 		return nil, nil, err
 	}
+	if c.im && !s.app.MessagesTab {
+		return nil, nil, fail("messages_tab_disabled")
+	}
 	m := s.author(r)
 	if m.Text, m.Blocks, err = s.contentLocked(r); err != nil {
 		return nil, nil, err
@@ -290,9 +293,9 @@ func (c *channel) threadLocked(r *apiRequest) (string, *apiError) {
 	switch {
 	case ts == "":
 		return "", nil
-	case root == nil:
+	case root == nil || root.Deleted && !c.replied(root):
 		return "", fail("thread_not_found")
-	case root.Ephemeral || root.ThreadTS != "" && root.ThreadTS != ts:
+	case root.Ephemeral || root.isReply():
 		return "", fail("cannot_reply_to_message")
 	}
 	return ts, nil
@@ -326,25 +329,19 @@ func (s chatMethods) chatPostMessage(r *apiRequest) (map[string]any, *apiError) 
 }
 
 func (s chatMethods) chatPostEphemeral(r *apiRequest) (map[string]any, *apiError) {
-	c, err := s.placeLocked(r, true)
+	c, m, err := s.draftLocked(r)
 	if err != nil {
 		return nil, err
 	}
 	u := s.world.userLocked(r.arg("user"))
 	switch {
-	case u == nil:
-		return nil, fail("user_not_found")
-	case !c.has(u.ID):
+	case !r.has("user"):
+		return nil, failWith("invalid_arguments", "[ERROR] missing required field: user")
+	case u == nil || !c.has(u.ID):
 		return nil, fail("user_not_in_channel")
 	}
-	m := s.author(r)
-	if m.Text, m.Blocks, err = s.contentLocked(r); err != nil {
-		return nil, err
-	}
-	if m.ThreadTS, err = c.threadLocked(r); err != nil {
-		return nil, err
-	}
-	m.Ephemeral, m.EphemeralTo = true, u.ID
+
+	m.Ephemeral, m.EphemeralTo, m.Subtype = true, u.ID, "" // reply_broadcast is none of its arguments
 	s.world.postLocked(c, m)
 	return map[string]any{"message_ts": m.TS}, nil
 }

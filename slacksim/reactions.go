@@ -6,8 +6,13 @@ package slacksim
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
-	"strings"
+)
+
+var (
+	emojiName   = regexp.MustCompile(`^[\p{L}\p{N}_+'.-]{1,100}(::skin-tone-[2-6])?$`) // without colons around it
+	messageTime = regexp.MustCompile(`^\d+\.\d+$`)
 )
 
 // React adds a reaction to a message as a person: its name without colons. The app hears reaction_added.
@@ -70,16 +75,24 @@ func (s chatMethods) reactionsRemove(r *apiRequest) (map[string]any, *apiError) 
 
 // reactLocked adds or removes the caller's reaction. same is the error where nothing changes.
 func (s chatMethods) reactLocked(r *apiRequest, add bool, same string) *apiError {
+	ts, name := r.arg("timestamp"), r.arg("name")
+	switch {
+	case !r.has("channel") || ts == "":
+		return fail("no_item_specified")
+	case !messageTime.MatchString(ts):
+		return fail("bad_timestamp")
+	case !emojiName.MatchString(name):
+		return fail("invalid_name")
+	}
 	c, err := s.placeLocked(r, false)
 	if err != nil {
 		return err
 	}
-	m, name := c.find(r.arg("timestamp")), strings.Trim(r.arg("name"), ":")
+
+	m := c.find(ts)
 	switch {
 	case m == nil || m.Deleted || m.Ephemeral:
 		return fail("message_not_found")
-	case name == "":
-		return fail("invalid_name")
 	case !s.events.reactLocked(c, m, r.token.chain.userID, c.TeamID, name, add):
 		return fail(same)
 	}

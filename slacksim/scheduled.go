@@ -73,6 +73,30 @@ func (s *schedule) dropLocked(x *scheduled) {
 	s.noteLocked()
 }
 
+// fullLocked reports whether a span of scheduleWindow that a time is in has all messages already that it can have.
+func (s *schedule) fullLocked(channelID string, at time.Time) bool {
+	var near []time.Time
+	for _, x := range s.list {
+		if x.ChannelID == channelID && x.PostAt.Sub(at).Abs() < scheduleWindow {
+			near = append(near, x.PostAt)
+		}
+	}
+	slices.SortFunc(near, time.Time.Compare)
+
+	for i := scheduleMost - 1; i < len(near); i++ {
+		from, to := near[i-scheduleMost+1], near[i]
+		if at.Before(from) {
+			from = at
+		} else if at.After(to) {
+			to = at
+		}
+		if to.Sub(from) < scheduleWindow {
+			return true
+		}
+	}
+	return false
+}
+
 func (s chatMethods) scheduleMessage(r *apiRequest) (map[string]any, *apiError) {
 	c, m, err := s.draftLocked(r)
 	if err != nil {
@@ -89,13 +113,7 @@ func (s chatMethods) scheduleMessage(r *apiRequest) (map[string]any, *apiError) 
 		return nil, fail("time_too_far")
 	}
 
-	near := 0
-	for _, x := range s.schedule.list {
-		if x.ChannelID == c.ID && x.PostAt.Sub(at).Abs() < scheduleWindow {
-			near++
-		}
-	}
-	if near >= scheduleMost {
+	if s.schedule.fullLocked(c.ID, at) {
 		return nil, fail("restricted_too_many")
 	}
 

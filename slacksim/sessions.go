@@ -157,9 +157,14 @@ func (s sessionMethods) threadLocked(r *apiRequest) (*channel, *Message, *apiErr
 	if ts == "" {
 		return nil, nil, fail("thread_ts_required")
 	}
+
+	missing := "thread_not_found"
+	if r.method == "agents.sessions.rename" {
+		missing = "session_not_found"
+	}
 	m := c.find(ts)
-	if m == nil || m.Deleted || m.Ephemeral {
-		return nil, nil, fail("thread_not_found")
+	if m == nil || m.Deleted || m.Ephemeral || m.isReply() {
+		return nil, nil, fail(missing)
 	}
 	return c, m, nil
 }

@@ -56,7 +56,7 @@ type App struct {
 	Agent *AgentView
 
 	// HomeTab and MessagesTab switch the two tabs of the app's conversation on. Without HomeTab views.publish answers
-	// not_enabled.
+	// not_enabled, and without MessagesTab what posts in a direct message messages_tab_disabled.
 	HomeTab, MessagesTab bool
 
 	// TokenRotation makes tokens expire after TokenLife (default 12 h, Slack's figure) and come with refresh tokens.

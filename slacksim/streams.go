@@ -248,6 +248,9 @@ func (s streamMethods) start(r *apiRequest) (map[string]any, *apiError) {
 	if err != nil {
 		return nil, err
 	}
+	if c.im && !s.app.MessagesTab {
+		return nil, fail("messages_tab_disabled")
+	}
 	root, err := s.rootLocked(c, r.arg("thread_ts"))
 	if err != nil {
 		return nil, err
@@ -279,8 +282,11 @@ func (s streamMethods) rootLocked(c *channel, ts string) (*Message, *apiError) {
 		return nil, fail("invalid_thread_ts")
 	}
 	m := c.find(ts)
-	if m == nil || m.Deleted || m.Ephemeral {
+	switch {
+	case m == nil || m.Deleted || m.Ephemeral:
 		return nil, fail("thread_not_found")
+	case m.isReply():
+		return nil, fail("invalid_thread_ts")
 	}
 	return m, nil
 }

@@ -210,6 +210,9 @@ func (s viewMethods) viewsUpdate(r *apiRequest) (map[string]any, *apiError) {
 		return nil, err
 	}
 	id, ext := r.arg("view_id"), r.arg("external_id")
+	if id == "" && ext == "" {
+		return nil, failWith("invalid_arguments", "[ERROR] missing required field: view_id or external_id")
+	}
 	v := first(s.views.openLocked(), func(v *View) bool {
 		return v.inst.home == r.inst.home && (id != "" && v.ID == id || ext != "" && v.ExternalID == ext)
 	})
@@ -232,6 +235,9 @@ func (s viewMethods) shownLocked(v *View) (map[string]any, *apiError) {
 func (s viewMethods) viewsPublish(r *apiRequest) (map[string]any, *apiError) {
 	if !s.app.HomeTab {
 		return nil, fail("not_enabled")
+	}
+	if !r.has("user_id") {
+		return nil, failWith("invalid_arguments", "[ERROR] missing required field: user_id")
 	}
 	u := s.world.userLocked(r.arg("user_id"))
 	if u == nil || !r.inst.covers(u.TeamID) {

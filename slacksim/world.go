@@ -217,6 +217,9 @@ func (c *channel) replied(m *Message) bool {
 	})
 }
 
+// isReply reports whether m is in a thread, and not the message that the thread is about.
+func (m *Message) isReply() bool { return m.ThreadTS != "" && m.ThreadTS != m.TS }
+
 func (c *channel) find(ts string) *Message {
 	return first(c.messages, func(m *Message) bool { return m.TS == ts })
 }

@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Object is decoded JSON. Its numbers are of type json.Number.
@@ -128,8 +130,30 @@ func Options(element Object) []Object {
 	return out
 }
 
+// DateTime is how a page has what is chosen in a datetimepicker, by the clock of UTC.
+const DateTime = "2006-01-02T15:04"
+
+// written is the text of rich text, a line for each of its elements.
+func written(v any) string {
+	o, _ := v.(Object)
+	text := Text(o["text"])
+	for _, e := range Objects(o["elements"]) {
+		text += written(e)
+	}
+	if strings.HasPrefix(Text(o["type"]), "rich_text_") && o["type"] != "rich_text_list" {
+		text += "\n"
+	}
+	return text
+}
+
 // Initial is what an element holds before anyone touches it: one value, or several where several can be chosen.
 func Initial(element Object) (value string, values []string) {
+	if rich, ok := element["initial_value"].(Object); ok {
+		return strings.TrimSpace(written(rich)), nil
+	}
+	if n, err := strconv.ParseInt(Text(element["initial_date_time"]), 10, 64); err == nil {
+		return time.Unix(n, 0).UTC().Format(DateTime), nil
+	}
 	for _, k := range []string{"value", "date", "time", "user", "channel", "conversation"} {
 		if v := Text(element["initial_"+k]); v != "" {
 			return v, nil

@@ -1,6 +1,7 @@
 package blockkit
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -427,4 +428,27 @@ func TestViewEdges(t *testing.T) {
 			t.Errorf("%s: %v", wanted, got)
 		}
 	}
+}
+
+// Whatever blocks are sent, they are refused, or shown with ids that make them no worse.
+func FuzzBlocks(f *testing.F) {
+	for _, s := range []string{`[{"type":"divider"}]`, `[{"type":"section","fields":[null]}]`, `{}`, `[[]]`,
+		`[{"type":"container","title":{"type":"plain_text","text":"t"},"child_blocks":[{"type":"container"}]}]`,
+		`[{"type":"data_table","caption":"c","rows":[[{"type":"raw_text","text":"a"}],[{"type":"raw_number","value":1}]]}]`,
+		`[{"type":"layout","label":"l","rows":[{"items":[{"block":{"type":"divider"}}]}]}]`} {
+		f.Add(byte('M'), []byte(s))
+	}
+	f.Fuzz(func(t *testing.T, on byte, raw []byte) {
+		n := 0
+		fill := func(prefix string) string { n++; return fmt.Sprint(prefix, "~", n) }
+		blocks, complaints := CheckBlocks(Surface(on), raw, fill)
+		if len(complaints) > 0 {
+			return
+		}
+		again, complaints := CheckBlocks(Surface(on), blocks, fill)
+		if len(complaints) > 0 || !bytes.Equal(again, blocks) {
+			t.Errorf("%q became %s, and that %s: %v", raw, blocks, again, complaints)
+		}
+		EachElement(blocks, func(_, e Object, _ bool) { Initial(e) })
+	})
 }

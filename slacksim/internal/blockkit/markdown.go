@@ -72,8 +72,11 @@ func (d *document) fence(lines []string) (rest []string) {
 		code, rest = lines[:end], lines[end+1:]
 	}
 	words := strings.Join(code, "\n")
-	d.elements = append(d.elements, Object{"type": "rich_text_preformatted",
-		"elements": []any{Object{"type": "text", "text": words}}})
+	inside := []any{}
+	if words != "" {
+		inside = append(inside, Object{"type": "text", "text": words})
+	}
+	d.elements = append(d.elements, Object{"type": "rich_text_preformatted", "elements": inside})
 	d.text = append(d.text, "```\n"+Escape(words)+"\n```")
 	return rest
 }
@@ -144,7 +147,8 @@ func (s span) object() Object {
 	return o
 }
 
-func objects(spans []span) (out []any) {
+func objects(spans []span) []any {
+	out := []any{} // also of an empty line
 	for _, s := range spans {
 		out = append(out, s.object())
 	}

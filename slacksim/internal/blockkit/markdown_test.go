@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestMarkdown(t *testing.T) {
@@ -57,4 +58,28 @@ func short(elements any) string {
 		out = append(out, word)
 	}
 	return strings.Join(out, " ")
+}
+
+// Whatever Markdown is streamed becomes blocks that Slack takes.
+func FuzzMarkdown(f *testing.F) {
+	for _, s := range []string{"# One\n\n- a\n  - b\n\n1. c\n> quote\n```go\nx\n```", "**a*b**_c_~~d~~`e`", "[x](https://a.example)",
+		"***", "- ", "```", "> > ", "<@U1> &amp; <https://a|b>", "| a |\n|---|"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, md string) {
+		if !utf8.ValidString(md) || utf8.RuneCountInString(md) > 12_000 {
+			return
+		}
+		block, _ := Markdown(md)
+		if elements, _ := block["elements"].([]any); len(elements) == 0 {
+			return
+		}
+		raw, err := json.Marshal([]any{block})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, complaints := CheckBlocks(Message, raw, func(p string) string { return p }); len(complaints) > 0 {
+			t.Errorf("%q became %s: %v", md, raw, complaints)
+		}
+	})
 }
