@@ -92,11 +92,14 @@ func (req *Request) takeWords() []string {
 func cutWords(text string, words []string) (rest string, ok bool) {
 	rest = strings.TrimSpace(text)
 	for _, w := range words {
-		first, behind, _ := strings.Cut(rest, " ")
-		if !strings.EqualFold(first, w) {
+		end := strings.IndexFunc(rest, unicode.IsSpace)
+		if end < 0 {
+			end = len(rest)
+		}
+		if !strings.EqualFold(rest[:end], w) {
 			return text, false
 		}
-		rest = strings.TrimSpace(behind)
+		rest = strings.TrimSpace(rest[end:])
 	}
 	return rest, true
 }

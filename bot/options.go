@@ -199,7 +199,7 @@ func (h Handler) ofMessages() bool {
 // checkOptions finds an option that does nothing on h.
 func (h Handler) checkOptions() error {
 	given := h.given
-	if h.Usage != "" || h.About != "" && h.Title == "" { // as fields
+	if h.Usage != "" || h.About != "" && h.Title == "" && !slices.Contains(given, optionTitled) { // as fields
 		given = append(slices.Clip(given), optionDescribe)
 	}
 
