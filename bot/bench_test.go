@@ -51,6 +51,11 @@ func (noStore) Lookup(context.Context, connection.Key) (connection.Connection, e
 	return connection.Connection{}, connection.ErrNotFound
 }
 
+func (noStore) Update(context.Context, connection.Key, func(*connection.Connection) error) (connection.Connection,
+	error) {
+	return connection.Connection{}, connection.ErrNotFound
+}
+
 // What lies between Slack's bytes and the choice of a handler.
 func BenchmarkVerifyDecodeRoute(b *testing.B) {
 	body := someEvent("Ev1")

@@ -20,7 +20,8 @@ func newBot(log *lockedBuffer, handlers ...Handler) error {
 	if err != nil {
 		return err
 	}
-	cfg := Config{Install: in, SigningSecrets: []connection.Secret{"s"}, Handlers: handlers}
+	cfg := Config{Install: in, SigningSecrets: []connection.Secret{"s"}, Handlers: handlers,
+		Timers: struct{ Timers }{}}
 	if log != nil {
 		cfg.Log = textLog(log)
 	}
@@ -49,6 +50,26 @@ func oneOf(kind string, options ...Option) Handler {
 		return OnViewSubmissionAsync("x", func(context.Context, *AsyncSubmission) error { return nil }, options...)
 	case "view_closed":
 		return OnViewClosed("x", func(context.Context, *ViewClosed) error { return nil }, options...)
+	case "options":
+		return OnOptions("x", func(context.Context, *Options) error { return nil }, options...)
+	case "shortcut":
+		return OnShortcut("x", func(context.Context, *Shortcut) error { return nil }, with(Titled("x", "x"))...)
+	case "message_shortcut":
+		return OnMessageShortcut("x", func(context.Context, *Shortcut) error { return nil }, with(Titled("x", "x"))...)
+	case "function":
+		return OnFunction("x", func(context.Context, *Function[struct{}]) error { return nil }, with(Titled("x", "x"))...)
+	case "link":
+		return OnLink("example.com", func(context.Context, *Link) error { return nil }, options...)
+	case "home":
+		return OnHomeOpened(func(context.Context, *Home) error { return nil }, options...)
+	case "timer":
+		return OnTimer("x", func(context.Context, *Timer) error { return nil }, options...)
+	case "every":
+		return Every(time.Hour, func(context.Context, *Timer) error { return nil }, options...)
+	case "agent_message":
+		return OnAgentMessage("", func(context.Context, *Thread) error { return nil }, options...)
+	case "agent_stopped":
+		return OnAgentStopped(func(context.Context, *Thread) error { return nil }, options...)
 	case "async command":
 		return OnCommandAsync("/x", func(context.Context, *AsyncCommand) error { return nil },
 			with(Describe("x", ""))...)
@@ -61,7 +82,9 @@ func TestOptionsByKind(t *testing.T) {
 	t.Parallel()
 	opens := func(context.Context, *Request) (slack.ModalViewRequest, error) { return slack.ModalViewRequest{}, nil }
 	const async = "async command|async action|async view"
-	const all = "event|message|mention|command|action|view|view_closed|" + async
+	const events = "event|message|mention|function|link|home"
+	const all = events + "|command|action|view|view_closed|shortcut|message_shortcut|options|timer|every|" +
+		"agent_message|agent_stopped|" + async
 	options := map[string]struct {
 		add   Option
 		suits string // the kinds for which it does something
@@ -69,15 +92,19 @@ func TestOptionsByKind(t *testing.T) {
 		"WithoutConnection": {WithoutConnection(), all},
 		"OptionalScopes":    {OptionalScopes("files:read"), all},
 		"UserScopes":        {UserScopes("files:read"), all},
-		"External":          {External(), "action|view|view_closed|async action|async view"},
+		"External":          {External(), "action|view|view_closed|options|async action|async view"},
 		"OpensModal":        {OpensModal(opens), async},
 		"Timeout":           {Timeout(time.Hour), all},
-		"Ordered":           {Ordered(), "event|message|mention|" + async},
+		"Ordered":           {Ordered(), events + "|" + async},
+		"Titled":            {Titled("x", "x"), "shortcut|message_shortcut|function"},
+		"Outputs":           {Outputs(Parameter{Name: "id", Type: "string"}), "function"},
+		"Named":             {Named("x"), "every"},
+		"WhileBusy":         {WhileBusy(Join), "agent_message"},
 		"Describe":          {Describe("x", ""), "command|async command"},
-		"Bots":              {Bots(), "message|mention"},
+		"Bots":              {Bots(), "message|mention|agent_message"},
 		"Edits":             {Edits(), "message|mention"},
 		"Deletions":         {Deletions(), "message"},
-		"InBlock":           {InBlock("b"), "action|async action"},
+		"InBlock":           {InBlock("b"), "action|options|async action"},
 
 		// Options that do nothing anywhere.
 		"Timeout of nothing":  {Timeout(0), ""},
@@ -120,6 +147,19 @@ func TestNamesThatNeverCome(t *testing.T) {
 	message := func(pattern string, scopes ...string) Handler {
 		return OnMessage(pattern, func(context.Context, *Message) error { return nil }, Scopes(scopes...))
 	}
+	hears := func(pattern string, option Option) Handler {
+		h := message(pattern, "im:history")
+		option(&h)
+		return h
+	}
+	shortcut := func(id, title, about string) Handler {
+		return OnShortcut(id, func(context.Context, *Shortcut) error { return nil }, Titled(title, about))
+	}
+	inBlock := func(id, block string) Handler {
+		h := actionNamed(id)
+		InBlock(block)(&h)
+		return h
+	}
 	for name, test := range map[string]struct {
 		handlers []Handler
 		refused  string // "": taken
@@ -158,8 +198,22 @@ func TestNamesThatNeverCome(t *testing.T) {
 			`never runs, because ".*"`, ""},
 		"behind one that takes its texts": {[]Handler{message(`^help`, "im:history"), message(`^help me`, "im:history")},
 			"never runs", ""},
-		"before it":            {[]Handler{message(`^help me`, "im:history"), message(`^help`, "im:history")}, "", ""},
-		"behind one elsewhere": {[]Handler{message(`.*`, "im:history"), message(`^help`, "channels:history")}, "", ""},
+		"behind one that hears no bots":      {[]Handler{message(`.*`, "im:history"), hears(`^help`, Bots())}, "", ""},
+		"behind one that hears no edits":     {[]Handler{message(`.*`, "im:history"), hears(`^help`, Edits())}, "", ""},
+		"behind one that hears no deletions": {[]Handler{message(`.*`, "im:history"), hears(`^help`, Deletions())}, "", ""},
+		"behind an empty pattern":            {[]Handler{message(``, "im:history"), message(`(?s).+`, "im:history")}, "never runs", ""},
+		"behind one of another block":        {[]Handler{inBlock("v*", "a"), inBlock("vo*", "b"), actionNamed("vo*")}, "", ""},
+		"behind one of its block":            {[]Handler{inBlock("v*", "a"), inBlock("vo*", "a")}, "never runs", ""},
+		"a pattern of no id":                 {[]Handler{actionNamed(`^x^y`)}, "no name matches", ""},
+		"a shortcut without an id":           {[]Handler{shortcut("", "Do it", "Does it.")}, "1 to 255 characters", ""},
+		"a shortcut without a title":         {[]Handler{shortcut("x", "", "Does it.")}, "Titled", ""},
+		"a shortcut without words":           {[]Handler{shortcut("x", "Do it", "")}, "Titled", ""},
+		"a shortcut of a long title":         {[]Handler{shortcut("x", strings.Repeat("ä", 25), "Does it.")}, "24 characters", ""},
+		"a shortcut of many words":           {[]Handler{shortcut("x", "Do it", strings.Repeat("x", 151))}, "150", ""},
+		"a shortcut at the limits":           {[]Handler{shortcut("x", strings.Repeat("ä", 24), strings.Repeat("x", 150))}, "", ""},
+		"made by hand":                       {[]Handler{{Kind: KindAction, Name: "x"}}, "no function that runs", ""},
+		"before it":                          {[]Handler{message(`^help me`, "im:history"), message(`^help`, "im:history")}, "", ""},
+		"behind one elsewhere":               {[]Handler{message(`.*`, "im:history"), message(`^help`, "channels:history")}, "", ""},
 		"behind one in a part": {[]Handler{message(`.*`, "im:history"), message(`^help`, "im:history", "channels:history")},
 			"", ""},
 		"behind two together": {[]Handler{message(`.*`, "im:history"), message(`^`, "channels:history"),

@@ -12,8 +12,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/slack-go/slack"
+
+	"github.com/switchboard-go/switchboard/bot/internal/transport"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
 // onAll are the routes of handlers.
@@ -77,6 +81,11 @@ func TestWhichHandlerGetsAnEvent(t *testing.T) {
 		strings.Replace(edited, "edit this", "order 66", 1): "",
 		`{"type":"message","subtype":"message_deleted","channel":"C1","channel_type":"channel",` +
 			`"previous_message":{"user":"U1","text":"gone"}}`: "message ^gone [gone]",
+		`{"type":"message","subtype":"message_deleted","channel":"C1","channel_type":"channel",` +
+			`"previous_message":{"user":"U1","text":"order 66"}}`: "",
+		`{"type":"message","subtype":"message_changed","channel":"C1","channel_type":"channel",` + // a thread's root
+			`"previous_message":{"user":"U1","text":"gone"},"message":{"subtype":"tombstone"}}`: "message ^gone [gone]",
+		`{"type":"message","text":"gone","hidden":true,` + in + `}`:           "",
 		`{"type":"link_shared","links":[{"domain":"x.tickets.example.com"}]}`: "link tickets.example.com",
 		`{"type":"link_shared","links":[{"domain":"mytickets.example.com"}]}`: "",
 		`{"type":"app_home_opened","tab":"home"}`:                             "home",
@@ -120,10 +129,14 @@ func TestWhichHandlerGetsAPress(t *testing.T) {
 		pressed("vote.up", "b"):   "action vote.up",
 		pressed("vote.up", "row"): "action vote.up in row",
 		pressed("vote.down", "b"): "action vote.*",
-		pressed("poll_1", "b"):    "action ^poll_(\\d)$",
-		pressed("poll_x", "b"):    "",
-		pressed("in.x", "row"):    "action in.* in row",
-		pressed("in.x", "b"):      "",
+		pressed("vote", "b"):      "",
+		pressed("voteXup", "b"):   "",
+		pressed("a vote.up", "b"): "",
+		`{"type":"block_actions","actions":[{"action_id":"other"},{"action_id":"poll_2"}]}`: "action ^poll_(\\d)$",
+		pressed("poll_1", "b"): "action ^poll_(\\d)$",
+		pressed("poll_x", "b"): "",
+		pressed("in.x", "row"): "action in.* in row",
+		pressed("in.x", "b"):   "",
 		`{"type":"view_submission","view":{"callback_id":"order.new"}}`:   "view order.*",
 		`{"type":"view_closed","view":{"callback_id":"order.new"}}`:       "view_closed order.new",
 		`{"type":"view_closed","view":{"callback_id":"order.old"}}`:       "",
@@ -173,17 +186,22 @@ func TestSubcommands(t *testing.T) {
 	async := OnCommandAsync("/standup report", func(context.Context, *AsyncCommand) error { return nil },
 		Describe("Reports", ""))
 	b, _ := loggedBot(t, nil, sub("/standup new", "[name]"), sub("/standup new daily", ""), async,
-		OnCommand("/standup", nil, Describe("Runs standups.", "")), sub("/poll close", ""), sub("/poll", ""))
+		OnCommand("/standup", nil, Describe("Runs standups.", "")), sub("/poll close", ""), sub("/poll", ""),
+		sub("/faq help", ""), sub("/faq", ""), sub("/lone", ""))
 	const help = "Runs standups. This is what you can type after /standup:\n• `/standup new [name]`: Runs /standup new\n" +
 		"• `/standup new daily`: Runs /standup new daily\n• `/standup report`: Reports"
 	for _, test := range [][3]string{
 		{"/standup", "new Team", `/standup new ["Team"]`},
 		{"/standup", `NEW  "Team One" “and two” x`, `/standup new ["Team One" "and two" "x"]`},
 		{"/standup", "new daily 9:00", `/standup new daily ["9:00"]`},
+		{"/standup", "new\tdaily\n9:00", `/standup new daily ["9:00"]`},
 		{"/standup", "new dailyish", `/standup new ["dailyish"]`},
 		{"/standup", "help", help},
 		{"/standup", "", help},
 		{"/standup", "bogus <x>", "I don't know “bogus”. " + help},
+		{"/standup", "<!here> x", "I don't know “&lt;!here&gt;”. " + help},
+		{"/faq", "help", `/faq help []`},
+		{"/lone", "help", `/lone ["help"]`},
 		{"/poll", "lunch?", `/poll ["lunch?"]`},
 		{"/poll", "close 3", `/poll close ["3"]`},
 		{"/poll", "help", "This is what you can type after /poll:\n• `/poll close`: Runs /poll close\n• `/poll`: Runs /poll"},
@@ -229,8 +247,13 @@ func TestMiddlewareAndOnError(t *testing.T) {
 		c.Use = []Middleware{note("app")}
 		c.OnError = func(_ context.Context, r *Request, err error) error {
 			order = append(order, "error of "+r.Handler())
-			if errors.Is(err, bad) {
+			switch {
+			case errors.Is(err, bad):
 				return nil
+			case err.Error() == "break the hook":
+				panic("out of luck")
+			case errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errTooLong):
+				t.Errorf("a limit that is over is told as %v", err)
 			}
 			return err
 		}
@@ -240,7 +263,11 @@ func TestMiddlewareAndOnError(t *testing.T) {
 		command("/here", func() error { return nil }, Use(OnlyIn("T1"))),
 		command("/often", func() error { return nil }, Use(RateLimit(2, time.Hour))),
 		command("/slow", func() error { time.Sleep(20 * time.Millisecond); return context.DeadlineExceeded },
-			Timeout(time.Millisecond)))
+			Timeout(time.Millisecond)),
+		command("/hook", func() error { return errors.New("break the hook") }),
+		OnCommand("/both", func(ctx context.Context, c *Command) error {
+			return errors.Join(c.Respond(ctx, Text("Done.")), errors.New("not quite"))
+		}, Describe("x", ""), WithoutConnection()))
 	for _, test := range []struct{ command, answer, order string }{
 		{"/ok", "Done.", "app outer inner command /ok /inner /outer /app"},
 		{"/ok", "Done.", "app outer inner command /ok /inner /outer /app"},
@@ -252,6 +279,8 @@ func TestMiddlewareAndOnError(t *testing.T) {
 		{"/often", "Done.", "app command /often /app"},
 		{"/often", "That's too often. You can do it again in 60 minutes.", "app /app error of command /often"},
 		{"/slow", "", "app command /slow /app error of command /slow"},
+		{"/hook", "Something went wrong on our side.", "app command /hook /app error of command /hook"},
+		{"/both", "Something went wrong on our side.", "app /app error of command /both"},
 	} {
 		order = nil
 		got := typeIn(t, b, test.command, "")
@@ -262,7 +291,7 @@ func TestMiddlewareAndOnError(t *testing.T) {
 			t.Errorf("%s: %s, want %s", test.command, got, test.order)
 		}
 	}
-	if made != 7+2 {
+	if made != 9+2 {
 		t.Errorf("middleware was made %d times", made)
 	}
 }
@@ -373,7 +402,9 @@ func TestSuggestions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b.suggestions.unhandled(t.Context(), b.log, &e.Inner)
+			if err := b.handle(t.Context(), &Delivery{Kind: transport.KindEvents, Type: e.Inner.Type}, &e); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 	for _, line := range []string{`bot.OnCommand(\"/weather\"`, `bot.OnAction(\"go\"`, `bot.OnOptions(\"menu\"`,
@@ -383,6 +414,23 @@ func TestSuggestions(t *testing.T) {
 		if n := strings.Count(log.String(), line); n != 1 {
 			t.Errorf("%s was suggested %d times", line, n)
 		}
+	}
+}
+
+// Names come from outside: so many are remembered, as much of each.
+func TestSuggestionsAreBounded(t *testing.T) {
+	t.Parallel()
+	var s suggestions
+	log := &lockedBuffer{}
+	s.suggest(t.Context(), textLog(log), KindAction, strings.Repeat("x", 10_000))
+	if n := len(log.String()); n > 1_000 {
+		t.Errorf("a long name takes %d bytes of the log", n)
+	}
+	for i := range mostSuggested + 50 {
+		s.suggest(t.Context(), textLog(log), KindAction, fmt.Sprint("a", i))
+	}
+	if n := strings.Count(log.String(), "handle_it_with"); n != mostSuggested || len(s.said) != mostSuggested {
+		t.Errorf("%d were said, and %d remembered", n, len(s.said))
 	}
 }
 
@@ -455,4 +503,104 @@ func TestEveryKindIsCountedFromTheStart(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Whatever is typed, the subcommand with the most of its words at the beginning gets the rest, as words.
+func FuzzSubcommand(f *testing.F) {
+	for _, text := range []string{"new daily 9:00", "NEW\tTeam", "new\u00a0x", `new "a b" „c“ d`, "help", " ", "newdaily", "\"",
+		"new  daily\n"} {
+		f.Add(text)
+	}
+	nothing := func(context.Context, *Command) error { return nil }
+	names := []string{"", "new", "new daily", "report"}
+	var handlers []Handler
+	for _, sub := range names {
+		handlers = append(handlers, OnCommand(strings.TrimSpace("/do "+sub), nothing, Describe("x", "")))
+	}
+	r, problems := newRoutes(handlers, nil)
+	if len(problems) > 0 {
+		f.Fatal(problems)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		typed, want, most := strings.Fields(text), "", 0
+		for _, sub := range names {
+			words := strings.Fields(sub)
+			if len(words) > most && len(typed) >= len(words) && slices.EqualFunc(words, typed[:len(words)], strings.EqualFold) {
+				want, most = sub, len(words)
+			}
+		}
+		h, found := r.command("/do", text)
+		if !found || h.Name != strings.TrimSpace("/do "+want) {
+			t.Fatalf("%q comes to %q, want the subcommand %q", text, h.Name, want)
+		}
+
+		req := &Request{Text: text, handler: h}
+		args := req.takeWords()
+		if !strings.Contains(text, req.Text) || strings.TrimSpace(req.Text) != req.Text {
+			t.Errorf("%q: the rest is %q", text, req.Text)
+		}
+		if utf8.ValidString(text) && !strings.ContainsAny(text, "\"“”„«»") && !slices.Equal(args, typed[most:]) {
+			t.Errorf("%q: words %q", text, args)
+		}
+	})
+}
+
+// A name that ends with * is for exactly the ids that begin so.
+func FuzzPrefix(f *testing.F) {
+	f.Add("vote.", "vote.up")
+	f.Add("a[b](c)\\d", "a[b](c)\\d+")
+	f.Add("", "x")
+	f.Fuzz(func(t *testing.T, prefix, id string) {
+		h := actionNamed(prefix + "*")
+		if strings.HasPrefix(prefix, "^") || !utf8.ValidString(id) || h.check() != nil {
+			return
+		}
+		if _, ok := h.matches(id); ok != strings.HasPrefix(id, prefix) {
+			t.Errorf("%q is for %q: %v", h.Name, id, ok)
+		}
+	})
+}
+
+// Whatever is delivered, of any kind, comes to one handler at most, and none of our own code panics.
+func FuzzDeliveries(f *testing.F) {
+	const acts = `"api_app_id":"A1","team":{"id":"T1"},"user":{"id":"U1"},`
+	for _, body := range []string{
+		`{"type":"function_executed","function":{"callback_id":"x"},"inputs":{},"function_execution_id":"Fx1"}`,
+		`{"type":"function_executed","function":{"callback_id":"x"},"inputs":[7],"function_execution_id":7}`,
+		`{"type":"link_shared","user":"U1","channel":"COMPOSER","links":[{"domain":"example.com","url":"x"},null]}`,
+		`{"type":"app_home_opened","user":"U1","tab":"home","view":{}}`, `{"type":"app_home_opened","tab":"messages"}`,
+		`{"type":"message","subtype":"message_changed","message":{"text":"say"},"previous_message":null}`,
+		`{"type":"agent_session_stopped","channel":"D1","thread_ts":"1.1","streaming_message_ts":null}`,
+	} {
+		f.Add(true, []byte(body))
+	}
+	for _, body := range []string{
+		`{"type":"block_actions",` + acts + `"actions":[{"type":"button","action_id":"x"},null]}`,
+		`{"type":"view_submission",` + acts + `"view":{"callback_id":"x","state":{"values":{"b":null}}}}`,
+		`{"type":"view_closed",` + acts + `"view":{"callback_id":"x"}}`, `{"type":"shortcut",` + acts + `"callback_id":"x"}`,
+		`{"type":"message_action",` + acts + `"callback_id":"x","message":[]}`,
+		`{"type":"block_suggestion",` + acts + `"action_id":"x","value":7}`,
+	} {
+		f.Add(false, []byte(body))
+	}
+	f.Fuzz(func(t *testing.T, event bool, body []byte) {
+		ran := 0
+		b, log := loggedBot(t, func(c *Config) { c.Timers = struct{ Timers }{} }, counting(&ran)...)
+		if event {
+			body = fmt.Appendf(nil, `{"type":"event_callback","event_id":"Ev1","team_id":"T1","api_app_id":"A1","event":%s}`,
+				body)
+			env, err := decodeEnvelope(body)
+			if err != nil {
+				return
+			}
+			e := &Delivery{Kind: transport.KindEvents, Type: env.Inner.Type, Key: connection.Key{AppID: "A1", TeamID: "T1"},
+				Body: body}
+			_ = b.handle(t.Context(), e, nil)
+		} else if _, err := b.acceptInteraction(t.Context(), body); err != nil {
+			t.Errorf("%q: %v", body, err)
+		}
+		if ran > 1 || strings.Contains(log.String(), "panicked") {
+			t.Errorf("%q: %d handlers ran; %s", body, ran, log)
+		}
+	})
 }
