@@ -168,16 +168,21 @@ func (g *gate) turn(ctx context.Context, v visit) (*Request, error) {
 	return req, err
 }
 
-// timed is call, measured.
+// timed is call, measured, for as long as h says.
 func (g *gate) timed(ctx context.Context, h *Handler, req *Request, payload any) (Reply, error) {
+	return g.limited(ctx, h, h.limit, req, payload)
+}
+
+// limited is timed with a limit; 0: none. h is everybody's, so it can't be set there.
+func (g *gate) limited(ctx context.Context, h *Handler, limit time.Duration, req *Request, payload any) (Reply, error) {
 	began := time.Now()
 	defer func() {
 		if !h.first {
 			g.metrics.took.WithLabelValues(string(h.Kind)).Observe(time.Since(began).Seconds())
 		}
 	}()
-	if h.limit > 0 {
-		bounded, cancel := context.WithTimeoutCause(ctx, h.limit, errTooLong)
+	if limit > 0 {
+		bounded, cancel := context.WithTimeoutCause(ctx, limit, errTooLong)
 		defer cancel()
 		ctx = bounded
 	}
@@ -197,11 +202,11 @@ func (g *gate) timed(ctx context.Context, h *Handler, req *Request, payload any)
 
 // within runs h for as long as events and durable work may take, unless it says otherwise.
 func (g *gate) within(ctx context.Context, h *Handler, req *Request, payload any) (Reply, error) {
+	usual := eventBudget
 	if h.Kind == KindAgentMessage {
-		h.limit = cmp.Or(h.limit, agentBudget)
+		usual = agentBudget
 	}
-	h.limit = cmp.Or(h.limit, eventBudget)
-	return g.timed(ctx, h, req, payload)
+	return g.limited(ctx, h, cmp.Or(h.limit, usual), req, payload)
 }
 
 // call runs h, turns a panic into an error, and returns the answer that h recorded.

@@ -30,7 +30,7 @@ func TestWhoMayPress(t *testing.T) {
 		t.Helper()
 		r = ofAnn(t, address, nil)
 		r.UserTeam, i.install = "", r.Install.in
-		return i.admit(t.Context(), h, r, pressed), r
+		return i.admit(t.Context(), &h, r, pressed), r
 	}
 
 	for _, step := range []struct {
@@ -105,7 +105,7 @@ func TestWhatPeopleReadOfErrors(t *testing.T) {
 	} {
 		r := ofAnn(t, "", nil)
 		r.outsider = test.outside
-		if got := b.gate.failed(t.Context(), r, Handler{}, test.err).Text; !strings.Contains(got, test.want) ||
+		if got := b.gate.failed(t.Context(), r, &Handler{}, test.err).Text; !strings.Contains(got, test.want) ||
 			!strings.Contains(got, "Reference: REF") && !strings.Contains(test.want, "add it here") {
 			t.Errorf("%v, outside %v: %q, want %q", test.err, test.outside, got, test.want)
 		}
@@ -141,7 +141,7 @@ func TestResultsOfRuns(t *testing.T) {
 		{context.Background(), connection.ErrRenewing, ranLimited},
 		{context.Background(), errors.New("broken"), ranFailed},
 	} {
-		if got := resultOf(test.ctx, Handler{}, ofAnn(t, "", nil), test.err); got != test.want {
+		if got := resultOf(test.ctx, &Handler{}, ofAnn(t, "", nil), test.err); got != test.want {
 			t.Errorf("%v: %s, want %s", test.err, got, test.want)
 		}
 	}
@@ -166,8 +166,11 @@ func TestHowLongAHandlerHas(t *testing.T) {
 			}
 			return nil
 		}}
-		if _, err := b.gate.within(t.Context(), h, ofAnn(t, "", nil), nil); err != nil {
+		if _, err := b.gate.within(t.Context(), &h, ofAnn(t, "", nil), nil); err != nil {
 			t.Fatal(err)
+		}
+		if h.limit != test.limit {
+			t.Errorf("%s: the handler's own limit became %s, for all that run it", test.kind, h.limit)
 		}
 		if left > test.want || left < test.want-test.want/2 {
 			t.Errorf("%s, limit %s: has %s, want %s", test.kind, test.limit, left, test.want)
@@ -185,7 +188,7 @@ func TestOnErrorIsForTheApp(t *testing.T) {
 	for first, want := range map[bool]int{true: 0, false: 1} {
 		seen = 0
 		h := Handler{first: first, run: func(context.Context, *Request, any) error { return errors.New("broken") }}
-		if _, err := b.gate.timed(t.Context(), h, ofAnn(t, "", nil), nil); (err == nil) != (want > 0) || seen != want {
+		if _, err := b.gate.timed(t.Context(), &h, ofAnn(t, "", nil), nil); (err == nil) != (want > 0) || seen != want {
 			t.Errorf("the Bot's own: %v, seen %d times, %v", first, seen, err)
 		}
 	}
@@ -202,11 +205,11 @@ func TestWhoHearsOfAFailure(t *testing.T) {
 	}{
 		"Home":             {0, func(r *Request) { r.inHome = true }, 1},
 		"Home, once more":  {1, func(r *Request) { r.inHome = true }, 0},
-		"a person":         {maxAttempts - 1, func(r *Request) { r.handler.Name = "person" }, 1},
-		"a bot":            {maxAttempts - 1, func(r *Request) { r.BotID, r.handler.Name = "B1", "bot" }, 0},
-		"no conversation":  {maxAttempts - 1, func(r *Request) { r.ChannelID, r.handler.Name = "", "nowhere" }, 0},
-		"before the last":  {1, func(r *Request) { r.handler.Name = "early" }, 0},
-		"without a way to": {maxAttempts - 1, func(r *Request) { r.Connection.Scopes = nil; r.handler.Name = "mute" }, 0},
+		"a person":         {maxAttempts - 1, func(r *Request) { r.handler = &Handler{Name: "person"} }, 1},
+		"a bot":            {maxAttempts - 1, func(r *Request) { r.BotID, r.handler = "B1", &Handler{Name: "bot"} }, 0},
+		"no conversation":  {maxAttempts - 1, func(r *Request) { r.ChannelID, r.handler = "", &Handler{Name: "nowhere"} }, 0},
+		"before the last":  {1, func(r *Request) { r.handler = &Handler{Name: "early"} }, 0},
+		"without a way to": {maxAttempts - 1, func(r *Request) { r.Connection.Scopes, r.handler = nil, &Handler{Name: "mute"} }, 0},
 	} {
 		address, calls := saying(t, `{"ok":true}`)
 		r := ofAnn(t, address, nil, "chat:write")

@@ -116,7 +116,7 @@ func TestRateLimit(t *testing.T) {
 	}))
 	ann := func(change func(*Request)) *Request {
 		r := ofAnn(t, "", func() time.Time { return now })
-		r.handler = Handler{Kind: KindCommand, Name: "/x"}
+		r.handler = &Handler{Kind: KindCommand, Name: "/x"}
 		if change != nil {
 			change(r)
 		}
@@ -131,11 +131,11 @@ func TestRateLimit(t *testing.T) {
 		"again":                    {},
 		"another person":           {next: func(r *Request) { r.UserID = "UBOB" }, in: true},
 		"another workspace":        {next: func(r *Request) { r.Key.TeamID, r.TeamID = "T2", "T2" }, in: true},
-		"another handler":          {next: func(r *Request) { r.handler.Name = "/y" }, in: true},
+		"another handler":          {next: func(r *Request) { r.handler = &Handler{Kind: KindCommand, Name: "/y"} }, in: true},
 		"another attempt":          {next: func(r *Request) { r.Attempt = 2 }, in: true},
 		"the first attempt":        {next: func(r *Request) { r.Attempt = 1 }},
 		"nobody acted":             {first: nobody, next: nobody, in: true},
-		"counted before its modal": {next: func(r *Request) { r.handler, r.Attempt = opens, 1 }, in: true},
+		"counted before its modal": {next: func(r *Request) { r.handler, r.Attempt = &opens, 1 }, in: true},
 		"short of the time":        {later: time.Hour - time.Second},
 		"when the time is over":    {later: time.Hour, in: true},
 	} {

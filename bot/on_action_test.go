@@ -38,7 +38,7 @@ func TestWhatWasUsed(t *testing.T) {
 				if err := h.check(); err != nil {
 					t.Fatal(err)
 				}
-				r := &Request{handler: h}
+				r := &Request{handler: &h}
 				a, value := usedIn(&i, r)
 				if (a.ActionID == "vote.up") != found || found && (value != want || fmt.Sprint(r.Matches) != captures) ||
 					!found && value != "" {
@@ -66,7 +66,7 @@ func TestWhatAMenuAndAShortcutGet(t *testing.T) {
 		if err := json.Unmarshal([]byte(body), &i); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.runIn(t.Context(), &Request{handler: h}, &i); err != nil {
+		if err := h.runIn(t.Context(), &Request{handler: &h}, &i); err != nil {
 			t.Fatal(err)
 		}
 	}
