@@ -202,3 +202,33 @@ func TestShortest(t *testing.T) {
 		}
 	}
 }
+
+// Whatever somebody writes as a line of cron is refused, or has times that go on, and the same ones when it is read
+// again.
+func FuzzParseCron(f *testing.F) {
+	for _, spec := range []string{"0 9 * * 1-5", "CRON_TZ=Europe/Vienna 30 2 * * *", "@daily", "TZ=Asia/Kolkata 0 0 29 2 *",
+		"*/7 1,2 L * 5#3", "@", "CRON_TZ= * * * * *", "0 0 31 2 *", "1-5/0 * * * *"} {
+		f.Add(spec, int64(1_790_000_000))
+	}
+	f.Fuzz(func(t *testing.T, spec string, seconds int64) {
+		c, err := ParseCron(spec)
+		if err != nil {
+			return
+		}
+		again, err := ParseCron(strings.TrimPrefix(c.String(), "cron "))
+		if err != nil {
+			t.Fatalf("%q is read once, and then: %v", spec, err)
+		}
+		now := time.Unix(1_500_000_000+max(seconds, -seconds)%1_500_000_000, 0)
+		for when := now; when.Year() < 2090 && when.Sub(now) < 50*24*time.Hour; {
+			next := c.Next(when)
+			if !next.After(when) || !next.Equal(again.Next(when)) {
+				t.Fatalf("%q: after %s comes %s, and read again %s", spec, when, next, again.Next(when))
+			}
+			when = next.Add(13 * time.Hour)
+		}
+		if slot, due := Next(c, "con_1", now); !due.After(now) || due.Before(slot) || due.Sub(slot) >= MostSpread {
+			t.Fatalf("%q: the turn at %s is due at %s, now %s", spec, slot, due, now)
+		}
+	})
+}
