@@ -49,8 +49,11 @@ type Stream struct {
 	broken error         // nothing is sent any more
 
 	// Guarded by turn.sending.
-	record *streamRecord
-	plan   bool
+	record  *streamRecord
+	plan    bool
+	closing bool                             // the last word is sent
+	stale   bool                             // a message that is changed doesn't show what is known of the tasks
+	given   map[string]slack.TaskUpdateChunk // details and output that this attempt gave, by the ids of their tasks
 }
 
 // streamState is what is known of the streams of a turn, as it is kept between attempts.
@@ -73,11 +76,12 @@ func (s *streamState) read(kept []byte) error {
 
 // streamRecord is one stream.
 type streamRecord struct {
-	Text   string                  `json:"text"`
-	Parts  []*streamPart           `json:"parts"`
-	Tasks  []slack.TaskUpdateChunk `json:"tasks,omitempty"`
-	Edited bool                    `json:"edited,omitempty"` // Slack takes no streams here: messages are changed
-	Closed bool                    `json:"closed,omitempty"`
+	Text   string        `json:"text"`
+	Parts  []*streamPart `json:"parts"`
+	Tasks  []*streamTask `json:"tasks,omitempty"`
+	Title  string        `json:"title,omitempty"`  // of the tasks
+	Edited bool          `json:"edited,omitempty"` // Slack takes no streams here: messages are changed
+	Closed bool          `json:"closed,omitempty"`
 }
 
 // streamPart is one message of a stream. Its text is a part of the stream's, from one byte to another.
@@ -127,6 +131,7 @@ func (t *Thread) Stream(_ context.Context, options ...StreamOption) (*Stream, er
 	}
 	s.record = u.state.Streams[s.n]
 	s.text = s.record.Text
+	s.stale = s.record.Edited && len(s.record.Tasks) > 0
 	u.streams = append(u.streams, s)
 	return s, nil
 }
@@ -187,69 +192,6 @@ func (w streamWriter) Write(p []byte) (int, error) {
 func (s *Stream) dueLocked() bool {
 	since := s.u.t.Now().Sub(s.sent)
 	return since >= s.pace || since < 0
-}
-
-// Task shows a step of the work and how far it is, or what is new of one that is shown: id says which. Title, details
-// and output have 256 characters each. It blocks for a call to Slack. Where Slack takes no streams tasks aren't shown.
-// https://docs.slack.dev/reference/methods/chat.appendStream
-func (s *Stream) Task(ctx context.Context, task slack.TaskUpdateChunk) error {
-	task.Type = slack.StreamChunkTaskUpdate
-	s.u.sending.Lock()
-	defer s.u.sending.Unlock()
-	if s.record.Closed {
-		return ErrStreamClosed
-	}
-
-	known := slices.IndexFunc(s.record.Tasks, func(t slack.TaskUpdateChunk) bool { return t.ID == task.ID })
-	brief := task
-	brief.Details, brief.Output, brief.Sources = "", "", nil
-	if known >= 0 {
-		s.record.Tasks[known] = brief
-	} else {
-		s.record.Tasks = append(s.record.Tasks, brief)
-	}
-	return s.chunkLocked(ctx, task, brief)
-}
-
-// Plan gives the tasks of a stream that has ShowPlan a title of at most 256 characters. It blocks for a call to Slack.
-func (s *Stream) Plan(ctx context.Context, title string) error {
-	s.u.sending.Lock()
-	defer s.u.sending.Unlock()
-	if s.record.Closed {
-		return ErrStreamClosed
-	}
-	plan := slack.NewPlanUpdateChunk(title)
-	return s.chunkLocked(ctx, plan, plan)
-}
-
-// chunkLocked sends a chunk that is no text, behind the text so far. again is what of it can be sent twice.
-func (s *Stream) chunkLocked(ctx context.Context, chunk, again slack.StreamChunk) error {
-	if err := s.flushLocked(ctx, true); err != nil || s.record.Edited {
-		return err
-	}
-
-	for try := 0; ; {
-		p := s.openLocked()
-		if p == nil {
-			if err := s.beginLocked(ctx); err != nil || s.record.Edited {
-				return err
-			}
-			continue
-		}
-
-		_, _, err := s.u.t.Client.AppendStreamContext(ctx, s.u.t.ChannelID, p.TS, slack.MsgOptionChunks(chunk))
-		switch {
-		case err == nil:
-			return nil
-		case streamEnded(err):
-			p.Done = true
-			continue
-		}
-		chunk = again
-		if err := s.u.patience(ctx, err, &try); err != nil {
-			return err
-		}
-	}
 }
 
 // patience waits after a call, if that failed; an error: there is no sense in that, or no more time.
@@ -331,6 +273,8 @@ func (s *Stream) Close(ctx context.Context, blocks ...slack.Block) error {
 	if s.record.Closed {
 		return nil
 	}
+	s.closing = true
+	defer func() { s.closing = false }()
 	if err := s.flushLocked(ctx, true); err != nil {
 		return err
 	}

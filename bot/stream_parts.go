@@ -77,12 +77,12 @@ func (s *Stream) flushLocked(ctx context.Context, all bool) error {
 		}
 
 		to, full := s.nextLocked(text, all)
-		more := to > s.sentLocked()
+		more := to > s.sentLocked() || s.stale
 		if more {
 			if err := s.putLocked(ctx, text, to, &try); err != nil {
 				return err
 			}
-			if s.sentLocked() < to {
+			if s.sentLocked() < to || s.stale {
 				continue // it was not taken, or nobody knows
 			}
 		}
@@ -100,7 +100,7 @@ func (s *Stream) flushLocked(ctx context.Context, all bool) error {
 func (s *Stream) nextLocked(text string, all bool) (to int, full bool) {
 	p := s.openLocked()
 	to, full = s.cut(p, text, s.sentLocked(), all)
-	if p != nil && s.agedLocked(p) && !(all && to == len(text)) { // what is left fits, and then it is closed
+	if p != nil && s.agedLocked(p) && !(s.closing && to == len(text)) { // what is left fits
 		full = true
 	}
 	return to, full
@@ -220,6 +220,14 @@ func openFence(text string) (open string) {
 	return open
 }
 
+// opening is what opens the code again in which a text ends.
+func opening(text string) string {
+	if open := openFence(text); open != "" {
+		return open + "\n"
+	}
+	return ""
+}
+
 // closing is what closes the code in which a text ends, with the line break that it needs.
 func closing(text string) string {
 	open := openFence(text)
@@ -233,11 +241,16 @@ func closing(text string) string {
 	return fence
 }
 
-// beginLocked opens a message without text, for what is no text.
+// beginLocked opens a message without text, for what is no text. Where messages are changed it is posted with what it
+// is to show.
 func (s *Stream) beginLocked(ctx context.Context) error {
+	if s.record.Edited {
+		s.newPartLocked(s.record.Text)
+		return s.u.keepLocked(ctx)
+	}
+
 	try := 0
-	from := s.sentLocked()
-	if err := s.putLocked(ctx, s.record.Text, from, &try); err != nil {
+	if err := s.putLocked(ctx, s.record.Text, s.sentLocked(), &try); err != nil {
 		return err
 	}
 	for p := s.openLocked(); p != nil && p.TS == ""; p = s.openLocked() {
@@ -248,20 +261,26 @@ func (s *Stream) beginLocked(ctx context.Context) error {
 	return nil
 }
 
+// newPartLocked is a message that goes on behind what is in the others.
+func (s *Stream) newPartLocked(text string) *streamPart {
+	from := s.sentLocked()
+	p := &streamPart{From: from, To: from, Next: from, At: s.u.t.Now().UnixMicro()}
+	n := len(s.record.Parts)
+	if n > 0 {
+		last := s.record.Parts[n-1]
+		p.Head = opening(last.Head + text[last.From:last.To])
+	}
+	s.record.Parts = append(s.record.Parts, p)
+	s.carryLocked(n, from)
+	return p
+}
+
 // putLocked sends the text up to to, in the message that is open or in a new one. That it was not taken is no error if
 // it can be sent again; that its answer was lost is none either: then the message is in doubt.
 func (s *Stream) putLocked(ctx context.Context, text string, to int, try *int) error {
 	p := s.openLocked()
 	if p == nil {
-		from := s.sentLocked()
-		p = &streamPart{From: from, To: from, Next: from, At: s.u.t.Now().UnixMicro()}
-		if n := len(s.record.Parts); n > 0 {
-			last := s.record.Parts[n-1]
-			if open := openFence(last.Head + text[last.From:last.To]); open != "" {
-				p.Head = open + "\n"
-			}
-		}
-		s.record.Parts = append(s.record.Parts, p)
+		p = s.newPartLocked(text)
 	}
 	s.record.Text, p.Next = text, to
 	if err := s.u.keepLocked(ctx); err != nil {
@@ -272,13 +291,13 @@ func (s *Stream) putLocked(ctx context.Context, text string, to int, try *int) e
 	err := s.call(ctx, p)
 	switch code := slackapi.SlackError(err); {
 	case err == nil:
-		p.To, *try = p.Next, 0
+		p.To, *try, s.stale = p.Next, 0, false
 		if !s.record.Edited {
 			s.u.showed(SessionProcessing) // which the start of a stream does
 		}
 		return nil
 	case p.TS == "" && !s.record.Edited && slices.Contains(noStreams, code):
-		s.record.Edited = true
+		s.record.Edited, s.stale = true, len(s.record.Tasks) > 0
 		s.withdrawLocked(p)
 		return nil
 	case streamEnded(err) && p.TS != "":
@@ -308,11 +327,7 @@ func (s *Stream) call(ctx context.Context, p *streamPart) (err error) {
 		if first := p.Head + text[p.From:p.Next]; first != "" {
 			chunks = append(chunks, slack.NewMarkdownTextChunk(first))
 		}
-		for _, task := range s.record.Tasks {
-			if task.Status == slack.TaskCardStatusPending || task.Status == slack.TaskCardStatusInProgress {
-				chunks = append(chunks, task)
-			}
-		}
+		chunks = append(chunks, s.openChunksLocked(slices.Index(s.record.Parts, p))...)
 
 		options := []slack.MsgOption{
 			slack.MsgOptionTS(t.ThreadTS), slack.MsgOptionRecipientUserID(t.UserID),
@@ -335,14 +350,20 @@ func (s *Stream) call(ctx context.Context, p *streamPart) (err error) {
 	}
 }
 
-// edit posts a message, or makes one what it is to be by Next: its text, and blocks behind it.
+// edit posts a message, or makes one what it is to be by Next: its text and tasks, and blocks behind them.
 func (s *Stream) edit(ctx context.Context, p *streamPart, blocks []slack.Block) error {
 	t := s.u.t
-	md := p.Head + s.record.Text[p.From:p.Next]
-	md += closing(md)
-	all := append([]slack.Block{slack.NewMarkdownBlock("", md)}, blocks...)
+	md := s.markdownLocked(p)
+	words := mrkdwn.Escape(markdown.Text(md, wordsOfEdit))
+	all := blocks
+	if md != "" {
+		all = append([]slack.Block{slack.NewMarkdownBlock("", md)}, blocks...)
+	}
+	if len(all) == 0 { // and it shows nothing
+		return nil
+	}
 	options := []slack.MsgOption{
-		slack.MsgOptionText(mrkdwn.Escape(markdown.Text(md, wordsOfEdit)), false), slack.MsgOptionBlocks(all...),
+		slack.MsgOptionText(cmp.Or(words, Reply{}.textOf(blocks)), false), slack.MsgOptionBlocks(all...),
 	}
 
 	if p.TS != "" {
@@ -392,7 +413,7 @@ func (s *Stream) endPartLocked(ctx context.Context, p *streamPart) {
 
 // endLocked ends the last message, with blocks.
 func (s *Stream) endLocked(ctx context.Context, blocks []slack.Block) error {
-	if len(s.record.Parts) == 0 {
+	for len(s.record.Parts) == 0 {
 		if len(blocks) == 0 {
 			return nil
 		}
@@ -434,6 +455,9 @@ func (s *Stream) endCall(ctx context.Context, p *streamPart, streams bool, block
 		foot := closing(p.Head + s.record.Text[p.From:p.To])
 		return s.stopCall(ctx, p, s.u.leftAs(), foot, blocks)
 	case len(blocks) > 0:
+		if p.TS == "" { // it may be there, and the answer was lost
+			p.TS = s.u.t.find(ctx, s.key(p))
+		}
 		return s.edit(ctx, p, blocks)
 	}
 	return nil

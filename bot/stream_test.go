@@ -326,6 +326,7 @@ func TestStreamIsWhole(t *testing.T) {
 		pause  time.Duration
 		fault  slacksim.Fault
 		parts  int
+		beside string // for those who don't see blocks, where there is no text
 	}{
 		"short":           {pieces: []string{"It", " is", " **done", "**,", " and\n\n- good\n- new"}, parts: 1},
 		"long":            {pieces: slices.Repeat([]string{long, "\n\n"}, 15), pause: time.Second, parts: 3},
@@ -336,7 +337,9 @@ func TestStreamIsWhole(t *testing.T) {
 		"for ten minutes": {pieces: slices.Repeat([]string{"word ", "and "}, 60), pause: 5 * time.Second, parts: 3},
 		"long pauses":     {pieces: []string{"One two ", "three"}, pause: 290 * time.Second, parts: 2},
 		"without streams": {pieces: slices.Repeat([]string{long, "\n\n"}, 15), pause: time.Second, parts: 3,
-			fault: slacksim.Fault{Method: "chat.startStream", Error: "channel_type_not_supported"}},
+			fault: noStreams},
+		"nothing without streams": {parts: 1, fault: noStreams,
+			beside: "Open this message in Slack to see what is in it."},
 		"answers get lost": {pieces: slices.Repeat([]string{"more ", "words "}, 20), pause: time.Second, parts: 1,
 			fault: slacksim.Fault{Method: "chat.appendStream", DropAnswer: true, Times: 2}},
 		"of the start": {pieces: slices.Repeat([]string{"more ", "words "}, 4), pause: time.Second, parts: 1,
@@ -370,7 +373,7 @@ func TestStreamIsWhole(t *testing.T) {
 			s.idle()
 
 			got := thread(s.scene, root)
-			if want := onlyLetters(test.pieces...); onlyLetters(got...) != want {
+			if want := onlyLetters(append(test.pieces, test.beside)...); onlyLetters(got...) != want {
 				t.Errorf("%d messages with %d letters, want %d:\n%.600s", len(got), len(onlyLetters(got...)), len(want),
 					strings.Join(got, "\n—\n"))
 			}

@@ -1,0 +1,193 @@
+package bot_test
+
+// The steps of the work beside the text: in a stream, and where messages are changed, also when the process ends
+// between two of them.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
+)
+
+// noStreams has Slack take none.
+var noStreams = slacksim.Fault{Method: "chat.startStream", Error: "channel_type_not_supported"}
+
+// pieces is what a message consists of, one word for each block: a text as it is, a task as "read=complete(Three.)".
+func pieces(m slacksim.Message) (out []string) {
+	var blocks []map[string]any
+	_ = json.Unmarshal(m.Blocks, &blocks)
+	card := func(b map[string]any) string {
+		s := fmt.Sprintf("%s=%s", b["title"], b["status"])
+		for _, field := range []string{"details", "output"} {
+			if b[field] != nil {
+				body, _ := json.Marshal(b[field])
+				var texts []string
+				for _, part := range strings.Split(string(body), `"text":"`)[1:] {
+					texts = append(texts, part[:strings.Index(part, `"`)])
+				}
+				s += "(" + strings.Join(texts, "") + ")"
+			}
+		}
+		return s
+	}
+	for _, b := range blocks {
+		switch b["type"] {
+		case "task_card":
+			out = append(out, card(b))
+		case "plan":
+			out = append(out, fmt.Sprintf("plan %s", b["title"]))
+			for _, t := range b["tasks"].([]any) {
+				out = append(out, card(t.(map[string]any)))
+			}
+		case "markdown":
+			for _, paragraph := range strings.Split(b["text"].(string), "\n\n") {
+				out = append(out, strings.TrimSpace(paragraph))
+			}
+		case "rich_text":
+			body, _ := json.Marshal(b)
+			text := strings.SplitAfter(string(body), `"text":"`)
+			out = append(out, strings.TrimSpace(text[1][:strings.Index(text[1], `"`)]))
+		}
+	}
+	return out
+}
+
+// Tasks are shown where they come, each once and as it is at last, with all of its details: in a stream as cards, and
+// as a list where messages are changed. A process that ends between two of them, and a handler that then says the same
+// again, change nothing of that. What is open goes on to the next message, in a plan with its title.
+func TestStreamShowsTasks(t *testing.T) {
+	t.Parallel()
+	const readCard, list = "Read=complete(Of 1999.)(Three.)", "- ✅ Read\n  Of 1999.\n  Three.\n- ✅ Write"
+	for name, test := range map[string]struct {
+		fault   slacksim.Fault
+		options []bot.StreamOption
+		dies    bool
+		pause   time.Duration
+		want    [][]string // by message
+	}{
+		"in a stream": {want: [][]string{{"First this.", readCard, "Write=complete", "Then that."}}},
+		"in a plan": {options: []bot.StreamOption{bot.ShowPlan},
+			want: [][]string{{"First this.", "plan My plan", readCard, "Write=complete", "Then that."}}},
+		"in a stream that goes on": {dies: true,
+			want: [][]string{{"First this.", readCard, "Write=complete", "Then that."}}},
+		"in another message": {options: []bot.StreamOption{bot.ShowPlan}, pause: 245 * time.Second,
+			want: [][]string{{"First this.", "plan My plan", readCard, "Write=in_progress"},
+				{"plan My plan", "Write=complete", "Then that."}}},
+		"in a list": {fault: noStreams,
+			want: [][]string{{"First this.", list, "Then that."}}},
+		"in a list with a title": {fault: noStreams, options: []bot.StreamOption{bot.ShowPlan},
+			want: [][]string{{"First this.", "**My plan**", list, "Then that."}}},
+		"in a list that goes on": {fault: noStreams, dies: true,
+			want: [][]string{{"First this.", list, "Then that."}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStudio(t, storagetest.SQLite(t), func(s *studio) []bot.Handler {
+				return []bot.Handler{tasker(s, test.dies, test.pause, test.options...)}
+			})
+			if test.fault.Method != "" {
+				s.sim.Inject(test.fault)
+			}
+			first := s.now
+			root := ask(t, s.scene, "", "do it")
+			if test.dies {
+				<-first.ctx.Done()
+				first.ended(t)
+				s.clock.Advance(streamLease + time.Second)
+				s.boot(0, false)
+			}
+			s.idle()
+
+			var got [][]string
+			for _, m := range s.sim.Messages(s.sim.DM(person), person) {
+				if m.BotID != "" && m.ThreadTS == root {
+					got = append(got, pieces(m))
+				}
+			}
+			if !slices.EqualFunc(got, test.want, slices.Equal[[]string]) {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// tasker is a handler with two tasks. Its first process ends behind the second one, where that dies.
+func tasker(s *studio, dies bool, pause time.Duration, options ...bot.StreamOption) bot.Handler {
+	task := func(id, title string, status slack.TaskCardStatus, details, output string) slack.TaskUpdateChunk {
+		t := slack.NewTaskUpdateChunk(id, title)
+		t.Status, t.Details, t.Output = status, details, output
+		return t
+	}
+	return bot.OnAgentMessage("", func(ctx context.Context, t *bot.Thread) error {
+		stream, err := t.Stream(ctx, options...)
+		if err != nil {
+			return err
+		}
+		write := func(text string) error {
+			if strings.Contains(stream.Written(), text) {
+				return nil
+			}
+			return stream.Write(ctx, text)
+		}
+		err = errors.Join(write("First this. "), stream.Plan(ctx, "My plan"),
+			stream.Task(ctx, task("1", "Read", slack.TaskCardStatusInProgress, "Of 1999.", "")),
+			s.passes(ctx, 5*time.Second),
+			stream.Task(ctx, task("1", "Read", slack.TaskCardStatusComplete, "", "Three.")),
+			stream.Task(ctx, task("2", "Write", slack.TaskCardStatusInProgress, "", "")))
+		if err != nil {
+			return err
+		}
+		if dies && t.Attempt == 1 {
+			s.now.end()
+			return context.Canceled
+		}
+		if err := s.passes(ctx, pause); err != nil {
+			return err
+		}
+		return errors.Join(stream.Task(ctx, task("2", "Write", slack.TaskCardStatusComplete, "", "")),
+			write("Then that. "), stream.Close(ctx))
+	})
+}
+
+// A list of many tasks below a long text leaves out what there is no room for, and never text: first what is below the
+// titles, then the first tasks.
+func TestTasksLeaveRoomForText(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("Some words. ", 850)
+	for n, want := range map[int]string{3: "Of 1999.", 40: "- ✅ Task 1\n", 150: "- ✅ Task 150"} {
+		s := newStudio(t, storagetest.SQLite(t), func(s *studio) []bot.Handler {
+			return []bot.Handler{bot.OnAgentMessage("", func(ctx context.Context, t *bot.Thread) error {
+				stream, err := t.Stream(ctx)
+				if err != nil {
+					return err
+				}
+				err = stream.Write(ctx, text)
+				for i := range n {
+					task := slack.NewTaskUpdateChunk(fmt.Sprint(i), fmt.Sprintf("Task %d", i+1))
+					task.Status, task.Details = slack.TaskCardStatusComplete, strings.Repeat("Of 1999. ", 20)
+					err = errors.Join(err, stream.Task(ctx, task))
+				}
+				return errors.Join(err, stream.Close(ctx))
+			})}
+		})
+		s.sim.Inject(noStreams)
+		root := ask(t, s.scene, "", "do it")
+		s.idle()
+		got := thread(s.scene, root)
+		if len(got) != 1 || !strings.Contains(got[0], strings.TrimSpace(text)) || !strings.Contains(got[0], want) {
+			t.Errorf("%d tasks: %d messages, want one with %q: …%.300s", n, len(got), want,
+				strings.Join(got, "\n")[max(0, len(strings.Join(got, "\n"))-300):])
+		}
+	}
+}
