@@ -95,8 +95,8 @@ func (d *DB) walkSealed(ctx context.Context,
 		return err
 	}
 
-	err = d.events.WalkBoxes(ctx, func(name string, box *[]byte, readable bool) error {
-		return visit(sealedEvent, name, []*[]byte{box}, readable)
+	err = d.events.WalkBoxes(ctx, func(name string, boxes []*[]byte, readable bool) error {
+		return visit(sealedEvent, name, boxes, readable)
 	})
 	if err != nil {
 		return err

@@ -136,16 +136,16 @@ func (in *Inbox) giveBack(ctx context.Context) {
 	}
 }
 
-// WalkBoxes calls visit for every event that is not done: with a name for reports, its box, and whether the keys at
-// hand open it.
-func (t *Table) WalkBoxes(ctx context.Context, visit func(name string, box *[]byte, readable bool) error) error {
+// WalkBoxes calls visit for every event that is not done: with a name for reports, its boxes, and whether the keys at
+// hand open them.
+func (t *Table) WalkBoxes(ctx context.Context, visit func(name string, boxes []*[]byte, readable bool) error) error {
 	return t.walk(ctx, func(row *inboxRow) error {
 		_, readable := t.openRow(row)
-		if err := visit(row.name(), &row.Payload, readable); err != nil || len(row.Stream) == 0 {
-			return err
+		if len(row.Stream) > 0 {
+			_, err := t.keys.Open(row.Stream, streamPlace(row.Key, row.EventID))
+			readable = readable && err == nil
 		}
-		_, err := t.keys.Open(row.Stream, streamPlace(row.Key, row.EventID))
-		return visit(row.name()+"/stream", &row.Stream, err == nil)
+		return visit(row.name(), []*[]byte{&row.Payload, &row.Stream}, readable)
 	})
 }
 
@@ -175,36 +175,44 @@ func (t *Table) reseal(ctx context.Context, seen *inboxRow, erase bool) (changed
 		return false, false, err
 	}
 
-	if err := t.resealStream(ctx, seen); err != nil {
-		return false, true, err
-	}
-	if !t.keys.Stale(&seen.Payload) {
-		return false, true, nil
+	changed, readable, err = t.resealStream(ctx, seen, erase)
+	if err != nil || !t.keys.Stale(&seen.Payload) {
+		return changed, readable, err
 	}
 	box, err := t.keys.SealOn(t.pool.Now(), open, place)
 	if err != nil {
-		return false, true, err
+		return changed, readable, err
 	}
 	err = t.pool.Exec(ctx, func(g *gorm.DB) error {
-		changed, err = t.replacePayload(g, seen.ID, seen.Payload, box) // done in the meantime, it has none any longer
+		// Done in the meantime, it has none any longer.
+		replaced, err := t.replacePayload(g, seen.ID, seen.Payload, box)
+		changed = changed || replaced
 		return err
 	})
-	return changed, true, err
+	return changed, readable, err
 }
 
-// resealStream seals anew what is being written in answer to seen. What no key opens is given up: it is read from the
-// thread then.
-func (t *Table) resealStream(ctx context.Context, seen *inboxRow) error {
-	if len(seen.Stream) == 0 || !t.keys.Stale(&seen.Stream) {
-		return nil
+// resealStream seals anew what is being written in answer to seen. What no key opens is given up with erase: then the
+// event is answered from the beginning.
+func (t *Table) resealStream(ctx context.Context, seen *inboxRow, erase bool) (changed, readable bool, err error) {
+	if len(seen.Stream) == 0 {
+		return false, true, nil
 	}
 	place := streamPlace(seen.Key, seen.EventID)
-	box := []byte{}
-	if open, err := t.keys.Open(seen.Stream, place); err == nil {
+	open, err := t.keys.Open(seen.Stream, place)
+	readable = err == nil
+	var box []byte
+	switch {
+	case readable && !t.keys.Stale(&seen.Stream), !readable && !erase:
+		return false, readable, nil
+	case readable:
 		if box, err = t.keys.SealOn(t.pool.Now(), open, place); err != nil {
-			return err
+			return false, true, err
 		}
+	default:
+		box = []byte{}
 	}
-	_, err := t.pool.Change(ctx, "UPDATE inbox SET stream = ? WHERE id = ? AND stream = ?", box, seen.ID, seen.Stream)
-	return err
+
+	n, err := t.pool.Change(ctx, "UPDATE inbox SET stream = ? WHERE id = ? AND stream = ?", box, seen.ID, seen.Stream)
+	return readable && n > 0, readable, err
 }

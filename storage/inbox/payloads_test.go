@@ -13,6 +13,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/storage"
 	"github.com/switchboard-go/switchboard/storage/inbox"
 	"github.com/switchboard-go/switchboard/storage/internal/storetest"
 	"github.com/switchboard-go/switchboard/storage/seal"
@@ -465,6 +466,57 @@ func TestInboxDerivesItsKeys(t *testing.T) {
 			if string(e.Body) != string(storetest.Event(e.ID, "T1").Body) {
 				t.Errorf("%s: %q", e.ID, e.Body)
 			}
+		}
+	})
+}
+
+// What is being written moves over to a new key with the event that it answers. What no key opens is counted and left
+// alone, until the operator says that the key is lost for good: then the event is answered from the beginning.
+func TestResealStream(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		oldKey, newKey := seal.NewKey(), seal.NewKey()
+		with := func(keys ...string) (*storage.DB, desk) {
+			t.Helper()
+			db := storetest.OpenWith(t, f.URL, storetest.Ring(t, keys...))
+			in, err := db.Inbox(t.Context(), inbox.Config{})
+			storetest.OK(t, err)
+			in.Start()
+			t.Cleanup(in.Close)
+			return db, desk{in, t}
+		}
+		_, old := with(oldKey)
+		e, _ := old.add(storetest.Event("Ev1", "T1"), true)
+		storetest.OK(t, old.RecordStream(t.Context(), e, []byte("half of an answer")))
+
+		both, _ := with(newKey, oldKey)
+		report, err := both.CheckKeys(t.Context())
+		if storetest.OK(t, err); report.Events != 1 || report.Keys[1].Rows != 1 || len(report.Unreadable) > 0 {
+			t.Errorf("before: %+v", report)
+		}
+		if n, unreadable, err := both.Reseal(t.Context(), false); n != 1 || unreadable != 0 || err != nil {
+			t.Errorf("%d sealed anew, %d unreadable, %v", n, unreadable, err)
+		}
+		fresh, in := with(newKey)
+		report, err = fresh.CheckKeys(t.Context())
+		if storetest.OK(t, err); report.Events != 1 || report.Keys[0].Rows != 1 || len(report.Unreadable) > 0 {
+			t.Errorf("after: %+v", report)
+		}
+		if state, err := in.StreamState(t.Context(), e); err != nil || string(state) != "half of an answer" {
+			t.Errorf("with the new key alone: %q, %v", state, err)
+		}
+
+		storetest.OK(t, old.RecordStream(t.Context(), e, []byte("of a key that is lost")))
+		for _, erase := range []bool{false, true} {
+			if n, unreadable, err := fresh.Reseal(t.Context(), erase); n != 0 || unreadable != 1 || err != nil {
+				t.Errorf("erase %t: %d sealed anew, %d unreadable, %v", erase, n, unreadable, err)
+			}
+			left := f.CountOf(t, "SELECT count(*) FROM inbox WHERE length(stream) > 0")
+			if gone := left == 0; gone != erase {
+				t.Errorf("erase %t: %d left", erase, left)
+			}
+		}
+		if state, err := in.StreamState(t.Context(), e); err != nil || len(state) > 0 {
+			t.Errorf("erased: %q, %v", state, err)
 		}
 	})
 }
