@@ -107,7 +107,7 @@ type turn struct {
 
 	mu      sync.Mutex
 	shown   SessionStatus // that the session was given last
-	at      time.Time     // when
+	at      time.Time     // when it was asked for
 	left    bool          // the handler said how it is to be left
 	streams []*Stream
 }
@@ -149,12 +149,17 @@ func (u *turn) resume(ctx context.Context) error {
 		return nil
 	}
 
-	// One that waited is not what a press of stop was meant for that came before its time. Two clocks are compared here,
-	// and it waited for longer than they differ.
-	now := u.t.Now()
+	// One that waited is not what a press of stop was meant for that came before its time, in a later attempt neither.
+	// Two clocks are compared here, and it waited for longer than they differ.
 	if u.t.Attempt <= 1 {
-		if now.Sub(u.event.Received) > waitedLong {
-			u.state.Began = max(u.t.TS, slackTime(now))
+		now := u.t.Now()
+		if now.Sub(u.event.Received) <= waitedLong {
+			return nil
+		}
+		u.state.Began = max(u.t.TS, slackTime(now))
+		if err := u.keepLocked(ctx); err != nil {
+			u.t.Log.WarnContext(ctx, "remember since when a message is answered: "+
+				"a press of stop from before can end the next attempt", "cause", err)
 		}
 		return nil
 	}
@@ -255,18 +260,19 @@ func (u *turn) leave(ctx context.Context, err error) error {
 
 // show sets the session's status. That it can't be set is no reason not to answer.
 func (u *turn) show(ctx context.Context, status SessionStatus) {
+	asked := u.t.Now()
 	if err := u.t.setStatus(ctx, status); err != nil && ctx.Err() == nil {
 		u.t.Log.WarnContext(ctx, "show how a session is", "status", string(status),
 			"slack_error", slackapi.SlackError(err), "cause", reason(err))
 	}
-	u.showed(status)
+	u.showed(status, asked)
 }
 
-// showed notes that Slack shows the session so.
-func (u *turn) showed(status SessionStatus) {
+// showed notes that Slack shows the session so, which it was asked for at a time.
+func (u *turn) showed(status SessionStatus, asked time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.shown, u.at = status, u.t.Now()
+	u.shown, u.at = status, asked
 }
 
 // leftAs is how the session is once the answer is whole.
@@ -284,11 +290,12 @@ func (u *turn) leftAs() SessionStatus {
 // runs, and then active. It blocks for a call to Slack.
 // https://docs.slack.dev/reference/methods/agents.sessions.setStatus
 func (t *Thread) Status(ctx context.Context, status SessionStatus) error {
+	asked := t.Now()
 	if err := t.setStatus(ctx, status); err != nil {
 		return fmt.Errorf("set status: %w", err)
 	}
 	if u := t.turn; u != nil {
-		u.showed(status)
+		u.showed(status, asked)
 		u.mu.Lock()
 		u.left = status != SessionProcessing
 		u.mu.Unlock()

@@ -293,7 +293,7 @@ func (s *Stream) putLocked(ctx context.Context, text string, to int, try *int) e
 	case err == nil:
 		p.To, *try, s.stale = p.Next, 0, false
 		if !s.record.Edited {
-			s.u.showed(SessionProcessing) // which the start of a stream does
+			s.u.showed(SessionProcessing, s.u.t.Now()) // which the start of a stream does
 		}
 		return nil
 	case p.TS == "" && !s.record.Edited && slices.Contains(noStreams, code):
@@ -395,7 +395,7 @@ func (s *Stream) stopCall(ctx context.Context, p *streamPart, status SessionStat
 	}
 	_, _, _, err := s.u.t.Client.SendMessageContext(ctx, s.u.t.ChannelID, options...)
 	if err == nil {
-		s.u.showed(status)
+		s.u.showed(status, s.u.t.Now())
 	}
 	return err
 }

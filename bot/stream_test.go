@@ -39,6 +39,7 @@ type studio struct {
 	t        testing.TB
 	clock    *slacksim.ManualClock
 	handlers []bot.Handler
+	kept     bot.Inbox // where events lie; nil: in the database
 	now      *process
 }
 
@@ -175,6 +176,9 @@ func newStudio(t testing.TB, database string, handlers func(s *studio) []bot.Han
 		t.Fatal(err)
 	}
 	s.inbox.Start()
+	if s.kept == nil {
+		s.kept = s.inbox
+	}
 
 	m, err := bot.NewManifest(bot.Profile{Name: "Parrot", Description: "Says what you say."}, s.handlers,
 		"https://bot.example.com")
@@ -222,7 +226,7 @@ func (s *studio) installed(scopes []string) *install.Installer {
 // boot starts a process, which dies of the so manieth thing that it does.
 func (s *studio) boot(dies int, after bool) *process {
 	s.t.Helper()
-	p := &process{Inbox: s.inbox, dies: dies, after: after, over: make(chan struct{})}
+	p := &process{Inbox: s.kept, dies: dies, after: after, over: make(chan struct{})}
 	p.ctx, p.end = context.WithCancel(context.Background())
 	in, err := install.New(install.Config{App: install.App{Name: "Parrot"}, SlackURL: s.sim.URL(), Now: s.clock.Now,
 		PublicURL: "https://bot.example.com", Scopes: catalogue(s.handlers), Store: s.db, HTTP: &http.Client{Transport: p}})
@@ -278,7 +282,7 @@ func (s *studio) idle() {
 		s.t.Fatal(err)
 	}
 	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
-		n, err := s.inbox.Count(ctx)
+		n, err := s.kept.Count(ctx)
 		if err != nil || n.Dead > 0 {
 			s.t.Fatal(n, err)
 		}

@@ -1,0 +1,106 @@
+package bot_test
+
+// What an agent's handler has around it while it works, by a clock that the tests move, in processes that end.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
+)
+
+// Slack takes an agent that said an hour ago that it is working for ready. One that works for longer says it again.
+func TestProcessingIsSaidAgain(t *testing.T) {
+	t.Parallel()
+	begun, finish := make(chan struct{}), make(chan struct{})
+	s := newStudio(t, storagetest.SQLite(t), func(s *studio) []bot.Handler {
+		s.kept = bot.NewMemoryInbox() // there are no leases to keep while hours pass
+		return []bot.Handler{bot.OnAgentMessage("", func(ctx context.Context, _ *bot.Thread) error {
+			close(begun)
+			<-finish
+			return ctx.Err()
+		})}
+	})
+	root := ask(t, s.scene, "", "take your time")
+	<-begun
+	for n := range 4 {
+		wait(t, s.sim, "the status", func() bool { return len(s.sim.Calls("agents.sessions.setStatus")) > n })
+		if err := s.passes(ctx, 51*time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if got := status(s.scene, root); got != "processing" {
+			t.Errorf("after %d times 51 minutes the session is %s", n+1, got)
+		}
+	}
+	close(finish)
+	s.idle()
+	if got := status(s.scene, root); got != "active" {
+		t.Errorf("in the end the session is %s", got)
+	}
+}
+
+// A press of stop ends what was under way then. What waited behind that goes on, and when it is tried again the press is
+// as old as before.
+func TestOldStopEndsNothing(t *testing.T) {
+	t.Parallel()
+	begun, let := make(chan string, 9), make(chan struct{})
+	s := newStudio(t, storagetest.SQLite(t), func(s *studio) []bot.Handler {
+		return []bot.Handler{bot.OnAgentMessage("", func(ctx context.Context, t *bot.Thread) error {
+			begun <- fmt.Sprint(t.Text, " ", t.Attempt)
+			switch {
+			case t.Text == "1":
+				<-ctx.Done()
+				<-let
+				return ctx.Err()
+			case t.Attempt == 1:
+				return errors.New("it fails")
+			}
+			_, err := t.Say(ctx, bot.Text("Two."))
+			return err
+		})}
+	})
+
+	root := ask(t, s.scene, "", "1")
+	<-begun
+	wait(t, s.sim, "the first", func() bool { return status(s.scene, root) == "processing" })
+	ask(t, s.scene, root, "2")
+	if err := s.sim.Settle(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s.clock.Advance(3 * time.Second)
+	if err := s.sim.Agents.Stop(ctx, person, s.sim.DM(person), root); err != nil {
+		t.Fatal(err)
+	}
+	s.clock.Advance(time.Second)
+	close(let)
+	if got := next(t, begun); got != "2 1" {
+		t.Fatalf("begun: %q", got)
+	}
+
+	for again := ""; again == ""; s.clock.Advance(2 * time.Second) {
+		select {
+		case again = <-begun:
+		case <-time.After(50 * time.Millisecond): // until then its time can have come
+		}
+	}
+	s.idle()
+	if got := thread(s.scene, root); !slices.Contains(got, "Two.") {
+		t.Errorf("the thread has %q", got)
+	}
+}
+
+// next is what comes through a channel, or nothing.
+func next(t *testing.T, from <-chan string) string {
+	t.Helper()
+	select {
+	case what := <-from:
+		return what
+	case <-time.After(20 * time.Second):
+		return ""
+	}
+}
