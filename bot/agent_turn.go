@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
 
+	"github.com/switchboard-go/switchboard/bot/internal/lenient"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 )
@@ -51,8 +53,9 @@ func Stopped(ctx context.Context) bool {
 
 // Turns is what an Inbox knows of the turns of a conversation. It is a part of Inbox.
 type Turns interface {
-	// Behind reports whether an event waits behind e for their OrderingKey.
-	Behind(ctx context.Context, e Delivery) (bool, error)
+	// Behind returns events that wait behind e for their OrderingKey, in their order: a few, from the first one on
+	// whose Row is greater than row. They stay where they are. See Delivery.Joined.
+	Behind(ctx context.Context, e Delivery, row int64) ([]Delivery, error)
 	// Came reports whether there is an event with an OrderingKey that begins with prefix and, after that, is greater than
 	// from, byte by byte. Those that are done are there for DedupeFor, too. It is asked for presses of stop alone, in
 	// whose keys prefix ends with StopKey.
@@ -87,7 +90,7 @@ func (r *routes) threadKey(in *inner, key connection.Key, team string) string {
 	case sessionStopped:
 		return orderingKey(key, team, channel) + "/" + thread + StopKey + in.EventTS
 	case "message":
-		if h, _ := r.route(in.Type, in, ""); h != nil && h.Kind == KindAgentMessage && h.busy != Join {
+		if h, _ := r.route(in.Type, in, ""); h != nil && h.Kind == KindAgentMessage {
 			return orderingKey(key, team, channel) + "/" + cmp.Or(thread, in.TS)
 		}
 	}
@@ -101,6 +104,8 @@ type turn struct {
 	event *Delivery // nil with it
 	stops string    // what ordering keys of presses of stop in its thread begin with
 	end   context.CancelCauseFunc
+
+	took []int64 // Rows of the messages that the handler took in
 
 	sending sync.Mutex  // held while one of the streams sends something; it guards their records
 	state   streamState // guarded by sending, but for Began, which doesn't change
@@ -135,10 +140,16 @@ func (t *Thread) answer(ctx context.Context, run func(ctx context.Context, t *Th
 	var beside sync.WaitGroup
 	beside.Go(func() { every(ctx, lookEvery, u.look) })
 	beside.Go(func() { every(ctx, lookEvery, u.keepUp) }) // apart, because it waits for Slack
+	if u.inbox != nil && t.handler.busy == Join {
+		beside.Go(func() { u.join(ctx) })
+	}
 	err := func() error {
 		defer func() { end(nil); beside.Wait() }() // also when it panics
 		return run(ctx, t)
 	}()
+	if u.event != nil {
+		u.event.Joined = u.took
+	}
 	return u.leave(ctx, err)
 }
 
@@ -218,9 +229,48 @@ func (u *turn) look(ctx context.Context) {
 	if u.t.handler.busy != Cancel {
 		return
 	}
-	if next, err := u.inbox.Behind(ctx, *u.event); err == nil && next {
+	if next, err := u.inbox.Behind(ctx, *u.event, u.event.Row); err == nil && len(next) > 0 {
 		u.end(errOvertaken)
 	}
+}
+
+// join hands the handler what is written in the thread while it runs. What it takes is done when its own message is;
+// until then all of it stays in the inbox, for an attempt that follows or to be answered by itself.
+func (u *turn) join(ctx context.Context) {
+	row := u.event.Row
+	every(ctx, lookEvery, func(ctx context.Context) {
+		asking, cancel := context.WithTimeout(ctx, askBudget)
+		next, err := u.inbox.Behind(asking, *u.event, row)
+		cancel()
+		if err != nil {
+			return // while the inbox is silent the work goes on
+		}
+
+		for _, e := range next {
+			row = e.Row
+			m, err := writtenIn(e)
+			if err != nil {
+				u.t.Log.WarnContext(ctx, "read the next message: it is answered by itself", "event", e.ID, "cause", err)
+				continue
+			}
+			select {
+			case u.t.joined <- m:
+				u.took = append(u.took, e.Row)
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+}
+
+// writtenIn is the message that an event tells of.
+func writtenIn(e Delivery) (*slackevents.MessageEvent, error) {
+	event, err := eventOf(e.Body)
+	if err != nil {
+		return nil, err
+	}
+	m, _, err := lenient.Decode[slackevents.MessageEvent](event)
+	return m, err
 }
 
 // leave says how the session is now. err is what the handler returned.

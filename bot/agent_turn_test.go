@@ -7,12 +7,62 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
+
+// A message that a handler has taken in belongs to the answer: it is answered once, also when the process ends before
+// the answer is whole. The attempt that follows is handed it again.
+func TestJoinedMessageOutlivesItsProcess(t *testing.T) {
+	t.Parallel()
+	for name, database := range map[string]func(testing.TB) string{
+		"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var h heard
+			s := newStudio(t, database(t), func(s *studio) []bot.Handler {
+				return []bot.Handler{bot.OnAgentMessage("", func(ctx context.Context, t *bot.Thread) error {
+					h.add("begin %s", t.Text)
+					stream, err := t.Stream(ctx)
+					if err != nil {
+						return err
+					}
+					m := <-t.Joined()
+					h.add("joined %s", m.Text)
+					if said := m.Text + " is taken. "; !strings.HasPrefix(said, stream.Written()) || stream.Written() == "" {
+						err = stream.Write(ctx, said)
+					}
+					if t.Attempt == 1 {
+						s.now.end()
+						return context.Canceled
+					}
+					return errors.Join(err, stream.Close(ctx))
+				}, bot.WhileBusy(bot.Join))}
+			})
+			first := s.now
+			root := ask(t, s.scene, "", "1")
+			wait(t, s.sim, "the first", func() bool { return status(s.scene, root) == "processing" })
+			ask(t, s.scene, root, "2")
+			<-first.ctx.Done()
+			first.ended(t)
+			s.clock.Advance(streamLease + time.Second)
+			s.boot(0, false)
+			s.idle()
+
+			if got, want := h.all(), []string{"begin 1", "joined 2", "begin 1", "joined 2"}; !slices.Equal(got, want) {
+				t.Errorf("%q, want %q", got, want)
+			}
+			if got := onlyLetters(thread(s.scene, root)...); got != "2istaken" {
+				t.Errorf("the thread has %q", got)
+			}
+		})
+	}
+}
 
 // Slack takes an agent that said an hour ago that it is working for ready. One that works for longer says it again.
 func TestProcessingIsSaidAgain(t *testing.T) {

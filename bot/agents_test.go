@@ -217,12 +217,12 @@ func TestSecondMessage(t *testing.T) {
 		for busy, want := range map[bot.Busy][]string{
 			bot.Wait:   {"begin 1", "end 1", "begin 2", "end 2"},
 			bot.Cancel: {"begin 1", "cancelled 1", "begin 2", "end 2"},
-			bot.Join:   {"begin 1", "begin 2", "end 2", "end 1"},
+			bot.Join:   {"begin 1", "joined 2", "end 1", "begin 3", "end 3"},
 		} {
 			t.Run(fmt.Sprint(name, busy), func(t *testing.T) {
 				t.Parallel()
 				var h heard
-				second := make(chan struct{})
+				goOn := make(chan struct{})
 				s := playOn(t, database(t), bot.OnAgentMessage(`^(\d)$`, func(ctx context.Context, t *bot.Thread) error {
 					h.add("begin %s", t.Text)
 					if t.Text == "1" {
@@ -230,30 +230,37 @@ func TestSecondMessage(t *testing.T) {
 						if err != nil {
 							return err
 						}
+						if busy == bot.Join {
+							h.add("joined %s", (<-t.Joined()).Text)
+							if _, err := t.Say(ctx, bot.Text("Two.")); err != nil {
+								return err
+							}
+						}
 						select {
-						case <-second:
+						case <-goOn:
 						case <-ctx.Done():
 							h.add("cancelled 1")
 							return ctx.Err()
 						}
 					}
 					h.add("end %s", t.Text)
-					if t.Text == "2" && busy == bot.Join {
-						close(second)
-					}
 					return nil
 				}, bot.WhileBusy(busy)))
 
 				root := ask(t, s, "", "1")
 				wait(t, s.sim, "the first", func() bool { return len(thread(s, root)) == 1 })
 				ask(t, s, root, "2")
-				if busy == bot.Wait {
+				if busy == bot.Join { // the third one comes too late
+					wait(t, s.sim, "the second", func() bool { return len(thread(s, root)) == 2 })
+					ask(t, s, root, "3")
+				}
+				if busy != bot.Cancel {
 					if err := s.sim.Settle(ctx); err != nil {
 						t.Fatal(err)
 					}
-					close(second)
+					close(goOn)
 				}
-				for tick := time.NewTicker(5 * time.Millisecond); len(h.all()) < 4; <-tick.C {
+				for tick := time.NewTicker(5 * time.Millisecond); len(h.all()) < len(want); <-tick.C {
 					if t.Context().Err() != nil {
 						break
 					}

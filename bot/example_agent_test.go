@@ -123,6 +123,26 @@ func ExampleOnAgentTitle() {
 	// Output: A question is now Weather
 }
 
+// What the person adds while the agent works reaches the handler that works.
+func ExampleThread_Joined() {
+	begun := make(chan bool)
+	agent := bot.OnAgentMessage("", func(ctx context.Context, t *bot.Thread) error {
+		close(begun)
+		more := <-t.Joined()
+		_, err := t.Say(ctx, bot.Text(t.Text+" "+more.Text+" Done."))
+		return err
+	}, bot.WhileBusy(bot.Join))
+
+	team := rehearse(agent)
+	defer team.end()
+	root := ask(team, team.scene, "", "Book a table.")
+	<-begun
+	ask(team, team.scene, root, "For four.")
+	must(team.sim.WaitFor(ctx, func() bool { return len(thread(team.scene, root)) > 0 }))
+	fmt.Println(thread(team.scene, root)[0])
+	// Output: Book a table. For four. Done.
+}
+
 // An answer is written as it comes. A handler that runs again finds what it wrote before and goes on from there.
 func ExampleThread_Stream() {
 	model := []string{"It ", "is ", "**sunny**", " in ", "Lisbon."}

@@ -31,6 +31,7 @@ type Delivery struct {
 	Failures int      // how many of the earlier attempts count against the limit
 	Deaths   int      // how many of them were begun and never ended: their process did
 	Said     []string // what earlier attempts posted, see Request.Say
+	Joined   []int64  // Rows of events behind it, which its handler took in: they are done when it is
 
 	by  *Handler // who was to handle it in this attempt
 	ran string   // and what came of that; or why nobody was
@@ -84,7 +85,7 @@ type Inbox interface {
 	Ready() <-chan struct{}
 	// ExtendLease makes the leases of these start anew, and returns those that are lost.
 	ExtendLease(ctx context.Context, held []Delivery) (lost []Delivery, err error)
-	// Done says that e was worked.
+	// Done says that e was worked, and with it what it has Joined: all of that or nothing.
 	Done(ctx context.Context, e Delivery) error
 	// Retry says that e shall come again at a time; counts is whether this attempt counts against the limit. why is for
 	// the operator.
@@ -259,7 +260,13 @@ func (m *MemoryInbox) change(e Delivery, fn func(i int)) error {
 
 // Done implements Inbox.
 func (m *MemoryInbox) Done(_ context.Context, e Delivery) error {
-	return m.change(e, func(i int) { m.queue = slices.Delete(m.queue, i, i+1) })
+	return m.change(e, func(i int) {
+		m.queue = slices.Delete(m.queue, i, i+1)
+		if len(e.Joined) > 0 {
+			joined := func(q *memoryEvent) bool { return slices.Contains(e.Joined, q.Row) }
+			m.queue = slices.DeleteFunc(m.queue, joined)
+		}
+	})
 }
 
 // DeadLetter implements Inbox: the memory inbox keeps nothing that failed but its number.
@@ -289,12 +296,15 @@ func (m *MemoryInbox) RecordSaid(_ context.Context, e Delivery) error {
 }
 
 // Behind implements Turns.
-func (m *MemoryInbox) Behind(_ context.Context, e Delivery) (bool, error) {
+func (m *MemoryInbox) Behind(_ context.Context, e Delivery, row int64) (behind []Delivery, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.ContainsFunc(m.queue, func(q *memoryEvent) bool {
-		return e.OrderingKey != "" && q.OrderingKey == e.OrderingKey && q.Row > e.Row
-	}), nil
+	for _, q := range m.queue {
+		if e.OrderingKey != "" && q.OrderingKey == e.OrderingKey && q.Row > max(e.Row, row) {
+			behind = append(behind, q.Delivery)
+		}
+	}
+	return behind, nil
 }
 
 // Came implements Turns. It knows the last 1,000.

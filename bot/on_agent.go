@@ -46,8 +46,17 @@ type Thread struct {
 	// Streams are the messages that Slack ended when the person pressed stop, by their ts: for OnAgentStopped.
 	Streams []string
 
-	turn *turn // nil: it is no message that is answered
+	turn   *turn                          // nil: it is no message that is answered
+	joined chan *slackevents.MessageEvent // nil: no handler with WhileBusy(Join)
 }
+
+// Joined has the messages that are written in the thread while the handler runs, in their order, each once: for a
+// handler with WhileBusy(Join), whichever handler they would have otherwise. What the handler takes from it, it
+// answers: when it returns without an error, they are done together with its own. What it doesn't take is then answered
+// like any other message. A handler that runs again gets all of them again, from the first one on.
+//
+// The channel is not closed. Without WhileBusy(Join) nothing comes.
+func (t *Thread) Joined() <-chan *slackevents.MessageEvent { return t.joined }
 
 // Prompt is something that a person can say with one press. https://docs.slack.dev/ai/agent-sessions
 type Prompt struct {
@@ -63,12 +72,13 @@ const (
 	Wait Busy = iota
 	// Cancel ends the context of the handler that answers the one before, within a second, and then answers it.
 	Cancel
-	// Join answers it right away, beside the one before: two handlers speak in one thread.
+	// Join hands it to the handler that answers the one before, within a second: see Thread.Joined. It waits where that
+	// handler doesn't take it.
 	Join
 )
 
-// WhileBusy says what becomes of a message in a thread in which one is being answered. Without it the message waits.
-// That holds across processes that share the inbox.
+// WhileBusy says what becomes of a message in a thread in which one is being answered: it is an option of the handler
+// that answers. Without it the message waits. That holds across processes that share the inbox.
 func WhileBusy(b Busy) Option {
 	return func(h *Handler) { h.busy = b; h.with(optionWhileBusy) }
 }
@@ -211,6 +221,9 @@ func inThread(run func(ctx context.Context, t *Thread) error) func(context.Conte
 				return err
 			}
 			t.TS, t.Context = r.written.TS, facts.AppContext.Entities
+			if r.handler.busy == Join {
+				t.joined = make(chan *slackevents.MessageEvent)
+			}
 		}
 		return run(ctx, t)
 	}

@@ -4,6 +4,7 @@ package inbox
 
 import (
 	"context"
+	"database/sql"
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -16,6 +17,9 @@ import (
 // deaths count again.
 const attemptsThatGetAhead = 20
 
+// So many messages that wait are looked at in one go.
+const mostBehind = 10
+
 // streamPlace is what the text that answers an event is bound to.
 func streamPlace(k connection.Key, id string) seal.Place {
 	place := eventPlace(k, id)
@@ -24,9 +28,20 @@ func streamPlace(k connection.Key, id string) seal.Place {
 }
 
 // Behind is bot.Turns'.
-func (in *Inbox) Behind(ctx context.Context, e bot.Delivery) (bool, error) {
-	return exists(ctx, in.pool, "look for the next message", "SELECT id FROM inbox WHERE lane = ? AND lane <> '' AND state IN "+
-		"('ready', 'held', 'waiting', 'queued') AND id > ? LIMIT 1", columns.Text(e.OrderingKey), e.Row)
+func (in *Inbox) Behind(ctx context.Context, e bot.Delivery, row int64) (behind []bot.Delivery, err error) {
+	const query = " FROM inbox WHERE lane = ? AND lane <> '' AND state IN ('ready', 'held', 'waiting', 'queued') " +
+		"AND state = 'queued' AND id > ? ORDER BY id LIMIT ?"
+	args := []any{columns.Text(e.OrderingKey), max(e.Row, row), mostBehind}
+	err = each(in.pool.Read.WithContext(ctx), "SELECT "+in.table.eventColumns()+query, args, func(r *sql.Rows) error {
+		found, err := scanEvent(r)
+		if err != nil {
+			return err
+		}
+		next, _ := in.table.openRow(&found) // one that can't be opened is there, too, without its body
+		behind = append(behind, next)
+		return nil
+	})
+	return behind, db.Fault(ctx, "look for the next message", err)
 }
 
 // Came is bot.Turns'.

@@ -27,8 +27,10 @@ func TestTurns(t *testing.T) {
 
 		behind := func(want bool) {
 			t.Helper()
-			if got, err := in.Behind(t.Context(), e); err != nil || got != want {
-				t.Errorf("behind: %t %v", got, err)
+			got, err := in.Behind(t.Context(), e, e.Row)
+			body := string(storetest.Event("next", "T1").Body)
+			if err != nil || len(got) > 0 != want || want && string(got[0].Body) != body {
+				t.Errorf("behind: %v %v", got, err)
 			}
 		}
 		behind(false)
@@ -74,5 +76,50 @@ func TestTurns(t *testing.T) {
 		if state, err := in.StreamState(t.Context(), e); err != nil || len(state) > 0 {
 			t.Errorf("once it is done there is %q, %v", state, err)
 		}
+	})
+}
+
+// What a handler took in is done with its own message, by whoever has that, and not otherwise. The rest is answered by
+// itself.
+func TestJoined(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		c := newClock()
+		in := opened(t, f, c)
+		for _, id := range []string{"first", "taken", "other", "left"} {
+			e := storetest.Event(id, "T1")
+			if e.OrderingKey = "D1/100.1"; id == "other" {
+				e.OrderingKey = "D1/200.1"
+			}
+			in.add(e, false)
+		}
+		var claimed []bot.Delivery
+		until(t, "both threads", func() bool { claimed = append(claimed, in.claim(9)...); return len(claimed) == 2 })
+		e := claimed[slices.IndexFunc(claimed, func(e bot.Delivery) bool { return e.ID == "first" })]
+		behind, err := in.Behind(t.Context(), e, e.Row)
+		storetest.OK(t, err)
+		ids(t, "behind", behind, "taken", "left")
+		rest, err := in.Behind(t.Context(), e, behind[0].Row)
+		storetest.OK(t, err)
+		ids(t, "behind the next", rest, "left")
+
+		// Its process is gone, and somebody else has it: who lost it can't say that anything is done.
+		lost := e
+		lost.Joined = []int64{behind[0].Row}
+		c.die()
+		in.hints(c)
+		suspects := in.suspects(9, false)
+		e = suspects[slices.IndexFunc(suspects, func(e bot.Delivery) bool { return e.ID == "first" })]
+		if err := in.Done(t.Context(), lost); err != bot.ErrLost {
+			t.Errorf("who lost it: %v", err)
+		}
+		behind, err = in.Behind(t.Context(), e, e.Row)
+		storetest.OK(t, err)
+		ids(t, "behind, later", behind, "taken", "left")
+
+		e.Joined = []int64{behind[0].Row}
+		storetest.OK(t, in.Done(t.Context(), e))
+		claimed = nil
+		until(t, "what was left", func() bool { claimed = append(claimed, in.claim(9)...); return len(claimed) > 0 })
+		ids(t, "by itself", claimed, "left")
 	})
 }

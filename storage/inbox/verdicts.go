@@ -22,13 +22,15 @@ type finishing struct {
 	row         int64
 	attempt     int
 	orderingKey string
+	joined      []int64 // what is done with it
 	err         error
 	done        chan struct{}
 }
 
 // Done is bot.Inbox's.
 func (in *Inbox) Done(ctx context.Context, e bot.Delivery) error {
-	f := &finishing{row: e.Row, attempt: e.Attempt, orderingKey: e.OrderingKey, done: make(chan struct{})}
+	f := &finishing{row: e.Row, attempt: e.Attempt, orderingKey: e.OrderingKey, joined: e.Joined,
+		done: make(chan struct{})}
 	select {
 	case in.dones <- f:
 	case <-ctx.Done():
@@ -48,12 +50,16 @@ func (in *Inbox) commitDones(batch []*finishing) {
 	defer cancel()
 
 	byAttempt := map[int][]int64{}
+	done := map[int64]bool{}
+	var err error
 	for _, f := range batch {
+		if len(f.joined) > 0 {
+			err = errors.Join(err, in.finishJoined(ctx, done, f))
+			continue
+		}
 		byAttempt[f.attempt] = append(byAttempt[f.attempt], f.row)
 	}
 
-	done := map[int64]bool{}
-	var err error
 	for attempt, rows := range byAttempt {
 		slices.Sort(rows) // one order for all
 		err = errors.Join(err, in.touch(ctx, done, mine, finished, []any{[]byte{}, columns.Micros(in.now()), ""}, attempt,
@@ -79,6 +85,30 @@ func (in *Inbox) commitDones(batch []*finishing) {
 		}
 		close(f.done)
 	}
+}
+
+// finishJoined says of an event, and of those that its handler took in, that they are done: of all or of none, else a
+// message would be answered twice, or never.
+func (in *Inbox) finishJoined(ctx context.Context, done map[int64]bool, f *finishing) error {
+	const finish = "UPDATE inbox SET " + finished + " WHERE id IN ? AND "
+	now := columns.Micros(in.now())
+	var ids []int64
+	err := in.pool.ExecAs(ctx, db.Working, func(g *gorm.DB) error {
+		return g.Transaction(func(tx *gorm.DB) error {
+			ids = nil
+			err := tx.Raw(finish+"attempt = ? AND "+mine+" RETURNING id", []byte{}, now, "", []int64{f.row}, f.attempt).
+				Scan(&ids).Error
+			if err != nil || len(ids) == 0 {
+				return err
+			}
+			return tx.Exec(finish+"lane = ? AND state = 'queued'", []byte{}, now, "", f.joined,
+				columns.Text(f.orderingKey)).Error
+		})
+	})
+	if err == nil && len(ids) > 0 {
+		done[f.row] = true
+	}
+	return err
 }
 
 // Whoever was handed an event may speak of it until somebody else is, also when its lease is over: the attempt is the
