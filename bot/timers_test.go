@@ -364,8 +364,10 @@ func TestTimersOfAHandlerThatIsGone(t *testing.T) {
 				ran.add(r.Key)
 				return nil
 			})
-			db, in, stop := f.start(remind, bot.Every(time.Hour, func(context.Context, *bot.Timer) error { return nil }))
+			db, _, stop := f.start()
 			f.connect(db, 0, 1)
+			stop()
+			db, in, stop := f.start(remind, bot.Every(time.Hour, func(context.Context, *bot.Timer) error { return nil }))
 			c, err := db.Lookup(ctx, connection.Key{AppID: "A1", TeamID: "T0"})
 			if err != nil {
 				t.Fatal(err)
@@ -380,6 +382,10 @@ func TestTimersOfAHandlerThatIsGone(t *testing.T) {
 			}
 			put(db, in, "first", f.time().Add(24*time.Hour))
 			put(db, in, "second", f.time().Add(10*24*time.Hour))
+			until(t, "both to be there", func() bool {
+				next, err := db.Timers("", in).Next(ctx, []string{"remind", "every 1h"})
+				return err == nil && len(next) == 2
+			})
 			stop()
 
 			f.move(4 * 24 * time.Hour)
