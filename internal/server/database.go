@@ -109,7 +109,7 @@ func (d Database) MustExist() error {
 		return nil
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no database at %s; start %s serve once, or check DATABASE_URL and DATA_DIR", path,
+		return fmt.Errorf("there is no database at %s; %s migrate up makes it, or check DATABASE_URL and DATA_DIR", path,
 			d.Program)
 	}
 	return nil
