@@ -210,7 +210,7 @@ func tidy(env *environment, folder string) error {
 	cmd := exec.CommandContext(env.ctx, "go", "mod", "tidy")
 	cmd.Dir, cmd.Stderr = folder, env.stderr
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("go mod tidy in %s: %w; the folder is there, run it again", folder, err)
+		return fmt.Errorf("go mod tidy in %s: %w. The files are there: run that again in the folder", folder, err)
 	}
 	return nil
 }
