@@ -376,10 +376,15 @@ func (t *Thread) setStatus(ctx context.Context, status SessionStatus) error {
 // process, nobody else would say that the session is active. speaks: nobody else says that it was stopped.
 func stopped(speaks bool) *Handler {
 	h := OnAgentStopped(func(ctx context.Context, t *Thread) error {
-		if err := t.Status(ctx, SessionActive); err != nil || !speaks {
+		err := t.Status(ctx, SessionActive)
+		if err != nil && classOf(err) == final { // which is no reason to keep it from the app's own handler
+			t.Log.WarnContext(ctx, "show that a session was stopped", failure(err)...)
+			return nil
+		}
+		if err != nil || !speaks {
 			return err
 		}
-		_, err := t.Say(ctx, Text("Stopped."))
+		_, err = t.Say(ctx, Text("Stopped."))
 		return err
 	})
 	return &h
