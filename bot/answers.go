@@ -54,7 +54,8 @@ func (u updater) Update(_ context.Context, reply Reply) error {
 type modals struct{ r *Request }
 
 // OpenModal opens a modal for the person who acted, and returns it as Slack has it. It has to be called before any slow
-// work: the trigger lives for 3 s and opens one modal. It needs no permission, and a usable connection. It blocks for a
+// work: the trigger lives for 3 s and opens one modal. Where the request leads back to a step of a workflow (Step), the
+// modal does, too. It needs no permission, and a usable connection. It blocks for a
 // call to Slack. https://docs.slack.dev/reference/methods/views.open
 func (m modals) OpenModal(ctx context.Context, view slack.ModalViewRequest) (*slack.View, error) {
 	switch {
@@ -64,7 +65,7 @@ func (m modals) OpenModal(ctx context.Context, view slack.ModalViewRequest) (*sl
 		return nil, fmt.Errorf("open modal: %w", connection.ErrNotConnected)
 	}
 
-	opened, err := m.r.Client.OpenViewContext(ctx, m.r.TriggerID, view)
+	opened, err := m.r.opener().OpenViewContext(ctx, m.r.TriggerID, view)
 	if err != nil {
 		return nil, fmt.Errorf("open modal: %w", err)
 	}

@@ -4,6 +4,7 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -60,17 +61,21 @@ func (b *Bot) tellOfFailure(ctx context.Context, e *Delivery, req *Request, err 
 	switch v := b.workers.judge(ctx, *e, err); {
 	case req.inHome:
 		if e.Failures == 0 && v.outcome != outcomePutBack && v.outcome != outcomeLimited {
-			b.tell(ctx, req, Text("We couldn't show this page: something went wrong on our side. "+
-				"Open it again in a minute. Reference: "+req.Ref+"."))
+			why := "something went wrong on our side"
+			if errors.Is(err, errTooLong) {
+				why = "it took too long"
+			}
+			b.tell(ctx, req, Text("We couldn't show this page: "+why+". Open it again in a minute. Reference: "+req.Ref+"."))
 		}
 	case v.outcome == outcomeDead && e.Attempt > 1:
-		b.apologize(ctx, req, notBetter(req))
+		b.apologize(ctx, req, notBetter(req, err))
 	case v.outcome == outcomeDead, v.outcome == outcomeRefused:
-		b.apologize(ctx, req, Text(wentWrong(req.Ref)))
+		b.apologize(ctx, req, Text(wentWrong(req.Ref, err)))
 	}
 }
 
-// tellOfDeaths tells who acted that their event is given up, because it ended the process each time.
+// tellOfDeaths tells who acted that their event is given up, because it ended the process each time. A workflow that
+// waits for it hears that its step failed.
 func (b *Bot) tellOfDeaths(ctx context.Context, e *Delivery) {
 	env, err := decodeEnvelope(e.Body)
 	if err != nil || e.Type == transport.KindUnreadable {
@@ -82,10 +87,23 @@ func (b *Bot) tellOfDeaths(ctx context.Context, e *Delivery) {
 		return
 	}
 	v.fill(req)
-	if h, dropped := v.find(req); dropped == "" {
-		req.handler = h
-		b.apologize(ctx, req, notBetter(req))
+	h, dropped := v.find(req)
+	if dropped != "" {
+		return
 	}
+
+	req.handler = h
+	logGivenUp(ctx, req, h)
+	if h.Kind == KindFunction {
+		req.Step.giveUp(ctx, wentWrong(req.Ref, errEndsProcess))
+		return
+	}
+	b.apologize(ctx, req, notBetter(req, errEndsProcess))
+}
+
+// logGivenUp writes the line that the reference which people read leads to.
+func logGivenUp(ctx context.Context, req *Request, h *Handler) {
+	req.Log.ErrorContext(ctx, "handler given up", "handler", h.id(), "cause", errEndsProcess)
 }
 
 // apologize says r to a person who did something in a conversation. Of all else that happens there is nobody who waits

@@ -47,6 +47,9 @@ func (b *Bot) handle(ctx context.Context, e *Delivery, env *envelope) error {
 	if done, err := b.seeTo(ctx, e, &v); done || err != nil {
 		return err
 	}
+	if e.Type == "link_shared" {
+		return b.handleLinks(ctx, e, v, &env.Inner)
+	}
 	return b.handled(ctx, e, b.gate.pass(ctx, ctx, v))
 }
 
@@ -77,7 +80,7 @@ func (b *Bot) visit(e *Delivery, env *envelope, from origin) visit {
 		if h, req.Matches = b.routes.route(e.Type, in, botUser); h == nil {
 			return nil, droppedUnhandled
 		}
-		e.by = h
+		req.links, e.by = b.routes.linksOf(in, h), h
 		if h.Kind == KindAgentMessage { // which begins a thread, unless it is in one
 			req.ThreadTS = cmp.Or(req.ThreadTS, req.written.TS)
 		}
@@ -111,7 +114,7 @@ func (e *envelope) fill(req *Request) {
 	case "app_home_opened":
 		req.inHome = in.Tab == "home"
 	case "function_executed":
-		req.Step = newStep(req, in.Execution, in.callbackID(), in.StepToken)
+		req.Step = newStep(req, in.Execution, in.callbackID(), in.StepToken, in.StepInputs)
 	}
 }
 

@@ -77,8 +77,10 @@ type inner struct {
 	Function   json.RawMessage `json:"function"` // function_executed
 	Execution  string          `json:"function_execution_id"`
 	StepToken  string          `json:"bot_access_token"`
+	StepInputs json.RawMessage `json:"inputs"`
 	Links      []struct {
 		Domain string `json:"domain"`
+		URL    string `json:"url"`
 	} `json:"links"` // link_shared
 	Edited    json.RawMessage `json:"edited"`  // a mention that was changed
 	Message   json.RawMessage `json:"message"` // message_changed
@@ -304,6 +306,7 @@ type interaction struct {
 		Function    struct {
 			CallbackID string `json:"callback_id"`
 		} `json:"function"`
+		Inputs json.RawMessage `json:"inputs"`
 	} `json:"function_data"` // of what a step of a workflow posted or opened
 	Token       string `json:"bot_access_token"`
 	ResponseURL string `json:"response_url"`
@@ -332,9 +335,9 @@ func (i *interaction) fill(team string, payload []byte) func(*Request) {
 			req.ViewID = cmp.Or(i.View.ID, req.ViewID)
 		}
 		req.inModal = i.Type == "block_actions" && i.View != nil && i.View.Type == "modal"
-		req.TriggerID, req.address = i.Trigger, connection.Secret(i.ResponseURL)
+		req.TriggerID, req.address, req.pressedTS = i.Trigger, connection.Secret(i.ResponseURL), i.Container.MessageTS
 		if f := i.Function; f != nil {
-			req.Step = newStep(req, f.ExecutionID, f.Function.CallbackID, i.Token)
+			req.Step = newStep(req, f.ExecutionID, f.Function.CallbackID, i.Token, f.Inputs)
 		}
 	}
 }

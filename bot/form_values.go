@@ -3,6 +3,8 @@ package bot
 // What somebody put into a form, by the block_ids of its inputs.
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -13,17 +15,18 @@ import (
 	"github.com/slack-go/slack"
 )
 
-// Value is what was put into the input with this block_id: a text, what was chosen, or a date as Slack writes it
-// ("2026-12-01", "09:30", seconds since 1970). "" for nothing, and of several chosen things, for which Values is.
+// Value is what was put into the input with this block_id: a text, what was chosen, a date as Slack writes it
+// ("2026-12-01", "09:30", seconds since 1970), or the words of a formatted text, in Slack's mrkdwn without its styles.
+// "" for nothing, and of several chosen things and files, for which Values is.
 func (s *Submission) Value(blockID string) string { return formValue(s.Payload, blockID) }
 
-// Values is what was chosen in the input with this block_id, where that can be several things.
+// Values is what was chosen in the input with this block_id, where that can be several things: of files their ids.
 func (s *Submission) Values(blockID string) []string { return formValues(s.Payload, blockID) }
 
 // Decode puts what was put in into the struct that v points to: each field with a tag `block:"id"` gets that input's.
 // A field can be a string, a []string, an int, a float64, a bool (whether anything is ticked), a time.Time (of a date,
-// or a date and a time) or a time.Duration (of a time of day, since midnight). The error is FieldErrors for what can't
-// be read as the field's type: hand them to Errors.
+// or a date and a time), a time.Duration (of a time of day, since midnight), a []slack.File, or a slack.RichTextBlock
+// (of a formatted text). The error is FieldErrors for what can't be read as the field's type: hand them to Errors.
 func (s *Submission) Decode(v any) error { return decodeForm(s.Payload, v) }
 
 // Value is as Submission's.
@@ -60,7 +63,36 @@ func inputIn(i *slack.InteractionCallback, blockID string) (a slack.BlockAction,
 
 func formValue(i *slack.InteractionCallback, blockID string) string {
 	a, _ := inputIn(i, blockID)
-	return valueOf(&a)
+	return cmp.Or(valueOf(&a), richWords(a.RichTextValue))
+}
+
+// richWords are the words of a formatted text, a line for each of its sections and of its lists' items.
+func richWords(b slack.RichTextBlock) string {
+	if len(b.Elements) == 0 {
+		return ""
+	}
+	raw, err := json.Marshal(b)
+	if err != nil { // cannot be: all of it was decoded from what Slack sent
+		return ""
+	}
+
+	var lines []string
+	var collect func(v any)
+	collect = func(v any) {
+		part, _ := v.(map[string]any)
+		if kind := text(part["type"]); kind != "rich_text" && kind != "rich_text_list" {
+			lines = append(lines, runOf(part["elements"]))
+			return
+		}
+		parts, _ := part["elements"].([]any)
+		for _, p := range parts {
+			collect(p)
+		}
+	}
+	var block any
+	_ = json.Unmarshal(raw, &block)
+	collect(block)
+	return strings.TrimSpace(strings.Join(lines, "\n"))
 }
 
 func formValues(i *slack.InteractionCallback, blockID string) (values []string) {
@@ -68,10 +100,13 @@ func formValues(i *slack.InteractionCallback, blockID string) (values []string) 
 	for _, o := range a.SelectedOptions {
 		values = append(values, o.Value)
 	}
+	for _, f := range a.Files {
+		values = append(values, f.ID)
+	}
 	for _, several := range [][]string{a.SelectedUsers, a.SelectedChannels, a.SelectedConversations} {
 		values = append(values, several...)
 	}
-	if one := valueOf(&a); one != "" && len(values) == 0 {
+	if one := cmp.Or(valueOf(&a), richWords(a.RichTextValue)); one != "" && len(values) == 0 {
 		values = []string{one}
 	}
 	return values
@@ -90,7 +125,8 @@ func decodeForm(i *slack.InteractionCallback, v any) error {
 		if block == "" {
 			continue
 		}
-		says, err := setField(to.Field(n), formValue(i, block), formValues(i, block))
+		in, _ := inputIn(i, block)
+		says, err := setField(to.Field(n), in, formValue(i, block), formValues(i, block))
 		if err != nil {
 			return fmt.Errorf("decode a form: field %s: %w", to.Type().Field(n).Name, err)
 		}
@@ -106,7 +142,7 @@ func decodeForm(i *slack.InteractionCallback, v any) error {
 
 // setField sets f to what was put in. says is what is wrong with that, for the person; err what is wrong with the
 // field.
-func setField(f reflect.Value, value string, values []string) (says string, err error) {
+func setField(f reflect.Value, in slack.BlockAction, value string, values []string) (says string, err error) {
 	switch to := f.Addr().Interface().(type) {
 	case *string:
 		*to = value
@@ -116,6 +152,12 @@ func setField(f reflect.Value, value string, values []string) (says string, err 
 		return "", nil
 	case *bool:
 		*to = len(values) > 0
+		return "", nil
+	case *[]slack.File:
+		*to = in.Files
+		return "", nil
+	case *slack.RichTextBlock:
+		*to = in.RichTextValue
 		return "", nil
 	}
 	if value == "" {

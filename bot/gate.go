@@ -318,11 +318,14 @@ func (g *gate) failed(ctx context.Context, req *Request, h *Handler, err error) 
 		return Reply{Text: fmt.Sprintf("Slack asks %s to slow down here. Try again in %d s. Reference: %s.",
 			g.install.App().Name, seconds, req.Ref)}
 	}
-	return Reply{Text: wentWrong(req.Ref)}
+	return Reply{Text: wentWrong(req.Ref, err)}
 }
 
-// wentWrong is what a person reads where nothing better can be said.
-func wentWrong(ref string) string {
+// wentWrong is what a person reads of err where nothing better can be said.
+func wentWrong(ref string, err error) string {
+	if errors.Is(err, errTooLong) {
+		return "This took too long, so it was ended. Check what was done before you try again. Reference: " + ref + "."
+	}
 	return "Something went wrong on our side. Check what was done before you try again. Reference: " + ref + "."
 }
 

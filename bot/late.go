@@ -155,7 +155,7 @@ func (s *answers) follow(r *result, to *reach) {
 	if late {
 		r = s.await(r)
 	}
-	if to.address != "" || to.form != nil && !to.acked {
+	if to.address != "" || to.form != nil { // what comes ahead of the acknowledgement, that replaces
 		<-settled
 	}
 
@@ -173,6 +173,9 @@ func (s *answers) follow(r *result, to *reach) {
 		next, ok := s.gate.next(context.Background(), s.log, r.reply, "handler", to.handler, "ref", r.ref)
 		if !ok {
 			return
+		}
+		if to.form != nil && next.InChannel {
+			s.metrics.idle(s.log, to.handler, []string{"InChannel"})
 		}
 		r = &result{reply: next, ref: r.ref, turn: r.turn}
 		send(replace || to.acked, false)
@@ -247,6 +250,9 @@ func (s *answers) deliver(ctx context.Context, r *result, to *reach, replace boo
 		return connection.ErrNotConnected
 	case to.form != nil:
 		return req.showInForm(ctx, to.form, r.reply)
+	case req.pressedTS != "" && req.ChannelID != "":
+		r.reply.replace = replace
+		return req.answerBeside(ctx, r.reply)
 	}
 	return req.showOnTop(ctx, r.reply)
 }
@@ -260,6 +266,28 @@ func (s *answers) requestAgain(ctx context.Context, r *result, to *reach) *Reque
 		return r.turn
 	}
 	return req
+}
+
+// answerBeside answers what was pressed in a message that has no response_url, as those of a workflow's step have none:
+// in the place of the message, beside it for everybody, or for who pressed alone. The workspace's client does that,
+// because the step's token may have ended with the step.
+func (req *Request) answerBeside(ctx context.Context, r Reply) error {
+	switch {
+	case r.private:
+	case r.replace:
+		err := req.change(ctx, []string{req.pressedTS}, r)
+		if slackapi.SlackError(err) == "" {
+			return err
+		}
+		req.Log.InfoContext(ctx, "a message isn't replaced: the answer is shown beside it",
+			"slack_error", slackapi.SlackError(err))
+	case r.InChannel:
+		return r.each(func(part Reply) error {
+			_, _, err := req.Client.PostMessageContext(ctx, req.ChannelID, part.forEverybody(req.ThreadTS, false)...)
+			return err
+		})
+	}
+	return req.whisper(ctx, r)
 }
 
 // showOnTop shows r in a window to somebody who pressed a button where Slack takes no answer: in the Home tab, or in a

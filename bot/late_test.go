@@ -484,3 +484,41 @@ func TestSecondPartWithoutAnAddress(t *testing.T) {
 	}
 	wait(t, s.sim, "the second part", func() bool { return said(s.sim, s.sim.DM(slacksim.AcmeMember), "Two.") == 1 })
 }
+
+// The second part of a form's answer is shown in its window, and to nobody else: InChannel does nothing there, which is
+// counted, as it is in the first part.
+func TestThenOfAForm(t *testing.T) {
+	t.Parallel()
+	s, numbers := hurried(t, asksForForm, bot.OnViewSubmission("form", func(ctx context.Context, f *bot.Submission) error {
+		return f.Respond(ctx, bot.Reply{Text: "One moment.", Then: func(context.Context) (bot.Reply, error) {
+			return bot.Reply{Text: "All saved.", InChannel: true}, nil
+		}})
+	}))
+	if _, err := s.sim.SubmitView(ctx, slacksim.AcmeMember, openForm(t, s),
+		map[string]map[string]string{"size": {"a": "l"}}); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, s.sim, "the second part", func() bool {
+		return strings.Contains(string(s.sim.OpenViews(slacksim.AcmeMember)[0].Blocks), "All saved.")
+	})
+	s.finish()
+	if said(s.sim, slacksim.AcmeGeneral, "All saved.") != 0 || said(s.sim, s.sim.DM(slacksim.AcmeMember),
+		"All saved.") != 0 {
+		t.Error("it is said elsewhere")
+	}
+	families, err := numbers.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	idle := 0.0
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "switchboard_lost_answers_total" && m.GetLabel()[0].GetValue() == "idle_field" {
+				idle = m.GetCounter().GetValue()
+			}
+		}
+	}
+	if idle != 1 {
+		t.Errorf("an idle field was counted %v times", idle)
+	}
+}

@@ -7,10 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/slack-go/slack"
 
@@ -29,16 +32,76 @@ type Function[In any] struct {
 type Step struct {
 	ExecutionID string // the same in every delivery (Fx…)
 	CallbackID  string // which step it is
-	// Client calls Slack with the execution's own token, which ends after 15 minutes or with the step. What it posts and
-	// opens leads back to the step: presses in it have a Step. It is the workspace's where there is no such token.
+	// Client calls Slack with the execution's own token. What it posts and opens leads back to the step: presses in it
+	// have a Step, with a token of its own. The token ends after 15 minutes, or with the step: the error is ErrStepEnded
+	// then. It is the workspace's client where Slack sent no such token.
 	Client *slack.Client
 
 	request *Request
 	token   connection.Secret
+	inputs  json.RawMessage
+	ended   atomic.Bool // this run has ended the step
 }
 
-// Complete says that the step is done, with its outputs by their names. Doing it again, as a handler does that runs
-// again, changes nothing. It needs no permission. It blocks for a call to Slack.
+// ErrStepEnded says that a step of a workflow can't be worked on any longer: it has ended, or its token has. It comes
+// from Step's Client and methods, and is a UserError at the same time: a handler returns it as it is.
+var ErrStepEnded = errors.New("the step has ended, or its token has")
+
+// stepEnded is ErrStepEnded, in words for people.
+type stepEnded struct{ told *UserError }
+
+func (e *stepEnded) Error() string   { return ErrStepEnded.Error() }
+func (e *stepEnded) Unwrap() []error { return []error{ErrStepEnded, e.told} }
+
+func newStepEnded() error {
+	return &stepEnded{&UserError{Text: "This step of the workflow is over: it has ended, or it took longer than Slack's " +
+		"15 minutes. Check what was done, then start the workflow again if you need to."}}
+}
+
+// tokenEnds are Slack's words for a token that is no longer good. Here it is never the workspace's.
+var tokenEnds = []string{"token_expired", "token_revoked", "invalid_auth"}
+
+// stepCalls sends what Step.Client calls, and says in our words that its token has ended.
+type stepCalls struct {
+	step *Step
+	next slackapi.Doer
+}
+
+// Do is http.Client's.
+func (c stepCalls) Do(r *http.Request) (*http.Response, error) {
+	if c.step.ended.Load() {
+		if r.Body != nil {
+			_ = r.Body.Close()
+		}
+		return nil, newStepEnded()
+	}
+
+	resp, err := c.next.Do(r)
+	if err != nil {
+		return resp, err
+	}
+	if code := slackapi.CodeOf(resp); slices.Contains(tokenEnds, code) {
+		_ = resp.Body.Close()
+		return nil, newStepEnded()
+	}
+	return resp, nil
+}
+
+// DecodeInputs puts the step's inputs into the struct that v points to, by its json tags. A press or a form that leads
+// back to the step has them, too.
+func (s *Step) DecodeInputs(v any) error {
+	if len(s.inputs) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(s.inputs, v); err != nil {
+		return &decodeError{err}
+	}
+	return nil
+}
+
+// Complete says that the step is done, with its outputs by their names. A handler that runs again (Request.Attempt) can
+// do it again, which changes nothing. The error is ErrAnswered where this run has ended the step already, and
+// ErrStepEnded where somebody else has. It needs no permission. It blocks for a call to Slack.
 // https://docs.slack.dev/reference/methods/functions.completeSuccess
 func (s *Step) Complete(ctx context.Context, outputs map[string]any) error {
 	body, err := json.Marshal(outputs)
@@ -51,15 +114,18 @@ func (s *Step) Complete(ctx context.Context, outputs map[string]any) error {
 	return s.end(ctx, "functions.completeSuccess", url.Values{"outputs": {string(body)}})
 }
 
-// Fail says that the step could not be done, and why, in a sentence that the people who run the workflow read. It
-// blocks for a call to Slack. https://docs.slack.dev/reference/methods/functions.completeError
+// Fail says that the step could not be done, and why, in a sentence that the people who run the workflow read. Errors
+// are Complete's. It blocks for a call to Slack. https://docs.slack.dev/reference/methods/functions.completeError
 func (s *Step) Fail(ctx context.Context, why string) error {
 	return s.end(ctx, "functions.completeError", url.Values{"error": {why}})
 }
 
 func (s *Step) end(ctx context.Context, method string, form url.Values) error {
-	if s.request.Client == nil {
+	switch {
+	case s.request.Client == nil:
 		return connection.ErrNotConnected
+	case s.ended.Load():
+		return fmt.Errorf("end the step: %w", ErrAnswered)
 	}
 	form.Set("function_execution_id", s.ExecutionID)
 	api := s.request.Install.in.Slack()
@@ -71,22 +137,20 @@ func (s *Step) end(ctx context.Context, method string, form url.Values) error {
 			continue
 		}
 		err = api.Call(ctx, method, token, form, &struct{}{})
-		if code := slackapi.SlackError(err); code != "token_expired" && code != "invalid_auth" && code != "token_revoked" {
+		if !slices.Contains(tokenEnds, slackapi.SlackError(err)) {
 			break
 		}
 	}
-	if slackapi.SlackError(err) == "execution_not_in_running_state" && s.request.Attempt != 1 {
-		return nil // an earlier attempt said it
-	}
-	if err != nil {
+
+	switch {
+	case slackapi.SlackError(err) == "execution_not_in_running_state" && s.request.Attempt > 1: // an earlier one did it
+	case slackapi.SlackError(err) == "execution_not_in_running_state":
+		return fmt.Errorf("end the step: %w", newStepEnded())
+	case err != nil:
 		return fmt.Errorf("end the step: %w", err)
 	}
+	s.ended.Store(true)
 	return nil
-}
-
-// inputs are those of an execution, in its event. https://docs.slack.dev/reference/events/function_executed
-type inputs struct {
-	Inputs json.RawMessage `json:"inputs"`
 }
 
 // OnFunction returns a handler of a custom step of workflows with this callback_id, with the promises of OnEvent. In is
@@ -102,23 +166,17 @@ type inputs struct {
 // how the step is called, Outputs what comes of it. The manifest has all of it.
 //
 // run ends the step by Complete or Fail, or leaves that to a later press of what it posted (Step.Client). A UserError,
-// and the last failure of others, fails the step, so that the workflow doesn't wait for ever.
+// the last failure of others, and the third end of the process while run runs fail the step, so that the workflow
+// doesn't wait for ever.
 //
 // An app with steps has to be deployed to an organisation to be found in Workflow Builder, or installed in a workspace
 // of a paid plan. https://docs.slack.dev/workflows/workflow-steps
 func OnFunction[In any](callbackID string, run func(ctx context.Context, f *Function[In]) error,
 	options ...Option) Handler {
-	h := newHandler(KindFunction, callbackID, options, func(ctx context.Context, r *Request, payload any) error {
-		e, err := decodeEvent[inputs](r, payload)
-		if err != nil {
-			return err
-		}
-
+	h := newHandler(KindFunction, callbackID, options, func(ctx context.Context, r *Request, _ any) error {
 		f := &Function[In]{Request: r, Step: r.Step}
-		if len(e.Inputs) > 0 {
-			if err := json.Unmarshal(e.Inputs, &f.Inputs); err != nil {
-				return &decodeError{err}
-			}
+		if err := r.Step.DecodeInputs(&f.Inputs); err != nil {
+			return err
 		}
 		return run(ctx, f)
 	})
@@ -126,14 +184,22 @@ func OnFunction[In any](callbackID string, run func(ctx context.Context, f *Func
 	return h
 }
 
-func newStep(r *Request, execution, callbackID, token string) *Step {
+func newStep(r *Request, execution, callbackID, token string, inputs json.RawMessage) *Step {
 	s := &Step{ExecutionID: execution, CallbackID: callbackID, request: r, token: connection.Secret(token),
-		Client: r.Client}
+		inputs: inputs, Client: r.Client}
 	if token != "" && r.Client != nil {
 		api := r.Install.in.Slack()
-		s.Client = api.Client(s.token, r.Connection.Key, r.TeamID, api.HTTP)
+		s.Client = api.Client(s.token, r.Connection.Key, r.TeamID, stepCalls{step: s, next: api.HTTP})
 	}
 	return s
+}
+
+// opener opens views for who acted. In what leads back to a step they lead back to it, too.
+func (req *Request) opener() *slack.Client {
+	if req.Step != nil {
+		return req.Step.Client
+	}
+	return req.Client
 }
 
 // settle fails the step where nothing more comes of it, so that the workflow doesn't wait for ever: with what the
@@ -141,6 +207,7 @@ func newStep(r *Request, execution, callbackID, token string) *Step {
 func (s *Step) settle(ctx context.Context, o outcome) {
 	req, why := s.request, ""
 	switch {
+	case s.ended.Load(): // nothing waits for it
 	case o.told != nil:
 		why = o.told.Text
 	case len(o.missing) > 0:
@@ -150,16 +217,19 @@ func (s *Step) settle(ctx context.Context, o outcome) {
 	case errors.As(o.err, new(*decodeError)):
 		why = "The inputs of this step are not what it takes."
 	case o.begun && (req.last() || classOf(o.err) == final):
-		why = wentWrong(req.Ref)
+		why = wentWrong(req.Ref, o.err)
 	}
-	if why == "" {
-		return
+	if why != "" {
+		s.giveUp(ctx, why)
 	}
+}
 
+// giveUp fails the step whatever became of the handler.
+func (s *Step) giveUp(ctx context.Context, why string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askBudget)
 	defer cancel()
 	if err := s.Fail(ctx, why); err != nil {
-		req.Log.WarnContext(ctx, "fail the step of a workflow", failure(err)...)
+		s.request.Log.WarnContext(ctx, "fail the step of a workflow", failure(err)...)
 	}
 }
 

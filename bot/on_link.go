@@ -1,10 +1,13 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/slack-go/slack"
@@ -17,7 +20,8 @@ type Link struct {
 	*Request
 	// Payload is the event.
 	Payload *LinkShared
-	// URLs are the links to the handler's domain, as they stand in the message.
+	// URLs are the links to the handler's domain, as they stand in the message, each once. Those to a domain below it that
+	// has a handler of its own are that one's.
 	URLs []string
 }
 
@@ -71,13 +75,7 @@ func OnLink(domain string, run func(ctx context.Context, l *Link) error, options
 			return err
 		}
 
-		l := &Link{Request: r, Payload: e}
-		for _, link := range e.Links {
-			if ofDomain(link.Domain, domain) {
-				l.URLs = append(l.URLs, link.URL)
-			}
-		}
-		return run(ctx, l)
+		return run(ctx, &Link{Request: r, Payload: e, URLs: r.links})
 	})
 }
 
@@ -87,34 +85,86 @@ func ofDomain(link, domain string) bool {
 	return link == domain || strings.HasSuffix(link, "."+domain)
 }
 
-// linked is the handler of an event of links, nil where there is none: a message can have some of several domains.
-func (r *routes) linked(in *inner) *Handler {
-	var all []*Handler
+// linked are the handlers of an event of links, in their order: a message can have some of several domains.
+func (r *routes) linked(in *inner) (all []*Handler) {
 	for _, h := range r.links {
-		for _, link := range in.Links {
-			if ofDomain(link.Domain, h.Name) {
-				all = append(all, h)
-				break
-			}
+		if len(r.linksOf(in, h)) > 0 {
+			all = append(all, h)
 		}
 	}
-	switch len(all) {
-	case 0:
+	return all
+}
+
+// linksOf are the links of an event that are for h, each once: no other handler has a domain that says more of them.
+func (r *routes) linksOf(in *inner, h *Handler) (urls []string) {
+	if h.Kind != KindLink {
 		return nil
-	case 1:
-		return all[0]
+	}
+	for _, link := range in.Links {
+		host := link.Domain // which can be the one that the manifest has, and that of the link below it
+		if u, err := url.Parse(link.URL); err == nil {
+			host = cmp.Or(u.Hostname(), host)
+		}
+		closer := func(other *Handler) bool { return len(other.Name) > len(h.Name) && ofDomain(host, other.Name) }
+		if ofDomain(host, h.Name) && !slices.Contains(urls, link.URL) && !slices.ContainsFunc(r.links, closer) {
+			urls = append(urls, link.URL)
+		}
+	}
+	return urls
+}
+
+// handleLinks brings links of several domains to their handlers. Each has a visit of its own: what one needs, takes and
+// comes to is nothing to the others. When some fail, an attempt that follows leaves out those that are done.
+func (b *Bot) handleLinks(ctx context.Context, e *Delivery, v visit, in *inner) error {
+	shared := b.routes.linked(in)
+	if len(shared) < 2 {
+		return b.handled(ctx, e, b.gate.pass(ctx, ctx, v))
 	}
 
-	h := *all[0]
-	h.chain = nil
-	h.run = func(ctx context.Context, req *Request, payload any) error {
-		var failed []error
-		for _, each := range all {
-			failed = append(failed, each.runIn(ctx, req, payload))
+	var failed error
+	find, before := v.find, len(e.Said)
+	for _, h := range shared {
+		done := h.id()
+		if slices.Contains(e.Said, done) {
+			continue
 		}
-		return errors.Join(failed...)
+		if e.by != nil { // the last one is counted with the event
+			b.metrics.ran.WithLabelValues(string(e.by.Kind), e.ran).Inc()
+		}
+
+		each := v
+		each.find = func(req *Request) (*Handler, string) {
+			if _, dropped := find(req); dropped != "" {
+				return nil, dropped
+			}
+			req.links, e.by = b.routes.linksOf(in, h), h
+			return h, ""
+		}
+		err := b.handled(ctx, e, b.gate.pass(ctx, ctx, each))
+		switch {
+		case errors.As(err, new(*notOpened)): // nor will the others come to a connection
+			return err
+		case err != nil && classOf(err) != final:
+			failed = graver(failed, err)
+		default:
+			e.Said = append(e.Said, done)
+		}
 	}
-	return &h
+
+	if failed != nil && len(e.Said) > before {
+		if err := b.workers.inbox.RecordSaid(ctx, *e); err != nil {
+			b.log.WarnContext(ctx, "remember which handlers are done: they may run again", "event", e.ID, "cause", err)
+		}
+	}
+	return failed
+}
+
+// graver is the one of two errors that keeps its event for longer.
+func graver(a, b error) error {
+	if a == nil || classOf(a) == wait && classOf(b) == later {
+		return b
+	}
+	return a
 }
 
 var domainName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$`)

@@ -70,12 +70,15 @@ type Request struct {
 
 	channelType string // of a message: im, channel, group or mpim; "" when Slack didn't say
 	written     writing
+	links       []string // of an event of links: those for the handler
 
 	inHome   bool // the Home tab was opened
 	inModal  bool // it was pressed in a modal
 	outsider bool // who acts is of another company, or can't be told to be of this one; set where they can be
 
-	openErr error
+	openErr   error
+	pressedTS string // the message that held what was pressed; "" elsewhere
+
 	store   Store
 	timers  *timers
 	context string               // of the event, for Authorizations

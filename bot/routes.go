@@ -140,7 +140,10 @@ func (r *routes) findByKind(kind string, in *inner) *Handler {
 	of := agentKinds[kind]
 	switch {
 	case kind == "link_shared":
-		return r.linked(in)
+		if all := r.linked(in); len(all) > 0 {
+			return all[0]
+		}
+		return nil
 	case kind == "function_executed":
 		return r.find(KindFunction, in.callbackID())
 	case kind == "app_home_opened" && in.Tab == "home":

@@ -278,7 +278,8 @@ func TestMiddlewareAndOnError(t *testing.T) {
 		{"/often", "Done.", "app command /often /app"},
 		{"/often", "Done.", "app command /often /app"},
 		{"/often", "That's too often. You can do it again in 60 minutes.", "app /app error of command /often"},
-		{"/slow", "", "app command /slow /app error of command /slow"},
+		{"/slow", "This took too long, so it was ended. Check what was done before you try again. Reference: ",
+			"app command /slow /app error of command /slow"},
 		{"/hook", "Something went wrong on our side.", "app command /hook /app error of command /hook"},
 		{"/both", "Something went wrong on our side.", "app /app error of command /both"},
 	} {

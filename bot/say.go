@@ -293,7 +293,10 @@ func (req *Request) respond(ctx context.Context, r Reply) error {
 		if req.address != "" && req.gate != nil && req.said.mayRespond() {
 			err = req.gate.responses.post(ctx, req.address, part.message(part.replace && !part.private, req.ThreadTS))
 		}
-		if errors.Is(err, errSilent) || over(err) {
+		switch {
+		case req.address == "" && req.pressedTS != "" && req.Client != nil && req.ChannelID != "":
+			err = req.answerBeside(ctx, part)
+		case errors.Is(err, errSilent) || over(err):
 			err = req.whisper(ctx, part)
 		}
 		if err != nil {

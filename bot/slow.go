@@ -150,7 +150,7 @@ func (b *Bot) open(ctx context.Context, h *Handler, a act, ref string) opened {
 		}
 
 		view.ExternalID = cmp.Or(view.ExternalID, "opened-"+strings.ToLower(ref+install.NewRef()))
-		shown, err := req.Client.OpenViewContext(ctx, a.trigger, view)
+		shown, err := req.opener().OpenViewContext(ctx, a.trigger, view)
 		switch {
 		case err == nil:
 			req.ViewID = shown.View.ID
@@ -199,7 +199,8 @@ func (b *Bot) handleSlow(ctx context.Context, e *Delivery) error {
 	if e.Deaths >= mostDeaths {
 		req, _ := b.gate.turn(ctx, v)
 		v.fill(req)
-		_ = b.tellPerson(ctx, req, notBetter(req))
+		logGivenUp(ctx, req, h)
+		_ = b.tellPerson(ctx, req, notBetter(req, errEndsProcess))
 		return errEndsProcess
 	}
 
@@ -273,11 +274,15 @@ func givenUp(req *Request, err error) Reply {
 	if errors.As(err, new(*undelivered)) {
 		return Reply{Text: "The work is done, and its answer could not be delivered. Reference: " + req.Ref + "."}
 	}
-	return notBetter(req)
+	return notBetter(req, err)
 }
 
-// notBetter is what a person reads whose slow work is given up.
-func notBetter(req *Request) Reply {
+// notBetter is what a person reads whose work is given up after several attempts, of which err is the last.
+func notBetter(req *Request, err error) Reply {
+	if errors.Is(err, errTooLong) {
+		return Reply{Text: "This took too long each time we tried, so we gave up. " +
+			"Check what was done before you try again. Reference: " + req.Ref + "."}
+	}
 	return Reply{Text: "Something went wrong on our side, and trying again didn't help. " +
 		"The people who run this app can see why. Reference: " + req.Ref + "."}
 }

@@ -435,17 +435,37 @@ func verdictOf(resp *http.Response) (time.Duration, error) {
 	default:
 		return 0, nil
 	}
+
+	code, err := errorOf(resp)
+	if code == "ratelimited" || code == "rate_limited" {
+		return refusedFor(resp), nil
+	}
+	return 0, err
+}
+
+// CodeOf is Slack's word for what is wrong with a call, in its answer: "" for nothing. The body of that can still be
+// read.
+func CodeOf(resp *http.Response) string {
+	if resp.StatusCode != http.StatusOK {
+		return ""
+	}
+	code, _ := errorOf(resp)
+	return code
+}
+
+// errorOf is CodeOf of an answer with status 200. errNoWord.
+func errorOf(resp *http.Response) (code string, err error) {
 	p := &peeked{ReadCloser: resp.Body}
 	n, _ := io.ReadFull(resp.Body, p.space[:])
 	p.head, resp.Body = p.space[:n], p
 	if saysOK.Match(p.head) {
-		return 0, nil // what it is, as a rule
+		return "", nil // what it is, as a rule
 	}
 
 	body, err := io.ReadAll(p)
 	_ = p.Close()
 	if err != nil {
-		return 0, err
+		return "", err
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	var verdict struct {
@@ -454,13 +474,11 @@ func verdictOf(resp *http.Response) (time.Duration, error) {
 	}
 	switch err := json.Unmarshal(body, &verdict); {
 	case err != nil || verdict.OK: // what is no JSON is slack-go's to refuse
-		return 0, nil
-	case verdict.Error == "ratelimited" || verdict.Error == "rate_limited":
-		return refusedFor(resp), nil
+		return "", nil
 	case strings.TrimSpace(verdict.Error) == "":
-		return 0, errNoWord
+		return "", errNoWord
 	}
-	return 0, nil
+	return verdict.Error, nil
 }
 
 // saysOK matches the beginning of nearly all answers, so that those need not be read twice.
