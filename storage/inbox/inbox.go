@@ -147,7 +147,7 @@ func (t *Table) Inbox(ctx context.Context, cfg Config) (_ *Inbox, err error) {
 	}
 
 	in.tidier = tidier{in: in, stepped: in.clock.SteppedBy()}
-	if err := in.openQueues(ctx); err != nil {
+	if in.events, in.timers, err = openQueues(ctx, pool); err != nil {
 		return nil, db.Fault(ctx, "open inbox", err)
 	}
 	if cfg.Alone {
@@ -167,15 +167,14 @@ func (t *Table) Inbox(ctx context.Context, cfg Config) (_ *Inbox, err error) {
 }
 
 // openQueues goes on where the queues were left.
-func (in *Inbox) openQueues(ctx context.Context) error {
+func openQueues(ctx context.Context, pool *db.Pool) (events, timers *queue, err error) {
 	var at struct{ People, Timers int64 }
 	const first = "(SELECT min(tag) FROM inbox WHERE state = 'ready' AND tag "
 	const last = "(SELECT max(tag) FROM (SELECT tag FROM inbox ORDER BY id DESC LIMIT 1000) AS newest WHERE tag "
-	err := in.pool.Read.WithContext(ctx).Raw("SELECT coalesce("+first+"< @timer), "+last+"< @timer), 0) AS people, "+
+	err = pool.Read.WithContext(ctx).Raw("SELECT coalesce("+first+"< @timer), "+last+"< @timer), 0) AS people, "+
 		"coalesce("+first+">= @timer), "+last+">= @timer), @timer) AS timers", map[string]any{"timer": firstTimer}).
 		Scan(&at).Error
-	in.events, in.timers = newQueue(at.People), newQueue(at.Timers)
-	return err
+	return newQueue(at.People), newQueue(at.Timers), err
 }
 
 // Start begins to commit what is added and done with. Close ends it.
