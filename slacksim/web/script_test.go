@@ -141,6 +141,45 @@ addEventListener("load", async () => {
 	}
 }
 
+// Who searches in a menu that the app fills stays there: with the focus, what they typed, and as far as they scrolled.
+func TestSearchKeepsItsPlace(t *testing.T) {
+	w := newWorld(t, func(c *slacksim.Config) { c.App.OptionsURL = c.App.EventsURL })
+	tok := w.Install(slacksim.AcmeAdmin)
+	b := w.browser()
+	b.send("/signin", "user", slacksim.AcmeAdmin)
+	form := ""
+	for i := range 12 {
+		form += fmt.Sprintf(`{"type":"input","block_id":"n%d","label":{"type":"plain_text","text":"Name"},"element":`+
+			`{"type":"plain_text_input","action_id":"name"}},`, i)
+	}
+	form = "[" + form + `{"type":"input","block_id":"who","label":{"type":"plain_text","text":"Owner"},"element":` +
+		`{"type":"external_select","action_id":"owner","min_query_length":1}}]`
+	_, _ = w.Sim.Command(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/connection")
+	id := w.Call("views.open", tok, "trigger_id", w.Bot.Last(t).Form.Get("trigger_id"), "view", modal("A", form)).
+		Str("view", "id")
+	page, next := b.open("/client/T0ACME0001/dm"), b.stream("/client/T0ACME0001/dm")
+	for range 3 {
+		next()
+	}
+	w.Bot.Reply(jsonReply(`{"options":[{"text":{"type":"plain_text","text":"Ann"},"value":"u7"}]}`))
+	b.send("/client/T0ACME0001/view/"+id+"/act", "suggest", "who/owner", "q/who/owner", "an")
+	region, found := next()
+	given, _ := json.Marshal(found)
+	got := w.inChromium(page, fedByHand+`const found = `+string(given)+`;
+addEventListener("load", () => {
+  const field = document.querySelector("[type=search]");
+  field.value = "an"; field.focus();
+  const before = document.querySelector(".modal-body").scrollTop;
+  feed("`+region+`", found);
+  const now = document.activeElement, after = document.querySelector(".modal-body").scrollTop;
+  done(before > 100 && after === before && now !== field && now.type === "search" && now.value === "an" &&
+    document.querySelector("[value=u7]") ? "ok" : [before, after, now.id, now.value].join(" "));
+});`)
+	if got != "ok" {
+		t.Error(got)
+	}
+}
+
 func TestNarrowScreens(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
