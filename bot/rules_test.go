@@ -262,8 +262,11 @@ func TestMiddlewareAndOnError(t *testing.T) {
 		command("/no", func() error { return nil }, Use(OnlyIn("T2"))),
 		command("/here", func() error { return nil }, Use(OnlyIn("T1"))),
 		command("/often", func() error { return nil }, Use(RateLimit(2, time.Hour))),
-		command("/slow", func() error { time.Sleep(20 * time.Millisecond); return context.DeadlineExceeded },
-			Timeout(time.Millisecond)),
+		OnCommand("/slow", func(ctx context.Context, c *Command) error {
+			order = append(order, c.Handler())
+			<-ctx.Done()
+			return ctx.Err()
+		}, Describe("x", ""), WithoutConnection(), Timeout(time.Millisecond)),
 		command("/hook", func() error { return errors.New("break the hook") }),
 		OnCommand("/both", func(ctx context.Context, c *Command) error {
 			return errors.Join(c.Respond(ctx, Text("Done.")), errors.New("not quite"))
