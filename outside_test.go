@@ -63,6 +63,75 @@ func TestABotOutsideOfThisModule(t *testing.T) {
 	v.never(`/connection[^.]|Switchboard`)
 }
 
+// An app of every kind, with its tests, is written in nothing but what this module shows to others.
+func TestWholeAppOutside(t *testing.T) {
+	storagetest.Long(t) // it builds a test program
+	folder := outsideModule(t, filesOf(t, filepath.Join("testdata", "desk"), "desk"))
+	outside(t, folder, "vet", "./...")
+	outside(t, folder, "test", "./...")
+}
+
+// Of each kind of handler that package bot has the whole app has one.
+func TestWholeAppHasEveryKind(t *testing.T) {
+	t.Parallel()
+	var app strings.Builder
+	for _, text := range filesOf(t, filepath.Join("testdata", "desk"), "desk") {
+		app.WriteString(text)
+	}
+
+	kinds := 0
+	for name, text := range filesOf(t, "bot", "bot") {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		for _, kind := range regexp.MustCompile(`(?m)^func ([A-Z]\w+)[^\n]*(?:\n\t[^\n]*)*\) Handler {$`).
+			FindAllStringSubmatch(text, -1) {
+			kinds++
+			if !strings.Contains(app.String(), "bot."+kind[1]+"(") {
+				t.Errorf("the app in testdata/desk has no %s", kind[1])
+			}
+		}
+	}
+	if kinds < 20 {
+		t.Errorf("only %d kinds of handlers in package bot", kinds)
+	}
+}
+
+// The examples, and their tests, are as good in a module of their own: nothing of them needs this one's insides.
+func TestExamplesOutside(t *testing.T) {
+	storagetest.Long(t) // it builds test programs
+	files := map[string]string{}
+	for _, name := range []string{"hello", "triage", "oncall", "agent"} {
+		maps.Copy(files, filesOf(t, filepath.Join("examples", name), name))
+	}
+
+	folder := outsideModule(t, files)
+	outside(t, folder, "vet", "./...")
+	outside(t, folder, "test", "./...")
+}
+
+// filesOf are the files of a folder, by where they are to be in a module.
+func filesOf(t *testing.T, folder, in string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	files := map[string]string{}
+	for _, entry := range entries {
+		if entry.IsDir() {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(folder, entry.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[in+"/"+entry.Name()] = string(text)
+	}
+	return files
+}
+
 // statusMain is a bot with the command about its connection, under a name of its own.
 const statusMain = `package main
 

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -50,6 +51,13 @@ func (a *Actor) Say(channel, text string) (ts string) {
 		write = func() (string, error) { return a.s.Sim.Reply(a.ctx(), a.ID, a.place(channel), a.thread, text) }
 	}
 	return must[string](a.s.t, "say")(write())
+}
+
+// BotSays writes a message as another app's bot in a channel of Acme Corp, and returns its ts.
+func (s *Suite) BotSays(channel, text string) (ts string) {
+	s.t.Helper()
+	other := slacksim.OtherBot{Name: "Deployer", UserID: "U0DEPLOYER"}
+	return must[string](s.t, "say as a bot")(s.Sim.People.PostAs(s.t.Context(), other, s.Channel(channel), "", text))
 }
 
 // DM writes to the app in a direct message.
@@ -241,6 +249,36 @@ func (a *Actor) OpenHome() {
 func (a *Actor) AgentMessage(text string) (ts string) {
 	a.s.t.Helper()
 	return must[string](a.s.t, "write to the agent")(a.s.Sim.Agents.Write(a.ctx(), a.ID, a.thread, text))
+}
+
+// OpenAgent opens the conversation with the agent.
+func (a *Actor) OpenAgent() {
+	a.s.t.Helper()
+	a.check("open the agent", a.s.Sim.Agents.Open(a.ctx(), a.ID))
+}
+
+// PressPrompt presses what the agent suggests to say, by its title, and returns the ts of the message that becomes of
+// it. It waits for the suggestion.
+func (a *Actor) PressPrompt(title string) (ts string) {
+	a.s.t.Helper()
+	offered := func() []slacksim.Prompt { return a.s.Sim.Agents.Prompts(a.ID).Prompts }
+	a.s.await(func() bool {
+		return slices.ContainsFunc(offered(), func(p slacksim.Prompt) bool { return p.Title == title })
+	}, func() string { return fmt.Sprintf("%q is not suggested, but %v", title, offered()) })
+	return must[string](a.s.t, "press "+title)(a.s.Sim.Agents.PressPrompt(a.ctx(), a.ID, title))
+}
+
+// LookAt has them open a channel beside the conversation with the agent.
+func (a *Actor) LookAt(channel string) {
+	a.s.t.Helper()
+	seen := slacksim.Entity{Type: slacksim.EntityChannel, Value: a.place(channel), TeamID: a.Team}
+	a.check("look at "+channel, a.s.Sim.Agents.ChangeContext(a.ctx(), a.ID, seen))
+}
+
+// Rename gives a thread with the agent another title.
+func (a *Actor) Rename(thread, title string) {
+	a.s.t.Helper()
+	a.check("rename", a.s.Sim.Agents.Rename(a.ctx(), a.ID, a.s.Sim.DM(a.ID), thread, title))
 }
 
 // Stop presses the stop button of a thread with the agent, a second later: a press is meant for what began before it.

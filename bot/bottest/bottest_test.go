@@ -119,7 +119,7 @@ func form() slack.ModalViewRequest {
 }
 
 func submitted(ctx context.Context, s *bot.Submission) error {
-	title := s.Payload.View.State.Values["title"]["text"].Value
+	title := s.Value("title")
 	if len(title) < 5 {
 		return s.Errors(map[string]string{"title": "That is too short."})
 	}

@@ -189,6 +189,12 @@ func (s *Suite) channel(team, name string) string {
 	return ""
 }
 
+// Channel is the id of a channel of Acme Corp ("#general").
+func (s *Suite) Channel(name string) string {
+	s.t.Helper()
+	return s.channel(slacksim.Acme, name)
+}
+
 func must[T any](t testing.TB, doing string) func(v T, err error) T {
 	return func(v T, err error) T {
 		t.Helper()

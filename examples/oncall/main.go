@@ -116,8 +116,7 @@ func suggest(_ context.Context, o *bot.Options) error {
 
 // add checks the form and keeps what it says.
 func add(ctx context.Context, s *bot.Submission) error {
-	given := s.Payload.View.State.Values
-	service, person := given["service"]["service"].SelectedOption.Value, given["person"]["person"].SelectedUser
+	service, person := s.Value("service"), s.Value("person")
 	wrong := map[string]string{}
 	err := bot.Update(ctx, s.Store(), rotaKey, func(r *rota) error {
 		clear(wrong) // it can run again

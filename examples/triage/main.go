@@ -76,7 +76,7 @@ func ask(ctx context.Context, s *bot.Shortcut) error {
 
 // file files what was put in, and says where in the window.
 func (t *tickets) file(ctx context.Context, s *bot.Submission) error {
-	text := strings.TrimSpace(s.Payload.View.State.Values["text"]["text"].Value)
+	text := strings.TrimSpace(s.Value("text"))
 	if len(text) < 10 {
 		return s.Errors(map[string]string{"text": "Write a few words more, so that somebody can act on it."})
 	}
