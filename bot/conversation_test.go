@@ -65,6 +65,13 @@ func play(t testing.TB, handlers ...bot.Handler) (s scene) {
 	return playOn(t, storagetest.SQLite(t), handlers...)
 }
 
+func parameters(m bot.ManifestParameters) (all []slacksim.Parameter) {
+	for name, p := range m.Properties {
+		all = append(all, slacksim.Parameter{Name: name, Title: p.Title, Type: p.Type})
+	}
+	return all
+}
+
 func playOn(t testing.TB, database string, handlers ...bot.Handler) (s scene) {
 	t.Helper()
 	return playWith(t, database, func(*bot.Config) {}, handlers...)
@@ -122,6 +129,15 @@ func playWith(t testing.TB, database string, change func(*bot.Config), handlers 
 		for _, c := range m.Features.SlashCommands {
 			a.Commands = append(a.Commands, slacksim.Command{Name: c.Command})
 		}
+		for _, x := range m.Features.Shortcuts {
+			a.Shortcuts = append(a.Shortcuts, slacksim.Shortcut{Name: x.Name, CallbackID: x.CallbackID,
+				Description: x.Description, OnMessage: x.Type == slack.MessageShortcut})
+		}
+		for id, step := range m.Functions {
+			a.Functions = append(a.Functions, slacksim.Function{CallbackID: id, Title: step.Title,
+				Inputs: parameters(step.Inputs), Outputs: parameters(step.Outputs)})
+		}
+		a.OptionsURL, a.UnfurlDomains = door.URL, m.Features.UnfurlDomains
 		if view := m.Features.AgentView; view != nil {
 			a.Agent = &slacksim.AgentView{Description: view.Description}
 		}

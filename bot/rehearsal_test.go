@@ -11,6 +11,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // rehearsal is a scene without a test: what goes wrong panics. Leon acts, in a channel that the bot is in.
@@ -25,7 +26,8 @@ type rehearsal struct {
 // rehearse installs a bot with these handlers. end is to be called.
 func rehearse(handlers ...bot.Handler) *rehearsal {
 	r := &rehearsal{}
-	r.scene = play(r, handlers...)
+	asServed := func(cfg *bot.Config) { cfg.AppID = "A0PARROT01" } // payloads of shortcuts don't say it
+	r.scene = playWith(r, storagetest.SQLite(r), asServed, handlers...)
 	r.mention = "<@" + r.row(r).BotUserID + ">"
 	return r
 }
@@ -45,6 +47,15 @@ func (r *rehearsal) say(text string) {
 	if err := r.sim.Settle(ctx); err != nil {
 		panic(err)
 	}
+}
+
+// write writes a message, and returns its ts.
+func (r *rehearsal) write(text string) (ts string) {
+	ts, err := r.sim.Say(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, text)
+	if err != nil {
+		panic(err)
+	}
+	return ts
 }
 
 // command types a command and returns what comes back.
