@@ -139,7 +139,7 @@ func (b *Bot) acted(ctx context.Context, h *Handler, a act) transport.Answer {
 	case KindCommand:
 		ack, to.acked = answerOf(r.reply), true
 		ack.TooLarge = func() {
-			first := &result{reply: r.reply.parts()[0], ref: r.ref, turn: r.turn}
+			first := &result{reply: r.reply.parts()[0], ref: r.ref, req: r.req}
 			b.tasks.Go(func() { b.answers.send(first, to, false, false) })
 		}
 	case KindViewSubmission:

@@ -82,7 +82,7 @@ func (b *Bot) tellOfDeaths(ctx context.Context, e *Delivery) {
 		return
 	}
 	v := b.visit(e, &env, env.origin(b.cfg.AppID))
-	req, err := b.gate.turn(ctx, v)
+	req, err := b.gate.request(ctx, v)
 	if err != nil {
 		return
 	}

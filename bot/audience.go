@@ -29,21 +29,21 @@ var ErrNoAppToken = errors.New("no app-level token: one with the permission auth
 	"to ask who else can see an event")
 
 const (
-	viewersBudget = 15 * time.Second
-	viewersPages  = 50 // a channel can be shared with 250 companies
-	viewersLimit  = "100"
+	authorizationsBudget = 15 * time.Second
+	authorizationsPages  = 50 // a channel can be shared with 250 companies
+	authorizationsLimit  = "100"
 )
 
-// Authorizations returns all installations of the app that can see the event: req.Connection, and in a shared channel the
-// other companies'. Their tokens are out of reach for it, and what it learns of them is not for the people in the
+// Authorizations returns all installations of the app that can see the event: req.Connection, and in a shared channel
+// the other companies'. Their tokens are out of reach for it, and what it learns of them is not for the people in the
 // channel. It blocks for some calls to Slack, at most 15 s. The error is ErrNoAppToken without Config.AppToken, which
-// needs authorizations:read for that. What is not an event has no viewers: that is an error, too.
+// needs authorizations:read for that. For what is not an event that is an error, too.
 // https://docs.slack.dev/reference/methods/apps.event.authorizations.list
 func (req *Request) Authorizations(ctx context.Context) ([]Authorization, error) {
 	if req.context == "" || req.gate == nil {
 		return nil, errors.New("list authorizations: Slack named no event_context")
 	}
-	return req.gate.audience.viewers(ctx, req.context)
+	return req.gate.audience.authorizations(ctx, req.context)
 }
 
 // audience asks who can see an event.
@@ -52,17 +52,17 @@ type audience struct {
 	token connection.Secret // app-level; "": there is none
 }
 
-// viewers asks page by page. slack-go's own call drops the cursor.
-func (a *audience) viewers(ctx context.Context, eventContext string) ([]Authorization, error) {
+// authorizations asks page by page. slack-go's own call drops the cursor.
+func (a *audience) authorizations(ctx context.Context, eventContext string) ([]Authorization, error) {
 	if a.token == "" {
 		return nil, ErrNoAppToken
 	}
-	ctx, cancel := context.WithTimeout(ctx, viewersBudget)
+	ctx, cancel := context.WithTimeout(ctx, authorizationsBudget)
 	defer cancel()
 
 	var all []Authorization
 	cursor := ""
-	for range viewersPages {
+	for range authorizationsPages {
 		page, next, err := a.page(ctx, eventContext, cursor)
 		if err != nil {
 			return nil, fmt.Errorf("list authorizations: %w", err)
@@ -77,7 +77,7 @@ func (a *audience) viewers(ctx context.Context, eventContext string) ([]Authoriz
 
 func (a *audience) page(ctx context.Context, eventContext,
 	cursor string) (page []Authorization, next string, err error) {
-	form := url.Values{"event_context": {eventContext}, "limit": {viewersLimit}}
+	form := url.Values{"event_context": {eventContext}, "limit": {authorizationsLimit}}
 	if cursor != "" {
 		form.Set("cursor", cursor)
 	}

@@ -130,15 +130,15 @@ func (b *Bot) handled(ctx context.Context, e *Delivery, o outcome) error {
 
 	e.ran = o.ran
 	if o.by.Kind == KindFunction && o.ran != ranDone {
-		o.turn.Step.settle(ctx, o)
+		o.req.Step.settle(ctx, o)
 	}
 
 	switch {
 	case o.refused():
 		b.tellRefused(ctx, e, o)
 	case o.begun && o.err != nil:
-		logFailure(ctx, o.turn, o.by, o.err)
-		b.tellOfFailure(ctx, e, o.turn, o.err)
+		logFailure(ctx, o.req, o.by, o.err)
+		b.tellOfFailure(ctx, e, o.req, o.err)
 		return o.err
 	}
 	return nil
@@ -147,7 +147,7 @@ func (b *Bot) handled(ctx context.Context, e *Delivery, o outcome) error {
 // tellRefused tells who acted why an event came to nothing. Nobody waits for an answer, so what only an operator can
 // use is for the log.
 func (b *Bot) tellRefused(ctx context.Context, e *Delivery, o outcome) {
-	req := o.turn
+	req := o.req
 	switch {
 	case o.by.Kind == KindFunction && o.ran != ranNotConnected: // said to the workflow: nobody acted
 	case o.told != nil:

@@ -38,7 +38,7 @@ const (
 // errFilesPublic: Slack has no files that only one person sees.
 var errFilesPublic = errors.New("files are seen by everybody in a conversation: they go with Say alone")
 
-// share uploads r's files and shares them where t speaks, in one message, once across attempts: Slack completes an
+// share uploads r's files and shares them where req speaks, in one message, once across attempts: Slack completes an
 // upload once, so one whose fate is not known is completed again. all are the messages that r became, and behind them
 // what an earlier attempt noted of the files.
 func (req *Request) share(ctx context.Context, place int, all []string, r Reply) error {
@@ -68,7 +68,7 @@ func (req *Request) share(ctx context.Context, place int, all []string, r Reply)
 	return nil
 }
 
-// complete shares files that are uploaded where t speaks.
+// complete shares files that are uploaded where req speaks.
 func (req *Request) complete(ctx context.Context, ids []string, files []File) error {
 	summaries := make([]slack.FileSummary, len(ids))
 	for i, id := range ids {

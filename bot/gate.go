@@ -54,7 +54,7 @@ type runner func(ctx context.Context, h *Handler, req *Request, payload any) (Re
 
 // outcome is what came of a visit.
 type outcome struct {
-	turn    *Request
+	req     *Request
 	by      *Handler // nil: there is none, or that could not be decided
 	dropped string   // why there is none
 	begun   bool     // whether the handler ran
@@ -76,11 +76,11 @@ func (o outcome) refused() bool {
 //
 // Who acts is asked first of all, because people of other companies hear nothing of the connection.
 func (g *gate) pass(before, run context.Context, v visit) outcome {
-	req, err := g.turn(before, v)
+	req, err := g.request(before, v)
 	v.fill(req)
 	// Without asking Slack nobody else in a shared channel is known to be of this side.
 	req.outsider = req.Shared && sideOf(req.Connection, req.UserTeam) != ours
-	o := outcome{turn: req, err: err}
+	o := outcome{req: req, err: err}
 	if v.patient && err != nil && !errors.Is(err, connection.ErrNotConnected) {
 		return o
 	}
@@ -131,16 +131,16 @@ func (g *gate) words(ctx context.Context, o outcome) Reply {
 	case o.told != nil:
 		return *o.told
 	case len(o.missing) > 0:
-		return o.turn.NotAllowed(o.missing...)
+		return o.req.NotAllowed(o.missing...)
 	case !o.begun:
-		return g.unavailable(ctx, o.turn, o.err)
+		return g.unavailable(ctx, o.req, o.err)
 	}
-	return g.failed(ctx, o.turn, o.by, o.err)
+	return g.failed(ctx, o.req, o.by, o.err)
 }
 
-// turn opens the connection that v is for, within its patience. Without a usable one the Request has no client, and err
-// says why.
-func (g *gate) turn(ctx context.Context, v visit) (*Request, error) {
+// request opens the connection that v is for, within its patience. Without a usable one the Request has no client, and
+// err says why.
+func (g *gate) request(ctx context.Context, v visit) (*Request, error) {
 	req := &Request{Key: v.key, TeamID: v.team, EnterpriseID: v.key.EnterpriseID, Ref: v.ref, gate: g, timers: g.timers}
 	err := connection.ErrNotConnected
 	if v.patience > 0 {
@@ -311,7 +311,7 @@ func (g *gate) failed(ctx context.Context, req *Request, h *Handler, err error) 
 	case slackapi.Moving(code):
 		return Reply{Text: fmt.Sprintf("This workspace is being moved into an organisation, and Slack lets %s do nothing "+
 			"until that is done. Try again later. Reference: %s.", g.install.App().Name, req.Ref)}
-	case errors.Is(err, connection.ErrRenewing): // of a person's own access: see AsUser
+	case errors.Is(err, connection.ErrRenewing): // of a person's own access: see UserClient
 		return g.renewing(req)
 	case limited:
 		seconds := max(1, int(math.Ceil(wait.Seconds())))

@@ -180,6 +180,17 @@ func decodeEvent[E any](r *Request, payload any) (*E, error) {
 	return e, nil
 }
 
+// ofEvent makes a handler's function of one that gets an event as E.
+func ofEvent[E any](run func(ctx context.Context, r *Request, e *E) error) func(context.Context, *Request, any) error {
+	return func(ctx context.Context, r *Request, payload any) error {
+		e, err := decodeEvent[E](r, payload)
+		if err != nil {
+			return err
+		}
+		return run(ctx, r, e)
+	}
+}
+
 // decodeError is a payload that is not what the handler expects; trying again would not help.
 type decodeError struct{ err error }
 

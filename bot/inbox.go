@@ -60,7 +60,7 @@ const DefaultLease = 30 * time.Second
 // ErrLost is what the first one gets for every word about it.
 //
 // An attempt is begun when its event is handed out, and ended by Done, Retry, DeadLetter or Outlived. One that was
-// begun and never ended is a death (Event.Deaths): its process has ended while its handler ran.
+// begun and never ended is a death (Delivery.Deaths): its process has ended while its handler ran.
 type Inbox interface {
 	Turns
 	// Add accepts e, unless it was accepted before (fresh is false then). Once it returned without an error the event may

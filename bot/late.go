@@ -30,7 +30,7 @@ const (
 type result struct {
 	reply Reply
 	ref   string
-	turn  *Request        // nil: the handler had none
+	req   *Request        // nil: the handler had none
 	ran   string          // how that ended, for the numbers
 	late  <-chan *result  // set when the handler was still running: what it comes to
 	run   context.Context // the handler's, when it is late
@@ -90,7 +90,7 @@ func (s *answers) immediate(ctx context.Context, h *Handler, a act) *result {
 			slog.Duration("took", time.Since(began).Round(time.Microsecond)))
 		done <- r
 
-		if req := r.turn; req != nil && req.openErr == nil {
+		if req := r.req; req != nil && req.openErr == nil {
 			s.traffic.saw(req.Connection.Key, s.now())
 		}
 	})
@@ -119,7 +119,7 @@ func (s *answers) attend(ctx, run context.Context, h *Handler, a act, r *result)
 	v := a.visit(h, r.ref, askBudget, s.gate.timed)
 	v.fill = func(req *Request) {
 		a.fill(req)
-		req.AckBy, req.answer, r.turn = deadline, &recorded{}, req
+		req.AckBy, req.answer, r.req = deadline, &recorded{}, req
 	}
 
 	o := s.gate.pass(before, run, v)
@@ -165,7 +165,7 @@ func (s *answers) follow(r *result, to *reach) {
 		send(replace, late)
 	} else {
 		for _, part := range to.more(r.reply) {
-			s.send(&result{reply: part, ref: r.ref, turn: r.turn}, to, false, false)
+			s.send(&result{reply: part, ref: r.ref, req: r.req}, to, false, false)
 		}
 	}
 
@@ -177,7 +177,7 @@ func (s *answers) follow(r *result, to *reach) {
 		if to.form != nil && next.InChannel {
 			s.metrics.idle(s.log, to.handler, []string{"InChannel"})
 		}
-		r = &result{reply: next, ref: r.ref, turn: r.turn}
+		r = &result{reply: next, ref: r.ref, req: r.req}
 		send(replace || to.acked, false)
 	}
 }
@@ -209,7 +209,7 @@ func (s *answers) send(r *result, to *reach, replace, late bool) {
 	defer cancel()
 	err := guard(func() error { return s.deliver(ctx, r, to, replace) })
 	if errors.As(err, new(*panicError)) { // what the handler returned can't be written
-		r = &result{reply: s.gate.broke(ctx, r.ref, err, "handler", to.handler), ref: r.ref, turn: r.turn}
+		r = &result{reply: s.gate.broke(ctx, r.ref, err, "handler", to.handler), ref: r.ref, req: r.req}
 		err = s.deliver(ctx, r, to, replace)
 	}
 	if err != nil {
@@ -234,8 +234,8 @@ func (s *answers) deliver(ctx context.Context, r *result, to *reach, replace boo
 			if to.posts.Add(1) <= responseUses {
 				err = s.responses.post(ctx, to.address, part.message(replace && i == 0, to.thread))
 			}
-			if (errors.Is(err, errSilent) || over(err)) && r.turn != nil {
-				err = r.turn.whisper(ctx, part)
+			if (errors.Is(err, errSilent) || over(err)) && r.req != nil {
+				err = r.req.whisper(ctx, part)
 			}
 			if err != nil {
 				return err
@@ -260,10 +260,10 @@ func (s *answers) deliver(ctx context.Context, r *result, to *reach, replace boo
 // requestAgain is the Request of what was acted, with a token that is good now: the handler may have run for long.
 // While our records are away, the one it had must do.
 func (s *answers) requestAgain(ctx context.Context, r *result, to *reach) *Request {
-	req, err := s.gate.turn(ctx, visit{key: to.key, team: to.team, ref: r.ref, patience: eventOpenBudget})
+	req, err := s.gate.request(ctx, visit{key: to.key, team: to.team, ref: r.ref, patience: eventOpenBudget})
 	to.fill(req)
-	if err != nil && r.turn != nil && r.turn.Client != nil {
-		return r.turn
+	if err != nil && r.req != nil && r.req.Client != nil {
+		return r.req
 	}
 	return req
 }

@@ -104,7 +104,7 @@ func lifecycleSubscriptions(scopes []string) (events []string) {
 	return events
 }
 
-// seenTo is what stands first in Event.Said once the Bot has seen to an event that the app handles as well: when the
+// seenTo is what stands first in Delivery.Said once the Bot has seen to an event that the app handles as well: when the
 // app's handler fails, only that runs again.
 const seenTo = "seen to"
 
@@ -133,7 +133,7 @@ func (b *Bot) seeTo(ctx context.Context, e *Delivery, v *visit) (done bool, err 
 		if err := b.handled(ctx, e, o); err != nil || !shared {
 			return true, err
 		}
-		o.turn.said.keep(ctx, o.turn, 0, seenTo)
+		o.req.said.keep(ctx, o.req, 0, seenTo)
 	}
 
 	fill := v.fill

@@ -49,14 +49,9 @@ type Event[E any] struct {
 // OnMessage and OnMention. New refuses a type that Slack doesn't have, and one without the scope that Slack sends it
 // for.
 func OnEvent[E any](name string, run func(ctx context.Context, e *Event[E]) error, options ...Option) Handler {
-	handle := func(ctx context.Context, r *Request, payload any) error {
-		e, err := decodeEvent[E](r, payload)
-		if err != nil {
-			return err
-		}
+	h := newHandler(KindEvent, name, options, ofEvent(func(ctx context.Context, r *Request, e *E) error {
 		return run(ctx, &Event[E]{Request: r, sayer: sayer{r}, Payload: e})
-	}
-	h := newHandler(KindEvent, name, options, handle)
+	}))
 	h.always = h.always || lifecycle(name)
 	return h
 }

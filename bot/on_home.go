@@ -34,11 +34,8 @@ func (h *Home) Publish(ctx context.Context, view slack.HomeTabViewRequest) error
 // OnHomeOpened returns a handler of the Home tab, called whenever somebody opens it, with the promises of OnEvent. It
 // turns the tab on in the manifest. https://docs.slack.dev/surfaces/app-home
 func OnHomeOpened(run func(ctx context.Context, h *Home) error, options ...Option) Handler {
-	return newHandler(KindHome, "", options, func(ctx context.Context, r *Request, payload any) error {
-		e, err := decodeEvent[slackevents.AppHomeOpenedEvent](r, payload)
-		if err != nil {
-			return err
-		}
+	handle := func(ctx context.Context, r *Request, e *slackevents.AppHomeOpenedEvent) error {
 		return run(ctx, &Home{Request: r, Payload: e})
-	})
+	}
+	return newHandler(KindHome, "", options, ofEvent(handle))
 }

@@ -69,14 +69,10 @@ func (l *Link) Unfurl(ctx context.Context, shown map[string][]slack.Block) error
 // https://docs.slack.dev/messaging/unfurling-links-in-messages
 func OnLink(domain string, run func(ctx context.Context, l *Link) error, options ...Option) Handler {
 	own := []Option{Scopes("links:read", "links:write")}
-	return newHandler(KindLink, domain, append(own, options...), func(ctx context.Context, r *Request, payload any) error {
-		e, err := decodeEvent[LinkShared](r, payload)
-		if err != nil {
-			return err
-		}
-
+	handle := func(ctx context.Context, r *Request, e *LinkShared) error {
 		return run(ctx, &Link{Request: r, Payload: e, URLs: r.links})
-	})
+	}
+	return newHandler(KindLink, domain, append(own, options...), ofEvent(handle))
 }
 
 // ofDomain reports whether a link's domain is one or below it.

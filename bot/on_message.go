@@ -82,15 +82,11 @@ func OnMention(pattern string, run func(ctx context.Context, m *Message) error, 
 
 // written calls run with a message.
 func written(run func(ctx context.Context, m *Message) error) func(context.Context, *Request, any) error {
-	return func(ctx context.Context, r *Request, payload any) error {
-		e, err := decodeEvent[slackevents.MessageEvent](r, payload)
-		if err != nil {
-			return err
-		}
+	return ofEvent(func(ctx context.Context, r *Request, e *slackevents.MessageEvent) error {
 		m := &Message{Request: r, sayer: sayer{r}, Payload: e, TS: r.written.TS}
 		m.Edited, m.Deleted = r.written.edited, r.written.deleted
 		return run(ctx, m)
-	}
+	})
 }
 
 // checkPattern finds out why a handler of messages would never run.

@@ -31,7 +31,7 @@ const (
 	// https://docs.slack.dev/interactivity/handling-user-interaction
 	responseUses = 5
 	responseLife = 30 * time.Minute
-	// What stands in Event.Said for a post to a response_url, which has no timestamp.
+	// What stands in Delivery.Said for a post to a response_url, which has no timestamp.
 	responded = "response"
 	// The type of the metadata that our messages carry.
 	metadataType = "switchboard_say"

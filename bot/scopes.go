@@ -12,7 +12,7 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// Scopes returns the names of the bot's permissions that handlers declare together (their Scopes and
+// ScopesOf returns the names of the bot's permissions that handlers declare together (their Scopes and
 // OptionalScopes), sorted.
 func ScopesOf(handlers []Handler) []string {
 	var names []string
@@ -24,7 +24,7 @@ func ScopesOf(handlers []Handler) []string {
 	return slices.Compact(names)
 }
 
-// UserScopes returns the names of the permissions that handlers need of a person to act for them, sorted.
+// UserScopesOf returns the names of the permissions that handlers need of a person to act for them, sorted.
 func UserScopesOf(handlers []Handler) []string {
 	var names []string
 	for _, h := range handlers {

@@ -90,7 +90,7 @@ func (b *Bot) postpone(ctx context.Context, h *Handler, a act) (r Reply, closing
 
 // opened is a modal that was opened for slow work, or why it was not.
 type opened struct {
-	turn    *Request
+	req     *Request
 	id      string
 	name    string // its external_id, instead of id: Slack may have opened it, and its answer was lost
 	refusal *Reply
@@ -163,18 +163,18 @@ func (b *Bot) open(ctx context.Context, h *Handler, a act, ref string) opened {
 	o := b.gate.pass(ctx, ctx, a.visit(&opener, ref, askBudget, call))
 	if o.ran != ranDone {
 		r := b.gate.words(ctx, o)
-		return opened{turn: o.turn, name: name, refusal: &r}
+		return opened{req: o.req, name: name, refusal: &r}
 	}
-	return opened{turn: o.turn, id: o.turn.ViewID}
+	return opened{req: o.req, id: o.req.ViewID}
 }
 
 // close says in the modal why there will be no work.
 func (o opened) close(r Reply) {
 	ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
 	defer cancel()
-	_, err := o.turn.Client.UpdateViewContext(ctx, *page(r), o.name, "", o.id)
+	_, err := o.req.Client.UpdateViewContext(ctx, *page(r), o.name, "", o.id)
 	if err != nil && slackapi.SlackError(err) != "not_found" { // it was not opened, or is closed
-		o.turn.Log.WarnContext(ctx, "say in a modal that nothing was begun",
+		o.req.Log.WarnContext(ctx, "say in a modal that nothing was begun",
 			"slack_error", slackapi.SlackError(err), "cause", reason(err))
 	}
 }
@@ -197,7 +197,7 @@ func (b *Bot) handleSlow(ctx context.Context, e *Delivery) error {
 	v := a.visit(h, install.NewRef(), eventOpenBudget, b.gate.within)
 	v.event = e.ID
 	if e.Deaths >= mostDeaths {
-		req, _ := b.gate.turn(ctx, v)
+		req, _ := b.gate.request(ctx, v)
 		v.fill(req)
 		logGivenUp(ctx, req, h)
 		_ = b.tellPerson(ctx, req, notBetter(req, errEndsProcess))
@@ -212,7 +212,7 @@ func (b *Bot) handleSlow(ctx context.Context, e *Delivery) error {
 
 // handledSlow is what the inbox is to hear of slow work. Somebody waits for its answer, and hears why there is none.
 func (b *Bot) handledSlow(ctx context.Context, e *Delivery, o outcome) error {
-	req := o.turn
+	req := o.req
 	switch {
 	case o.ran == ranDone:
 		return nil

@@ -25,7 +25,7 @@ type workerPool struct {
 	timed   int  // of them by timers
 	yields  bool // the only place was a timer's: what people do comes next
 	each    map[connection.Key]int
-	running map[int64]*running // by Event.Row
+	running map[int64]*running // by Delivery.Row
 	free    chan struct{}      // has something in it when a place became free
 	idle    chan struct{}      // closed when nothing is taken any more; made by close
 }
