@@ -111,8 +111,8 @@ func (b *Bot) Run(ctx context.Context) error {
 }
 
 // Idle reports whether Run has nothing to do: each connection has its timers, none of them is due, and no event is due
-// or being worked. What waits for its next attempt is not due. It is for tests, and blocks for a look at the timers and
-// the inbox, in this order: what leaves the ones is in the other.
+// or being worked, and what follows an acknowledgement has ended. What waits for its next attempt is not due. It is for
+// tests, and blocks for a look at the timers and the inbox, in this order: what leaves the ones is in the other.
 func (b *Bot) Idle(ctx context.Context) (bool, error) {
 	if b.timers != nil && b.cfg.Workers > 0 {
 		if idle, err := b.timers.idle(ctx); err != nil || !idle {
@@ -121,7 +121,16 @@ func (b *Bot) Idle(ctx context.Context) (bool, error) {
 	}
 
 	count, err := b.cfg.Inbox.Count(ctx)
-	return count.Ready+count.Held == 0, err
+	if err != nil || count.Ready+count.Held > 0 {
+		return false, err
+	}
+
+	select {
+	case <-b.tasks.idle():
+		return true, nil
+	default:
+		return false, nil
+	}
 }
 
 // workers bring what the inbox has to its handlers. They may be used from any number of goroutines.
