@@ -36,7 +36,7 @@ func benchBot(b *testing.B, handlers ...Handler) *Bot {
 		b.Fatal(err)
 	}
 	made, err := New(Config{
-		Install: in, SigningSecrets: []connection.Secret{docSecret}, Handlers: handlers, Timers: struct{ Timers }{},
+		Install: in, AppID: "A1", SigningSecrets: []connection.Secret{docSecret}, Handlers: handlers, Timers: struct{ Timers }{},
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -51,6 +51,7 @@ type Config struct {
 	// the secret is being changed. Required for Handler; with AppToken none is needed.
 	SigningSecrets []connection.Secret
 	// AppID is the app's id (A…). What comes for another app is acknowledged and dropped. "": that isn't told apart.
+	// With shortcuts it is needed: Slack doesn't say which app they are of.
 	AppID string
 
 	// AppToken is an app-level token (xapp-…) with connections:write. It turns Socket Mode on: run RunSockets.
@@ -161,6 +162,7 @@ func New(cfg Config) (*Bot, error) {
 		problems = append(problems, err)
 	}
 	problems = append(problems, cfg.checkTimers()...)
+	problems = append(problems, cfg.checkShortcuts()...)
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}

@@ -118,6 +118,9 @@ func playWith(t testing.TB, database string, change func(*bot.Config), handlers 
 	inbox.Start()
 	cfg := bot.Config{Install: in, Handlers: handlers, Inbox: inbox, Values: db.Values(), Timers: db.Timers("", inbox),
 		SigningSecrets: []connection.Secret{"signing-secret"}}
+	if len(m.Features.Shortcuts) > 0 {
+		cfg.AppID = sim.App().ID
+	}
 	change(&cfg)
 	b, err := bot.New(cfg)
 	if err != nil {

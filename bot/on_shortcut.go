@@ -3,6 +3,7 @@ package bot
 import (
 	"context"
 	"errors"
+	"fmt"
 	"unicode/utf8"
 
 	"github.com/slack-go/slack"
@@ -68,3 +69,15 @@ func (h Handler) manifestShortcut() slack.Shortcut {
 
 // interactive reports whether h needs Slack's interactivity.
 func (h Handler) interactive() bool { return h.Kind != KindCommand && !h.ofEvents() }
+
+// checkShortcuts finds shortcuts that no connection would be found for.
+// https://docs.slack.dev/reference/interaction-payloads/shortcuts-interaction-payload
+func (c Config) checkShortcuts() (problems []error) {
+	for _, h := range c.Handlers {
+		if h.ofShortcut() && c.AppID == "" {
+			problems = append(problems, fmt.Errorf("%s%s: Slack doesn't say which app a shortcut is of, so Config.AppID has to",
+				h.id(), h.at()))
+		}
+	}
+	return problems
+}

@@ -20,7 +20,7 @@ func newBot(log *lockedBuffer, handlers ...Handler) error {
 	if err != nil {
 		return err
 	}
-	cfg := Config{Install: in, SigningSecrets: []connection.Secret{"s"}, Handlers: handlers,
+	cfg := Config{Install: in, AppID: "A1", SigningSecrets: []connection.Secret{"s"}, Handlers: handlers,
 		Timers: struct{ Timers }{}}
 	if log != nil {
 		cfg.Log = textLog(log)
@@ -261,6 +261,8 @@ func TestConfigIsChecked(t *testing.T) {
 		"empty signing secret":  {Install: in, SigningSecrets: []connection.Secret{"s", ""}},
 		"without an AppToken":   {Install: in, SigningSecrets: []connection.Secret{"s"}, Sockets: 2},
 		"Slack allows an app 1": {Install: in, AppToken: "xapp-1", Sockets: 11},
+		"which app a shortcut is of, so Config.AppID has to": {Install: in, SigningSecrets: []connection.Secret{"s"},
+			Handlers: []Handler{OnShortcut("new", nil, Titled("New", "Makes one"))}},
 	} {
 		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)

@@ -192,3 +192,22 @@ func TestAnyAppTellsItsPeople(t *testing.T) {
 		}
 	})
 }
+
+// Slack doesn't say which app a shortcut is of. An app that has one and doesn't know its id would find no connection.
+func TestShortcutsNeedTheAppID(t *testing.T) {
+	t.Chdir(t.TempDir())
+	p := another()
+	p.Handlers = append(p.Handlers, bot.OnShortcut("new", func(context.Context, *bot.Shortcut) error { return nil },
+		bot.Titled("New", "Makes one")))
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for id, want := range map[string]int{"": 2, "A0SWITCHBD": 0} {
+		var out, errs bytes.Buffer
+		settings := over(good, map[string]string{"SLACK_APP_ID": id})
+		code := p.exitCode(&errs, p.run(ended, []string{"serve"}, func(name string) string { return settings[name] },
+			&out, &errs))
+		if said := strings.Contains(errs.String(), "SLACK_APP_ID: is not set"); code != want || said != (want == 2) {
+			t.Errorf("with the id %q: exit %d: %s", id, code, &errs)
+		}
+	}
+}

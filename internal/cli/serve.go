@@ -4,6 +4,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/switchboard-go/switchboard/bot"
@@ -79,6 +80,9 @@ func (c *serveCmd) Run(env *environment) error {
 	cfg.Install.Closed, cfg.Install.Admit = installs(s, c.Installs)
 	c.operatorFlags.read(s, &cfg.Install.App)
 	c.check(s, &cfg)
+	if cfg.Install.AppID == "" && slices.ContainsFunc(env.Handlers, ofShortcut) {
+		s.bad("SLACK_APP_ID", "is not set: Slack doesn't say which app a shortcut is of", basics)
+	}
 
 	if err := s.err(); err != nil {
 		return err
@@ -93,6 +97,10 @@ func (c *serveCmd) Run(env *environment) error {
 		return err
 	}
 	return s.named(served.Run(env.ctx))
+}
+
+func ofShortcut(h bot.Handler) bool {
+	return h.Kind == bot.KindShortcut || h.Kind == bot.KindMessageShortcut
 }
 
 // check collects everything that is wrong with the settings.
