@@ -125,6 +125,9 @@ func decodeForm(i *slack.InteractionCallback, v any) error {
 		if block == "" {
 			continue
 		}
+		if !to.Field(n).CanSet() {
+			return fmt.Errorf("decode a form: field %s begins with a small letter", to.Type().Field(n).Name)
+		}
 		in, _ := inputIn(i, block)
 		says, err := setField(to.Field(n), in, formValue(i, block), formValues(i, block))
 		if err != nil {

@@ -73,6 +73,8 @@ func TestFormValues(t *testing.T) {
 	}
 	for _, v := range []any{nil, form{}, new(int), &struct {
 		Title map[string]string `block:"title"`
+	}{}, &struct {
+		title string `block:"title"`
 	}{}} {
 		if err := s.Decode(v); err == nil || errors.As(err, &wrong) {
 			t.Errorf("into a %T: %v", v, err)
