@@ -170,16 +170,23 @@ func (s *answers) follow(r *result, to *reach) {
 	}
 
 	for r.reply.Then != nil {
-		next, ok := s.gate.next(context.Background(), s.log, r.reply, "handler", to.handler, "ref", r.ref)
-		if !ok {
+		if r = s.second(r, to); r == nil {
 			return
 		}
-		if to.form != nil && next.InChannel {
-			s.metrics.idle(s.log, to.handler, []string{"InChannel"})
-		}
-		r = &result{reply: next, ref: r.ref, req: r.req}
 		send(replace || to.acked, false)
 	}
+}
+
+// second is what follows an answer, nil for nothing.
+func (s *answers) second(r *result, to *reach) *result {
+	next, ok := s.gate.next(context.Background(), s.log, r.reply, "handler", to.handler, "ref", r.ref)
+	if !ok {
+		return nil
+	}
+	if to.form != nil && next.InChannel {
+		s.metrics.idle(s.log, to.handler, []string{"InChannel"})
+	}
+	return &result{reply: next, ref: r.ref, req: r.req}
 }
 
 // await blocks until a late handler has answered, or may run no longer.
@@ -250,7 +257,7 @@ func (s *answers) deliver(ctx context.Context, r *result, to *reach, replace boo
 		return connection.ErrNotConnected
 	case to.form != nil:
 		return req.showInForm(ctx, to.form, r.reply)
-	case req.pressedTS != "" && req.ChannelID != "":
+	case req.pressedTS != "" && req.ChannelID != "" && !req.External(): // others may not be in that channel
 		r.reply.replace = replace
 		return req.answerBeside(ctx, r.reply)
 	}

@@ -57,14 +57,7 @@ func (s *Stream) sentLocked() int {
 
 // flushLocked sends what can be sent; with all: all of it. What is in doubt is settled before anything else.
 func (s *Stream) flushLocked(ctx context.Context, all bool) error {
-	s.mu.Lock()
-	text := s.text
-	s.sent, s.pace = s.u.t.Now(), streamPace
-	if s.record.Edited {
-		s.pace = updatePace
-	}
-	s.mu.Unlock()
-
+	text := s.textNowLocked()
 	for try := 0; ; {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -94,6 +87,17 @@ func (s *Stream) flushLocked(ctx context.Context, all bool) error {
 			return s.rememberLocked(ctx, text)
 		}
 	}
+}
+
+// textNowLocked notes that the text is sent now, and returns it.
+func (s *Stream) textNowLocked() (text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sent, s.pace = s.u.t.Now(), streamPace
+	if s.record.Edited {
+		s.pace = updatePace
+	}
+	return s.text
 }
 
 // nextLocked is up to where the text is sent next, and whether the message ends there.
