@@ -135,7 +135,8 @@ func TestAsUser(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	b := botOn(t, peopleStore{})
-	turn, err := b.gate.request(ctx, visit{key: connection.Key{AppID: "A1", TeamID: "T1"}, ref: "7F3K2QX", patience: time.Second})
+	turn, err := b.gate.request(ctx, visit{key: connection.Key{AppID: "A1", TeamID: "T1"}, ref: "7F3K2QX",
+		patience: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,8 +94,8 @@ func TestProcessingIsSaidAgain(t *testing.T) {
 	}
 }
 
-// A press of stop ends what was under way then. What waited behind that goes on, and when it is tried again the press is
-// as old as before.
+// A press of stop ends what was under way then. What waited behind that goes on, and when it is tried again the press
+// is as old as before.
 func TestOldStopEndsNothing(t *testing.T) {
 	t.Parallel()
 	begun, let := make(chan string, 9), make(chan struct{})

@@ -36,7 +36,8 @@ func benchBot(b *testing.B, handlers ...Handler) *Bot {
 		b.Fatal(err)
 	}
 	made, err := New(Config{
-		Install: in, AppID: "A1", SigningSecrets: []connection.Secret{docSecret}, Handlers: handlers, Timers: struct{ Timers }{},
+		Install: in, AppID: "A1", SigningSecrets: []connection.Secret{docSecret}, Handlers: handlers,
+		Timers: struct{ Timers }{},
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -178,11 +179,14 @@ func BenchmarkDispatch(b *testing.B) {
 		kind Kind
 		body string // what Slack sends; of an event what is in the envelope
 	}{
-		{KindEvent, `{"type":"reaction_added","user":"U1","reaction":"eyes","item":{"type":"message","channel":"C1","ts":"1.1"}}`},
+		{KindEvent,
+			`{"type":"reaction_added","user":"U1","reaction":"eyes","item":{"type":"message","channel":"C1","ts":"1.1"}}`},
 		{KindMessage, `{"type":"message",` + from},
 		{KindMention, `{"type":"app_mention",` + from},
-		{KindFunction, `{"type":"function_executed","function":{"callback_id":"x"},"inputs":{},"function_execution_id":"Fx1"}`},
-		{KindLink, `{"type":"link_shared","user":"U1","channel":"C1","links":[{"domain":"example.com","url":"https://example.com/1"}]}`},
+		{KindFunction,
+			`{"type":"function_executed","function":{"callback_id":"x"},"inputs":{},"function_execution_id":"Fx1"}`},
+		{KindLink,
+			`{"type":"link_shared","user":"U1","channel":"C1","links":[{"domain":"example.com","url":"https://example.com/1"}]}`},
 		{KindHome, `{"type":"app_home_opened","user":"U1","channel":"D1","tab":"home"}`},
 		{KindCommand, `command=%2Fx&text=it&team_id=T1&user_id=U1&channel_id=C1&api_app_id=A1`},
 		{KindAction, `{"type":"block_actions",` + acts + in + `"actions":[{"type":"button","action_id":"x","value":"v"}]}`},
@@ -202,7 +206,8 @@ func BenchmarkDispatch(b *testing.B) {
 			made := benchBot(b, counting(&ran)...)
 			body := []byte(test.body)
 			e := Delivery{Kind: transport.KindEvents, Key: connection.Key{AppID: "A1", TeamID: "T1"}}
-			e.Body = fmt.Appendf(nil, `{"type":"event_callback","event_id":"Ev1","team_id":"T1","api_app_id":"A1","event":%s}`, body)
+			e.Body = fmt.Appendf(nil, `{"type":"event_callback","event_id":"Ev1","team_id":"T1","api_app_id":"A1","event":%s}`,
+				body)
 			if env, err := decodeEnvelope(e.Body); err == nil {
 				e.Type = env.Inner.Type
 			}

@@ -229,7 +229,8 @@ func TestEventsAreDecodedForTheHandler(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 	var decode *decodeError
-	if _, err := call(context.Background(), &h, &Request{handler: &h}, json.RawMessage(`["text"]`)); !errors.As(err, &decode) {
+	if _, err := call(context.Background(), &h, &Request{handler: &h}, json.RawMessage(`["text"]`)); !errors.As(err,
+		&decode) {
 		t.Errorf("a payload of another shape: %v", err)
 	}
 }

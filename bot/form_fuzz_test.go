@@ -65,8 +65,10 @@ func FuzzForm(f *testing.F) {
 // Whatever blocks hold, a message has words for those who don't see them, as many as Slack takes.
 func FuzzTextOfBlocks(f *testing.F) {
 	f.Add([]byte(`[{"type":"section","text":{"type":"mrkdwn","text":"*Hello*"}},{"type":"divider"}]`))
-	f.Add([]byte(`[{"type":"rich_text","elements":[{"type":"rich_text_section","elements":[{"type":"user","user_id":7}]}]}]`))
-	f.Add([]byte(`[{"type":"actions","elements":[{"type":"button","text":{"text":"Go"}}]},{"type":"markdown","text":"# x"}]`))
+	f.Add(
+		[]byte(`[{"type":"rich_text","elements":[{"type":"rich_text_section","elements":[{"type":"user","user_id":7}]}]}]`))
+	f.Add(
+		[]byte(`[{"type":"actions","elements":[{"type":"button","text":{"text":"Go"}}]},{"type":"markdown","text":"# x"}]`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var list []jsonBlock
 		if json.Unmarshal(body, &list) != nil {

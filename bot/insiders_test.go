@@ -203,13 +203,15 @@ func TestWhoHearsOfAFailure(t *testing.T) {
 		change   func(*Request)
 		calls    int32
 	}{
-		"Home":             {0, func(r *Request) { r.inHome = true }, 1},
-		"Home, once more":  {1, func(r *Request) { r.inHome = true }, 0},
-		"a person":         {maxAttempts - 1, func(r *Request) { r.handler = &Handler{Name: "person"} }, 1},
-		"a bot":            {maxAttempts - 1, func(r *Request) { r.BotID, r.handler = "B1", &Handler{Name: "bot"} }, 0},
-		"no conversation":  {maxAttempts - 1, func(r *Request) { r.ChannelID, r.handler = "", &Handler{Name: "nowhere"} }, 0},
-		"before the last":  {1, func(r *Request) { r.handler = &Handler{Name: "early"} }, 0},
-		"without a way to": {maxAttempts - 1, func(r *Request) { r.Connection.Scopes, r.handler = nil, &Handler{Name: "mute"} }, 0},
+		"Home":            {0, func(r *Request) { r.inHome = true }, 1},
+		"Home, once more": {1, func(r *Request) { r.inHome = true }, 0},
+		"a person":        {maxAttempts - 1, func(r *Request) { r.handler = &Handler{Name: "person"} }, 1},
+		"a bot":           {maxAttempts - 1, func(r *Request) { r.BotID, r.handler = "B1", &Handler{Name: "bot"} }, 0},
+		"no conversation": {maxAttempts - 1, func(r *Request) { r.ChannelID, r.handler = "", &Handler{Name: "nowhere"} }, 0},
+		"before the last": {1, func(r *Request) { r.handler = &Handler{Name: "early"} }, 0},
+		"without a way to": {maxAttempts - 1, func(r *Request) {
+			r.Connection.Scopes, r.handler = nil, &Handler{Name: "mute"}
+		}, 0},
 	} {
 		address, calls := saying(t, `{"ok":true}`)
 		r := ofAnn(t, address, nil, "chat:write")

@@ -61,14 +61,16 @@ func TestAdminsOnly(t *testing.T) {
 		change func(*Request)
 		told   string // "": let in
 	}{
-		"an admin":               {`"id":"UANN","team_id":"T1","is_admin":true`, nil, ""},
-		"an owner":               {`"id":"UANN","team_id":"T1","is_owner":true`, nil, ""},
-		"a member":               {`"id":"UANN","team_id":"T1"`, nil, "Only workspace admins"},
-		"of another workspace":   {`"id":"UANN","team_id":"T2","is_admin":true`, nil, "Only workspace admins"},
-		"deactivated":            {`"id":"UANN","team_id":"T1","is_admin":true,"deleted":true`, nil, "Only workspace admins"},
-		"a stranger":             {`"id":"UANN","is_admin":true,"is_stranger":true`, nil, "Only workspace admins"},
-		"Slack fails":            {"", nil, couldNotAsk},
-		"without the permission": {`"id":"UANN","is_admin":true`, func(r *Request) { r.Connection.Scopes = nil }, couldNotAsk},
+		"an admin":             {`"id":"UANN","team_id":"T1","is_admin":true`, nil, ""},
+		"an owner":             {`"id":"UANN","team_id":"T1","is_owner":true`, nil, ""},
+		"a member":             {`"id":"UANN","team_id":"T1"`, nil, "Only workspace admins"},
+		"of another workspace": {`"id":"UANN","team_id":"T2","is_admin":true`, nil, "Only workspace admins"},
+		"deactivated":          {`"id":"UANN","team_id":"T1","is_admin":true,"deleted":true`, nil, "Only workspace admins"},
+		"a stranger":           {`"id":"UANN","is_admin":true,"is_stranger":true`, nil, "Only workspace admins"},
+		"Slack fails":          {"", nil, couldNotAsk},
+		"without the permission": {`"id":"UANN","is_admin":true`, func(r *Request) {
+			r.Connection.Scopes = nil
+		}, couldNotAsk},
 		"an admin of another company": {`"id":"UANN","is_admin":true`, func(r *Request) { r.outsider = true },
 			"Only workspace admins"},
 		"nobody acted":         {`"is_admin":true`, func(r *Request) { r.UserID = "" }, "Only workspace admins"},
@@ -128,10 +130,12 @@ func TestRateLimit(t *testing.T) {
 		later       time.Duration
 		in          bool
 	}{
-		"again":                    {},
-		"another person":           {next: func(r *Request) { r.UserID = "UBOB" }, in: true},
-		"another workspace":        {next: func(r *Request) { r.Key.TeamID, r.TeamID = "T2", "T2" }, in: true},
-		"another handler":          {next: func(r *Request) { r.handler = &Handler{Kind: KindCommand, Name: "/y"} }, in: true},
+		"again":             {},
+		"another person":    {next: func(r *Request) { r.UserID = "UBOB" }, in: true},
+		"another workspace": {next: func(r *Request) { r.Key.TeamID, r.TeamID = "T2", "T2" }, in: true},
+		"another handler": {next: func(r *Request) {
+			r.handler = &Handler{Kind: KindCommand, Name: "/y"}
+		}, in: true},
 		"another attempt":          {next: func(r *Request) { r.Attempt = 2 }, in: true},
 		"the first attempt":        {next: func(r *Request) { r.Attempt = 1 }},
 		"nobody acted":             {first: nobody, next: nobody, in: true},

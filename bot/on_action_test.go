@@ -31,7 +31,8 @@ func TestWhatWasUsed(t *testing.T) {
 		if err := json.Unmarshal(fmt.Appendf(nil, element, fields), &i); err != nil {
 			t.Fatal(err)
 		}
-		for name, captures := range map[string]string{"vote.up": "[]", `^vote\.(up|down)$`: "[vote.up up]", "vote.*": "[vote.]"} {
+		for name, captures := range map[string]string{"vote.up": "[]", `^vote\.(up|down)$`: "[vote.up up]",
+			"vote.*": "[vote.]"} {
 			for block, found := range map[string]bool{"": true, "b": true, "c": false} {
 				h := actionNamed(name)
 				h.block = block

@@ -511,8 +511,8 @@ func TestEveryKindIsCountedFromTheStart(t *testing.T) {
 
 // Whatever is typed, the subcommand with the most of its words at the beginning gets the rest, as words.
 func FuzzSubcommand(f *testing.F) {
-	for _, text := range []string{"new daily 9:00", "NEW\tTeam", "new\u00a0x", `new "a b" „c“ d`, "help", " ", "newdaily", "\"",
-		"new  daily\n"} {
+	for _, text := range []string{"new daily 9:00", "NEW\tTeam", "new\u00a0x", `new "a b" „c“ d`, "help", " ", "newdaily",
+		"\"", "new  daily\n"} {
 		f.Add(text)
 	}
 	nothing := func(context.Context, *Command) error { return nil }

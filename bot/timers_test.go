@@ -216,7 +216,8 @@ func (f *fleet) start(handlers ...bot.Handler) (db *storage.DB, in *inbox.Inbox,
 		PublicURL: "https://bot.example.com", Scopes: catalogue(handlers), Store: db})
 	must(err)
 	b, err := bot.New(bot.Config{Install: inst, Handlers: handlers, Inbox: in, Timers: db.Timers("", in), Now: f.time,
-		Lease: fleetLease, Workers: f.workers, SigningSecrets: []connection.Secret{"s"}, Log: slog.New(slog.NewTextHandler(io.MultiWriter(&f.log, f.t.Output()), nil))})
+		Lease: fleetLease, Workers: f.workers, SigningSecrets: []connection.Secret{"s"},
+		Log: slog.New(slog.NewTextHandler(io.MultiWriter(&f.log, f.t.Output()), nil))})
 	must(err)
 	running, end := context.WithCancel(ctx)
 	ended := make(chan error, 1)

@@ -21,8 +21,8 @@ import (
 
 // DefaultWorkers is how many handlers of events run at the same time, unless Config.Workers says otherwise. They mostly
 // wait for Slack, some 100 ms for each call, so there are many more of them than processors. One workspace gets at most
-// half of them, so that one whose calls hang leaves room for the others. Timers of all workspaces together get a quarter
-// at most, and one where that is none, so that nothing that people do waits for slow timers.
+// half of them, so that one whose calls hang leaves room for the others. Timers of all workspaces together get a
+// quarter at most, and one where that is none, so that nothing that people do waits for slow timers.
 const DefaultWorkers = 128
 
 const (

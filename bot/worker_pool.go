@@ -56,8 +56,8 @@ func (d *workerPool) acquire(k connection.Key) bool {
 	return true
 }
 
-// reserve takes up to n places for whatever the inbox will hand out, and says how many of them timers can have and which
-// workspaces have enough.
+// reserve takes up to n places for whatever the inbox will hand out, and says how many of them timers can have and
+// which workspaces have enough.
 func (d *workerPool) reserve(n int) (got, timers int, busy []connection.Key) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

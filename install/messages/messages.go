@@ -278,7 +278,8 @@ func (m Messages) buttons(c connection.Connection) []slack.BlockElement {
 	return slices.Concat([]slack.BlockElement{open}, m.Buttons)
 }
 
-// sees says what the app may read, as far as that was allowed. That something isn't allowed is said of what it asks for.
+// sees says what the app may read, as far as that was allowed. That something isn't allowed is said of what it asks
+// for.
 func (m Messages) sees(c connection.Connection) string {
 	asked := connection.ScopeNames(m.Scopes)
 	direct, mentions := slices.Contains(c.Scopes, "im:history"), slices.Contains(c.Scopes, "app_mentions:read")

@@ -167,7 +167,8 @@ func TestWelcome(t *testing.T) {
 	} {
 		asks := Messages{App: told.App, Scopes: []connection.Scope{{Name: scope}}}
 		c.Scopes = []string{scope}
-		if welcome := read(t, asks.welcome(c)); !strings.Contains(welcome, sees) || strings.Contains(welcome, "isn't allowed") {
+		if welcome := read(t, asks.welcome(c)); !strings.Contains(welcome, sees) ||
+			strings.Contains(welcome, "isn't allowed") {
 			t.Errorf("of an app that asks for %q alone the welcome says %s", scope, welcome)
 		}
 	}

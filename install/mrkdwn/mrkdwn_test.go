@@ -37,7 +37,8 @@ func TestList(t *testing.T) {
 func FuzzSplit(f *testing.F) {
 	for _, s := range []string{"", "One two three four five six seven eight nine ten eleven twelve.",
 		"```\n" + strings.Repeat("code line\n", 20) + "``` and text", strings.Repeat("é", 300),
-		strings.Repeat("<https://example.com/x|a link> ", 9), strings.Repeat("&amp;", 60), "a\n\n\n\nb" + strings.Repeat(" ", 90) + "c"} {
+		strings.Repeat("<https://example.com/x|a link> ", 9), strings.Repeat("&amp;", 60),
+		"a\n\n\n\nb" + strings.Repeat(" ", 90) + "c"} {
 		f.Add(s)
 	}
 	words := strings.NewReplacer(" ", "", "\n", "", "`", "")

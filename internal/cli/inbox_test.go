@@ -223,7 +223,8 @@ func (s *sender) percentile(p float64) time.Duration {
 // more often than it had processes that could work it.
 func TestAcknowledgedEventsSurviveAKill(t *testing.T) {
 	t.Parallel()
-	side := storagetest.Rounds(1, 2) // worlds beside each other; with more, a process could be without the processor for a lease
+	// worlds beside each other; with more, a process could be without the processor for a lease
+	side := storagetest.Rounds(1, 2)
 	for i := range side {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			t.Parallel()

@@ -11,8 +11,8 @@ import (
 	"github.com/switchboard-go/switchboard/slacksim"
 )
 
-// RehearsedLease is for how long an event of an app under test is lent. It is the longest that INBOX_LEASE takes, because
-// nobody else is there to take the event, and a test's clock jumps.
+// RehearsedLease is for how long an event of an app under test is lent. It is the longest that INBOX_LEASE takes,
+// because nobody else is there to take the event, and a test's clock jumps.
 const RehearsedLease = 10 * time.Minute
 
 const settleEvery = 2 * time.Millisecond

@@ -88,8 +88,8 @@ func TestComposedBlocksShowAndAct(t *testing.T) {
 
 	page := b.open("/client/" + slacksim.Acme + "/dm")
 	b.want(page, "Card title", "Card body", "<summary><strong>Box", `<div class="wide">`, "<caption>People",
-		"Ann &lt;b&gt;", "<td>4.5</td>", "<th>Half</th><td>50</td>", `aria-label="complete">✓</span> <strong>First`, "a source", "▶ A film",
-		">Good</button>", ">Bad</button>")
+		"Ann &lt;b&gt;", "<td>4.5</td>", "<th>Half</th><td>50</td>", `aria-label="complete">✓</span> <strong>First`,
+		"a source", "▶ A film", ">Good</button>", ">Bad</button>")
 	if strings.Contains(page, "Remove") || strings.Contains(page, "not shown here") {
 		t.Error("a button for somebody else shows, or a block doesn't")
 	}

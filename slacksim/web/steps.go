@@ -1,7 +1,7 @@
 package web
 
-// The steps that the app offers to workflows. Slack has a builder for whole workflows. Here a person fills in one step's
-// inputs and runs it by itself, as a workflow does that has come to it.
+// The steps that the app offers to workflows. Slack has a builder for whole workflows. Here a person fills in one
+// step's inputs and runs it by itself, as a workflow does that has come to it.
 
 import (
 	"cmp"
@@ -97,7 +97,8 @@ type inputView struct {
 const interactivity = "slack#/types/interactivity"
 
 func (s *site) newStepPage(u slacksim.User, f slacksim.Function) stepPage {
-	p := stepPage{Title: cmp.Or(f.Title, f.CallbackID), Callback: f.CallbackID, Description: f.Description, App: s.sim.App()}
+	p := stepPage{Title: cmp.Or(f.Title, f.CallbackID), Callback: f.CallbackID, Description: f.Description,
+		App: s.sim.App()}
 	p.Team, _ = s.sim.Directory.Workspace(u.TeamID)
 	sc := screen{sim: s.sim, p: &clientPage{Me: u, Team: p.Team}}
 	for _, in := range f.Inputs {

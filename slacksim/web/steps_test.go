@@ -28,7 +28,8 @@ func TestStepsWithoutScript(t *testing.T) {
 		t.Error("steps of an app that is not installed")
 	}
 	tok := w.Install(slacksim.AcmeAdmin)
-	b.want(b.open(app), "Workflow steps", `href="`+step+`?id=open_ticket"`, `aria-label="Run the step Open &lt;a&gt; ticket"`)
+	b.want(b.open(app), "Workflow steps", `href="`+step+`?id=open_ticket"`,
+		`aria-label="Run the step Open &lt;a&gt; ticket"`)
 	page := b.open(step + "?id=open_ticket")
 	b.want(page, `name="in/title" value="" required`, `<option value="U0ACMELEON">Leon Okafor</option>`,
 		`<option value="C0ACMEGENE">#general</option>`, `type="number" name="in/count" value="" step="1"`,
@@ -52,7 +53,8 @@ func TestStepsWithoutScript(t *testing.T) {
 		"in/text", `[{"type":"rich_text_section"}]`)
 	w.Settled()
 	run := w.Sim.Workflows.Executions()[0]
-	if b.at != app || run.Inputs["loud"] != true || run.Inputs["who"] != slacksim.AcmeMember || run.UserID != slacksim.AcmeAdmin {
+	if b.at != app || run.Inputs["loud"] != true || run.Inputs["who"] != slacksim.AcmeMember ||
+		run.UserID != slacksim.AcmeAdmin {
 		t.Errorf("at %s, ran %+v", b.at, run)
 	}
 	b.want(b.open(app), `<span class="tag running">running</span>`, "Look again")

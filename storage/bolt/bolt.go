@@ -31,8 +31,8 @@ func (e *Error) Error() string { return strings.Join(e.Problems, "\n") }
 // refused is an Error with one problem.
 func refused(format string, args ...any) error { return &Error{[]string{fmt.Sprintf(format, args...)}} }
 
-// sqlalchemy and sqlitePath begin addresses as SQLAlchemy has them: with the driver's name in it, or three slashes before
-// the path of a file.
+// sqlalchemy and sqlitePath begin addresses as SQLAlchemy has them: with the driver's name in it, or three slashes
+// before the path of a file.
 var (
 	sqlalchemy = regexp.MustCompile(`^postgres(?:ql)?\+\w+://`)
 	sqlitePath = regexp.MustCompile(`^sqlite(?:\+\w+)?:///`)

@@ -135,7 +135,8 @@ func (t *tidier) receivedNow(ctx context.Context, from int64, now time.Time) err
 // ends after eight.
 func (t *tidier) takeUpTimers(ctx context.Context) error {
 	n, err := t.in.pool.Change(ctx, "UPDATE inbox SET state = 'waiting', visible_at = 0, failures = 0, begun = 0, "+
-		"finished_at = 0 WHERE state = 'dead' AND kind = ? AND failures = 4 AND error LIKE 'there is no handler %'", kindTimer)
+		"finished_at = 0 WHERE state = 'dead' AND kind = ? AND failures = 4 AND error LIKE 'there is no handler %'",
+		kindTimer)
 	if n > 0 {
 		t.in.pool.Log().InfoContext(ctx, "timers that the release before gave up are taken up again", "timers", n)
 	}

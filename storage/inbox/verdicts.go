@@ -193,7 +193,8 @@ func (in *Inbox) ExtendLease(ctx context.Context, held []bot.Delivery) (lost []b
 	touched := map[int64]bool{}
 	for attempt, rows := range byAttempt {
 		slices.Sort(rows)
-		if err := in.touch(ctx, touched, stillHeld, "visible_at = ?", []any{in.leases.until(in.now())}, attempt, rows); err != nil {
+		if err := in.touch(ctx, touched, stillHeld, "visible_at = ?", []any{in.leases.until(in.now())}, attempt,
+			rows); err != nil {
 			return nil, db.Fault(ctx, "hold events", err)
 		}
 	}

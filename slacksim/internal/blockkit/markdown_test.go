@@ -62,7 +62,8 @@ func short(elements any) string {
 
 // Whatever Markdown is streamed becomes blocks that Slack takes.
 func FuzzMarkdown(f *testing.F) {
-	for _, s := range []string{"# One\n\n- a\n  - b\n\n1. c\n> quote\n```go\nx\n```", "**a*b**_c_~~d~~`e`", "[x](https://a.example)",
+	for _, s := range []string{"# One\n\n- a\n  - b\n\n1. c\n> quote\n```go\nx\n```", "**a*b**_c_~~d~~`e`",
+		"[x](https://a.example)",
 		"***", "- ", "```", "> > ", "<@U1> &amp; <https://a|b>", "| a |\n|---|"} {
 		f.Add(s)
 	}
