@@ -90,7 +90,7 @@ func TestManifestRules(t *testing.T) {
 			"long_description"},
 		{"a colour's name", Profile{Name: "a", Color: "green"}, ok, "https://a.example", "background_color"},
 		{"plain http", profile, ok, "http://a.example", "https address"},
-		{"no scopes", profile, nil, "https://a.example", "0 bot scopes"},
+		{"no scopes", profile, nil, "https://a.example", "Slack installs no app without one"},
 		{"a scope that is none", profile, []Handler{OnAction("a", nil, Scopes("Chat Write"))}, "https://a.example",
 			"not a scope's name"},
 		{"a user scope that is none", profile, []Handler{OnAction("a", nil, Scopes("chat:write"), UserScopes("Search Read"))},

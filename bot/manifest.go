@@ -252,8 +252,11 @@ func (m Manifest) check() error {
 }
 
 func (m Manifest) checkScopes(p *problems) {
-	if len(m.OAuthConfig.Scopes.Bot) == 0 || len(m.OAuthConfig.Scopes.Bot) > 255 {
-		p.bad("%d bot scopes, Slack allows 1 to 255", len(m.OAuthConfig.Scopes.Bot))
+	switch n := len(m.OAuthConfig.Scopes.Bot); {
+	case n == 0: // the Home tab and steps of workflows need none
+		p.bad("no permission of the bot, and Slack installs no app without one: give a handler Scopes(%q)", "chat:write")
+	case n > 255:
+		p.bad("%d bot scopes, Slack allows 255", n)
 	}
 	if n := len(m.OAuthConfig.Scopes.User); n > 255 {
 		p.bad("%d user scopes, Slack allows 255", n)
