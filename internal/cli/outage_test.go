@@ -77,9 +77,9 @@ func (o *outage) lasts(checks ...string) {
 			}
 		}
 	}
-	if n := o.w.logged("not ready"); n != len(checks) {
-		t.Errorf("%d lines in the log for %d checks that fail for as long", n, len(checks))
-	}
+	o.w.expect("a line for each check that fails for as long", patience, func() bool { // it comes through a pipe
+		return o.w.logged("not ready") == len(checks)
+	})
 	numbers := o.w.metrics(o.r)
 	for _, name := range []string{`switchboard_deliveries_total{kind="events_api",result="refused"}`,
 		"switchboard_journal_writable", "switchboard_inbox_oldest_seconds"} {
@@ -97,15 +97,16 @@ func (o *outage) ends(checks int) {
 	t := o.w.t
 	t.Helper()
 	o.w.expect("/readyz to be green", 2*patience, func() bool { return o.r.readyz("").status == http.StatusOK })
-	if n := o.w.logged("ready again"); n != checks {
-		t.Errorf("%d lines of the recovery of %d checks", n, checks)
-	}
+	o.w.expect("a line for each recovery", patience, func() bool { return o.w.logged("ready again") == checks })
 	for _, id := range o.refused {
 		if !o.s.deliver(o.r.public.String(), id, 1) {
 			t.Errorf("event %s was refused again: %v", id, o.s.other)
 		}
 	}
 	o.s.ledger.all(t, "all", append(o.refused, "EvBefore"), patience)
+	if bad, good := o.w.logged("not ready"), o.w.logged("ready again"); bad != checks || good != checks {
+		t.Errorf("%d lines of the failure and %d of the recovery of %d checks", bad, good, checks)
+	}
 	if times := o.s.ledger.times(); times[1] != refusedEach+1 {
 		t.Errorf("events were worked so many times: %v", times)
 	}
