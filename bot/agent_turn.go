@@ -175,7 +175,7 @@ func (u *turn) resume(ctx context.Context) error {
 		return nil
 	}
 
-	kept, err := u.inbox.StreamState(ctx, *u.event)
+	kept, err := u.inbox.StreamState(ctx, u.t.said.delivery())
 	if err != nil {
 		return fmt.Errorf("read what was written: %w", err)
 	}
@@ -229,7 +229,7 @@ func (u *turn) look(ctx context.Context) {
 	if u.t.handler.busy != Cancel {
 		return
 	}
-	if next, err := u.inbox.Behind(ctx, *u.event, u.event.Row); err == nil && len(next) > 0 {
+	if next, err := u.inbox.Behind(ctx, u.t.said.delivery(), u.event.Row); err == nil && len(next) > 0 {
 		u.end(errOvertaken)
 	}
 }
@@ -240,7 +240,7 @@ func (u *turn) join(ctx context.Context) {
 	row := u.event.Row
 	every(ctx, lookEvery, func(ctx context.Context) {
 		asking, cancel := context.WithTimeout(ctx, askBudget)
-		next, err := u.inbox.Behind(asking, *u.event, row)
+		next, err := u.inbox.Behind(asking, u.t.said.delivery(), row)
 		cancel()
 		if err != nil {
 			return // while the inbox is silent the work goes on

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,6 +66,18 @@ func (s *said) turn() (i int, was string) {
 		was = s.event.Said[i]
 	}
 	return i, was
+}
+
+// delivery is the event as it is now, for goroutines beside the handler, which speaks meanwhile.
+func (s *said) delivery() Delivery {
+	if s == nil {
+		return Delivery{}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := *s.event
+	e.Said = slices.Clone(e.Said)
+	return e
 }
 
 // fresh makes the next post one that no earlier attempt has made: what the app itself says about an attempt is not what

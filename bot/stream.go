@@ -310,7 +310,7 @@ func (u *turn) keepLocked(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askBudget)
 	defer cancel()
-	err = u.inbox.RecordStream(ctx, *u.event, state)
+	err = u.inbox.RecordStream(ctx, u.t.said.delivery(), state)
 	if errors.Is(err, ErrLost) {
 		u.end(ErrLost)
 	}

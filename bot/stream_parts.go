@@ -555,7 +555,7 @@ func (s *Stream) mayBe(m slack.Message, text string) bool {
 			return false
 		}
 	}
-	if slices.Contains(s.u.event.Said, m.Timestamp) {
+	if slices.Contains(s.u.t.said.delivery().Said, m.Timestamp) {
 		return false
 	}
 
