@@ -362,7 +362,10 @@ func TestModalOfSlowWorkThatIsNotKept(t *testing.T) {
 		if act(); err != nil {
 			t.Error(err)
 		}
-		wait(t, s.sim, "words in the modal", func() bool { return len(s.sim.Calls("views.update")) == n+1 })
+		wait(t, s.sim, "words in the modal", func() bool {
+			calls := s.sim.Calls("views.update")
+			return len(calls) == n+1 && calls[n].Done
+		})
 	}
 	for _, v := range s.sim.OpenViews(slacksim.AcmeMember) {
 		if !strings.Contains(string(v.Blocks), "reach its records") {
