@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"text/template"
 	"unicode"
@@ -42,6 +43,8 @@ type newApp struct {
 var (
 	folderName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`)
 	modulePath = regexp.MustCompile(`^[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*$`)
+	goRelease  = regexp.MustCompile(`go(\d+\.\d+(?:\.\d+|(?:rc|beta)\d+)?)`)
+	plainPath  = regexp.MustCompile(`^[A-Za-z0-9._~+@/-]+$`)
 )
 
 // Run makes a folder with an app, its tests and what it takes to run it.
@@ -63,7 +66,7 @@ func (c *newCmd) Run(env *environment) error {
 
 	app := newApp{
 		Program: base, Command: base, Name: titled(base), Module: c.Module,
-		Go: strings.TrimPrefix(runtime.Version(), "go"), Library: path.Dir(path.Dir(reflect.TypeFor[App]().PkgPath())),
+		Go: goVersion(), Library: path.Dir(path.Dir(reflect.TypeFor[App]().PkgPath())),
 	}
 	sums, err := app.find(c.Folder)
 	if err != nil {
@@ -81,6 +84,19 @@ func (c *newCmd) Run(env *environment) error {
 	_, err = fmt.Fprintf(env.stdout, "%s is ready. Try:\n\n  cd %s\n  go test ./...\n  go run . demo\n", app.Name,
 		c.Folder)
 	return err
+}
+
+// goVersion is the release of Go that this program was built with.
+func goVersion() string { return releaseOf(runtime.Version()) }
+
+// releaseOf is a release as go.mod and images name it. What a toolchain says of itself can end in its experiments, and
+// begin with devel.
+func releaseOf(toolchain string) string {
+	found := goRelease.FindStringSubmatch(toolchain)
+	if found == nil {
+		return toolchain
+	}
+	return found[1]
 }
 
 // titled makes a name of a folder's: my-bot is My bot.
@@ -121,6 +137,9 @@ func (a *newApp) find(folder string) (sums []byte, err error) {
 	}
 
 	a.Replace, a.Version = filepath.ToSlash(a.Replace), "v0.0.0"
+	if !plainPath.MatchString(a.Replace) {
+		a.Replace = strconv.Quote(a.Replace) // a space would end it
+	}
 	if _, requires, found := strings.Cut(string(mod), "\nrequire"); found {
 		a.Requires = "\nrequire" + strings.TrimRight(requires, "\n")
 	}
