@@ -79,7 +79,10 @@ func TestProcessingIsSaidAgain(t *testing.T) {
 	root := ask(t, s.scene, "", "take your time")
 	<-begun
 	for n := range 4 {
-		wait(t, s.sim, "the status", func() bool { return len(s.sim.Calls("agents.sessions.setStatus")) > n })
+		wait(t, s.sim, "the status", func() bool {
+			calls := s.sim.Calls("agents.sessions.setStatus")
+			return len(calls) > n && calls[n].Done
+		})
 		if err := s.passes(ctx, 51*time.Minute); err != nil {
 			t.Fatal(err)
 		}

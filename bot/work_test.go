@@ -225,7 +225,7 @@ func TestWithinItsTime(t *testing.T) {
 		}
 		_, err := t.Say(ctx, bot.Reply{Text: "in time"})
 		return err
-	}, bot.Scopes("im:history"), bot.Timeout(50*time.Millisecond))
+	}, bot.Scopes("im:history"), bot.Timeout(500*time.Millisecond))
 	sim, _ := stage(t, h)
 	dm := sim.DM(slacksim.AcmeAdmin)
 	say(t, sim, slacksim.AcmeAdmin, dm, "go")
