@@ -37,7 +37,7 @@ func benchBot(b *testing.B, handlers ...Handler) *Bot {
 	}
 	made, err := New(Config{
 		Install: in, AppID: "A1", SigningSecrets: []connection.Secret{docSecret}, Handlers: handlers,
-		Timers: struct{ Timers }{},
+		Timers: NoTimers{},
 	})
 	if err != nil {
 		b.Fatal(err)

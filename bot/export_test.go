@@ -96,3 +96,8 @@ func PartsOf(r Reply) (blocks []int) {
 func NextOf(h Handler, connectionID string, now time.Time) (slot, due time.Time) {
 	return h.recurring().Next(connectionID, now)
 }
+
+// NoTimers is for a Bot whose timers nobody uses.
+type NoTimers struct{ Timers }
+
+func (NoTimers) Recur([]Recurring) {}

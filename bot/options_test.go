@@ -21,7 +21,7 @@ func newBot(log *lockedBuffer, handlers ...Handler) error {
 		return err
 	}
 	cfg := Config{Install: in, AppID: "A1", SigningSecrets: []connection.Secret{"s"}, Handlers: handlers,
-		Timers: struct{ Timers }{}}
+		Timers: NoTimers{}}
 	if log != nil {
 		cfg.Log = textLog(log)
 	}

@@ -589,7 +589,7 @@ func FuzzDeliveries(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, event bool, body []byte) {
 		ran := 0
-		b, log := loggedBot(t, func(c *Config) { c.AppID, c.Timers = "A1", struct{ Timers }{} }, counting(&ran)...)
+		b, log := loggedBot(t, func(c *Config) { c.AppID, c.Timers = "A1", NoTimers{} }, counting(&ran)...)
 		if event {
 			body = fmt.Appendf(nil, `{"type":"event_callback","event_id":"Ev1","team_id":"T1","api_app_id":"A1","event":%s}`,
 				body)

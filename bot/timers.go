@@ -33,8 +33,10 @@ const (
 	clockEvery = 100 * time.Millisecond
 	// What is due and can't be had is being taken by another process.
 	timersBusy = 200 * time.Millisecond
-	// Connections whose rows went missing, or that were brought in by a command, are found this often.
-	recurEvery = time.Hour
+	// Connections that another process made, which doesn't know what recurs here, are looked for this soon after the
+	// start, when the release before this one may still take installs, and then less and less often.
+	enlistSoon  = time.Minute
+	enlistEvery = time.Hour
 	// A timer that no handler was there for in this time after it was due is dropped. Until then another release, or the
 	// one before, may have the handler.
 	handlerGone = 7 * 24 * time.Hour
@@ -86,9 +88,10 @@ type Timers interface {
 	Schedule(ctx context.Context, of ValueOwner, t Timed) error
 	// Cancel deletes a timer. It reports whether there was one that had not become an event.
 	Cancel(ctx context.Context, of ValueOwner, name, key string) (found bool, err error)
-	// Recur makes sure that each connection has what recurs, also those that come later while this process runs. It
-	// blocks for reading all connections, in steps.
-	Recur(ctx context.Context, recurring []Recurring) error
+	// Recur says what recurs: every connection has it that this process makes from then on. It doesn't block.
+	Recur(recurring []Recurring)
+	// Enlist makes sure that all other connections have it, too. It blocks for reading all of them, in steps.
+	Enlist(ctx context.Context) error
 	// Drop deletes timers that were due before a time and that none of these handlers is for. It returns how many of each
 	// name.
 	Drop(ctx context.Context, names []string, before time.Time) (dropped map[string]int, err error)
@@ -145,8 +148,10 @@ type timers struct {
 	now       func() time.Time
 	log       *slog.Logger
 	metrics   *metrics
-	trouble   string      // that was logged last
-	enlisted  atomic.Bool // each connection has its timers
+	trouble   string        // that was logged last
+	enlistAt  time.Time     // when connections without their timers are looked for next
+	pause     time.Duration // before that
+	enlisted  atomic.Bool   // each connection had its timers once
 }
 
 // newTimers is nil where there is nowhere to keep timers.
@@ -164,19 +169,14 @@ func newTimers(cfg Config, m *metrics) *timers {
 	if t.kept == nil {
 		return nil
 	}
+	t.kept.Recur(t.recurring) // before anybody can install through this Bot
 	return t
 }
 
 // run looks for timers that are due until ctx ends.
 func (t *timers) run(ctx context.Context) {
-	var enlisted time.Time
 	for ctx.Err() == nil {
-		if enlisted.IsZero() || time.Since(enlisted) > recurEvery {
-			if t.noted(ctx, "give connections their timers", errors.Join(t.kept.Recur(ctx, t.recurring), t.drop(ctx))) {
-				enlisted = time.Now()
-				t.enlisted.Store(true)
-			}
-		}
+		t.enlist(ctx)
 
 		next, err := t.kept.Next(ctx, t.names)
 		fired, due := 0, false
@@ -196,8 +196,23 @@ func (t *timers) run(ctx context.Context) {
 		case fired == 0 && due:
 			t.wait(ctx, time.Time{}, timersBusy)
 		case fired == 0:
+			next[""] = t.enlistAt
 			t.wait(ctx, earliest(next), timersEvery)
 		}
+	}
+}
+
+// enlist gives their timers to connections that have none, when it is time to.
+func (t *timers) enlist(ctx context.Context) {
+	now := t.now()
+	if until := t.enlistAt.Sub(now); 0 < until && until <= enlistEvery { // more only if the clock was set back
+		return
+	}
+
+	if t.noted(ctx, "give connections their timers", errors.Join(t.kept.Enlist(ctx), t.drop(ctx))) {
+		t.pause = min(max(enlistSoon, 2*t.pause), enlistEvery)
+		t.enlistAt = now.Add(t.pause)
+		t.enlisted.Store(true)
 	}
 }
 

@@ -108,7 +108,7 @@ func TestTimersAreChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept := struct{ bot.Timers }{}
+	kept := bot.NoTimers{}
 	for _, test := range []struct {
 		name     string
 		handlers []bot.Handler
@@ -285,6 +285,63 @@ func (r *runs) count() (total, different, most int) {
 		most = max(most, n)
 	}
 	return r.total, len(r.of), most
+}
+
+// Who installs while a process starts has what recurs: through that process before it has looked for the others, and
+// through the release before, which knows nothing of it, soon after.
+func TestTimersOfWhoInstallsAtTheStart(t *testing.T) {
+	t.Parallel()
+	for name, fresh := range databases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			timersAtTheStart(t, newFleet(t, fresh(t)), newFleet(t, fresh(t)))
+		})
+	}
+}
+
+func timersAtTheStart(t *testing.T, idle, f *fleet) {
+	var mu sync.Mutex
+	first := map[string]time.Time{} // when each workspace had its first run
+	often := bot.Every(15*time.Minute, func(_ context.Context, r *bot.Timer) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if first[r.TeamID].IsZero() {
+			first[r.TeamID] = r.At
+		}
+		return nil
+	})
+	has := func(db *storage.DB, in *inbox.Inbox) bool {
+		next, err := db.Timers("", in).Next(ctx, []string{often.Name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return !next[often.Name].IsZero()
+	}
+
+	idle.workers = -1 // it looks for nothing
+	db, in, stop := idle.start(often)
+	if idle.connect(db, 0, 1); !has(db, in) {
+		t.Error("who installs before the process has looked has no timer")
+	}
+	stop()
+
+	before, _, stopBefore := f.start()
+	defer stopBefore()
+	f.connect(before, 0, 1)
+	began := f.time()
+	db, in, stop = f.start(often)
+	defer stop()
+	until(t, "the walk at the start", func() bool { return has(db, in) })
+	f.connect(before, 1, 1)
+	until(t, "the first run of who installed through the release before", func() bool {
+		f.move(10 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		return !first["T1"].IsZero()
+	})
+	if late := first["T1"].Sub(began); late > 35*time.Minute {
+		t.Errorf("it came %v after the start", late)
+	}
 }
 
 // All timers that may run hang, and hundreds wait behind them: what people do is handled right away.

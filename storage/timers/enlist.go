@@ -41,11 +41,15 @@ const (
 	reviveStatement = "UPDATE timers SET parked = 0 WHERE connection_id = ? AND parked = 1"
 )
 
-// Recur is bot.Timers'. Each process does it: who comes second finds nothing to do.
-func (t *Timers) Recur(ctx context.Context, recurring []bot.Recurring) error {
+// Recur is bot.Timers'.
+func (t *Table) Recur(recurring []bot.Recurring) {
 	known := slices.Clone(recurring)
 	t.recurring.Store(&known)
-	for _, r := range recurring {
+}
+
+// Enlist is bot.Timers'. Each process does it: who comes second finds nothing to do.
+func (t *Timers) Enlist(ctx context.Context) error {
+	for _, r := range t.known() {
 		if err := t.enlistAll(ctx, r); err != nil {
 			return db.Fault(ctx, "list connections for timers", err)
 		}
@@ -99,12 +103,8 @@ func (t *Table) enlist(g *gorm.DB, r bot.Recurring, connections []dueRow) error 
 
 // Connected gives a new connection its rows, in the transaction that makes it.
 func (t *Table) Connected(tx *gorm.DB, id string, k connection.Key) error {
-	all := t.recurring.Load()
-	if all == nil {
-		return nil
-	}
 	c := dueRow{Timer: row{ConnectionID: id, AppID: k.AppID}, EnterpriseID: k.EnterpriseID, OwnTeamID: k.TeamID}
-	for _, r := range *all {
+	for _, r := range t.known() {
 		if err := t.enlist(tx, r, []dueRow{c}); err != nil {
 			return err
 		}

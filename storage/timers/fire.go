@@ -4,6 +4,7 @@ package timers
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -176,14 +177,20 @@ func (t *Timers) unfinished(tx *gorm.DB, due []*dueRow) (map[string]bool, error)
 
 // recurs is how a timer recurs by this process.
 func (t *Table) recurs(r *dueRow) (recurring bot.Recurring, known bool) {
-	if all := t.recurring.Load(); all != nil {
-		for _, recurring := range *all {
-			if recurring.Name == r.Timer.Name {
-				return recurring, true
-			}
-		}
+	all := t.known()
+	i := slices.IndexFunc(all, func(r2 bot.Recurring) bool { return r2.Name == r.Timer.Name })
+	if i < 0 {
+		return bot.Recurring{}, false
 	}
-	return bot.Recurring{}, false
+	return all[i], true
+}
+
+// known is what recurs by this process.
+func (t *Table) known() []bot.Recurring {
+	if all := t.recurring.Load(); all != nil {
+		return *all
+	}
+	return nil
 }
 
 // batch is what becomes of the timers of one transaction.

@@ -137,7 +137,8 @@ func hourly(spec string) bot.Recurring {
 func (s stage) recur(t *testing.T) {
 	t.Helper()
 	storagetest.Together(2, func(i int) {
-		storetest.OK(t, s.replicas[i].timers.Recur(t.Context(), []bot.Recurring{hourly("1h")}))
+		s.replicas[i].timers.Recur([]bot.Recurring{hourly("1h")})
+		storetest.OK(t, s.replicas[i].timers.Enlist(t.Context()))
 	})
 }
 
@@ -392,7 +393,8 @@ func TestRecurAnew(t *testing.T) {
 	each(t, func(t *testing.T, s stage) {
 		recur := func(r bot.Recurring) time.Time {
 			t.Helper()
-			storetest.OK(t, s.replicas[0].timers.Recur(t.Context(), []bot.Recurring{r}))
+			s.replicas[0].timers.Recur([]bot.Recurring{r})
+			storetest.OK(t, s.replicas[0].timers.Enlist(t.Context()))
 			next, err := s.replicas[0].timers.Next(t.Context(), []string{"hourly"})
 			if err != nil {
 				t.Fatal(err)
