@@ -1,7 +1,7 @@
 package slacksim
 
 // Messages that an app writes bit by bit. Slack keeps the bits as blocks and, whatever was sent, shows and answers
-// those: who reads a streamed message gets rich_text and Slack's own notation, not the Markdown.
+// those: who reads a streamed message gets rich_text, tables and Slack's own notation, not the Markdown.
 // docs.slack.dev/reference/methods/chat.startStream, chat.appendStream and chat.stopStream
 
 import (
@@ -210,9 +210,14 @@ func (st *stream) show(last []any) {
 		case p.tasks != nil:
 			blocks = append(blocks, cards(p.tasks)...)
 		case p.text != "":
-			b, t := blockkit.Markdown(p.text)
-			b["block_id"] = p.id
-			blocks, text = append(blocks, b), append(text, t)
+			for i, b := range blockkit.MarkdownBlocks(p.text) {
+				if b["block_id"] = p.id; i > 0 {
+					b["block_id"] = fmt.Sprint(p.id, "-", i)
+				}
+				blocks = append(blocks, b)
+			}
+			_, t := blockkit.Markdown(p.text)
+			text = append(text, t)
 		}
 	}
 

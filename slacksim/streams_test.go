@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,39 @@ func kinds(m answer) (out []string) {
 		out = append(out, answer(b.(map[string]any)).Str("type"))
 	}
 	return out
+}
+
+// A table is text until it is known to be one, and then a block of its own. Its text is still all there.
+func TestTableInAStream(t *testing.T) {
+	s := newStage(t)
+	ts := s.start("markdown_text", "Two of them:\n| Name | *Age* |\n")
+	if got := kinds(s.read(ts)); !slices.Equal(got, []string{"rich_text"}) {
+		t.Errorf("half a table: %q", got)
+	}
+	s.append(ts, "markdown_text", "|---|--:|\n| Ann | 4")
+	s.append(ts, "markdown_text", "2 |\n\nThat's all.")
+
+	m := s.read(ts)
+	if got := kinds(m); !slices.Equal(got, []string{"rich_text", "table", "rich_text"}) {
+		t.Errorf("around a table: %q", got)
+	}
+	list, _ := m["blocks"].([]any)
+	ids := map[any]bool{}
+	for _, b := range list {
+		ids[b.(map[string]any)["block_id"]] = true
+	}
+	if len(ids) != 3 || ids[nil] {
+		t.Errorf("block ids: %v", ids)
+	}
+	raw, _ := json.Marshal(list)
+	for _, want := range []string{`"column_settings":[{"align":"left"},{"align":"right"}]`, `"text":"Ann"`, `"text":"42"`} {
+		if !strings.Contains(string(raw), want) {
+			t.Errorf("the blocks lack %s: %s", want, raw)
+		}
+	}
+	if text := m.Str("text"); !strings.Contains(text, "| Ann | 42 |") {
+		t.Errorf("the text is %q", text)
+	}
 }
 
 func TestStreamIsWrittenAndRead(t *testing.T) {

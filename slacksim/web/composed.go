@@ -98,21 +98,40 @@ func (f surface) layout(x object) string {
 	})
 }
 
+// table renders one. Its first row is the heading, unless it is the only one.
 func (f surface) table(x object) string {
 	out := ""
 	if x["caption"] != nil {
 		out = "<caption>" + esc(textOf(x["caption"])) + "</caption>"
 	}
-	for i, row := range blockkit.Rows(x) {
+
+	settings, _ := x["column_settings"].([]any)
+	rows := blockkit.Rows(x)
+	for i, row := range rows {
 		tag := "td"
-		if i == 0 && x["type"] == "data_table" {
+		if i == 0 && len(rows) > 1 {
 			tag = "th"
 		}
-		out += "<tr>" + each(row, func(c object) string {
-			return "<" + tag + ">" + f.cell(textOf(x["block_id"]), c) + "</" + tag + ">"
-		}) + "</tr>"
+		out += "<tr>"
+		for column, c := range row {
+			side := ""
+			if column < len(settings) {
+				side = aligned(settings[column])
+			}
+			out += "<" + tag + side + ">" + f.cell(textOf(x["block_id"]), c) + "</" + tag + ">"
+		}
+		out += "</tr>"
 	}
 	return "<table>" + out + "</table>"
+}
+
+// aligned is the attribute of cells in a column, "" where they begin at the left.
+func aligned(setting any) string {
+	o, _ := setting.(object)
+	if side := textOf(o["align"]); side == "center" || side == "right" {
+		return ` align="` + side + `"`
+	}
+	return ""
 }
 
 func (f surface) cell(block string, c object) string {

@@ -13,7 +13,8 @@ import (
 )
 
 // Markdown converts it. block has no elements where there is nothing to show. What is half written, as in a stream,
-// stays as it is: two asterisks without their match are two asterisks. Tables are left as they are, too.
+// stays as it is: two asterisks without their match are two asterisks. Tables are left as they are, too: see
+// MarkdownBlocks.
 func Markdown(md string) (block Object, text string) {
 	d := &document{}
 	if md != "" {
