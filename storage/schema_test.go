@@ -290,15 +290,7 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 		ctx := t.Context()
 		db := storetest.OpenWith(t, url, storetest.Ring(t, seal.NewKey()))
 		f := storetest.Fixture{DB: db, URL: url, Raw: storetest.RawHandle(t, url)}
-		dialect := map[string]goose.Dialect{"postgres": goose.DialectPostgres, "sqlite": goose.DialectSQLite3}[db.Dialect()]
-		provider, err := goose.NewProvider(dialect, f.Raw, os.DirFS("internal/db/migrations/"+db.Dialect()),
-			goose.WithSlog(slog.New(slog.DiscardHandler)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := provider.UpTo(ctx, 1); err != nil {
-			t.Fatal(err)
-		}
+		migrateTo(t, f, 1)
 		names := storetest.Columns(t, f, "connections")
 		if slices.Contains(names, "renew_at") || len(names) < 30 {
 			t.Fatalf("these are not the first release's columns: %v", names)
@@ -327,9 +319,7 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 		storetest.Exec(t, f, fmt.Sprintf("UPDATE connections SET expires_at = %d, refresh_token = 'x' WHERE id = "+
 			"'con_rotating'", ends.UnixMicro()))
 		// And what was brought in later without a time for its renewal.
-		if _, err := provider.UpTo(ctx, 4); err != nil {
-			t.Fatal(err)
-		}
+		migrateTo(t, f, 4)
 		write("con_brought")
 		storetest.Exec(t, f, "UPDATE connections SET expires_at = 0, refresh_token = 'x' WHERE id = 'con_brought'")
 		storetest.Exec(t, f, `INSERT INTO user_tokens (connection_id, user_id, app_id, enterprise_id, team_id, scopes, token, refresh_token, expires_at, renew_at,
@@ -380,6 +370,113 @@ func TestOlderReleaseRunsOn(t *testing.T) {
 			t.Errorf("due: %v, %v", due, err)
 		}
 	})
+}
+
+// migrateTo makes the tables of an older release.
+func migrateTo(t *testing.T, f storetest.Fixture, version int64) {
+	t.Helper()
+	dialect := map[string]goose.Dialect{"postgres": goose.DialectPostgres, "sqlite": goose.DialectSQLite3}[f.Dialect()]
+	provider, err := goose.NewProvider(dialect, f.Raw, os.DirFS("internal/db/migrations/"+f.Dialect()),
+		goose.WithSlog(slog.New(slog.DiscardHandler)))
+	storetest.OK(t, err)
+	_, err = provider.UpTo(t.Context(), version)
+	storetest.OK(t, err)
+}
+
+// A program that was made for the oldest schema that the newest one names (works_from) reads and writes the newest: its
+// columns are as they were, those that it doesn't know have a default, and nothing that it writes is refused or turned
+// into something else.
+func TestReleasesBeforeRunOn(t *testing.T) {
+	t.Parallel()
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite,
+		"postgres": storagetest.Postgres} {
+		t.Run(name, func(t *testing.T) {
+			newest := storetest.Open(t, fresh(t))
+			url := fresh(t)
+			before := storetest.Fixture{DB: storetest.OpenWith(t, url, nil), URL: url, Raw: storetest.RawHandle(t, url)}
+			from := int64(newest.CountOf(t, "SELECT works_from FROM schema_state"))
+			migrateTo(t, before, from)
+
+			was, is := columnsOf(t, before), columnsOf(t, newest)
+			if len(was["inbox"]) < 10 || len(was["connections"]) < 30 {
+				t.Fatalf("these are not the tables of schema version %d: %v", from, was)
+			}
+			rulesBefore := rulesOf(t, before)
+			for table, columns := range was {
+				for column, shape := range columns {
+					if is[table][column] != shape {
+						t.Errorf("%s.%s was %q and is %q", table, column, shape, is[table][column])
+					}
+				}
+				for column, shape := range is[table] {
+					if _, known := columns[column]; !known && strings.HasSuffix(shape, "no default") {
+						t.Errorf("%s.%s is new and has no default", table, column)
+					}
+				}
+			}
+			for rule := range rulesOf(t, newest) {
+				if table, _, _ := strings.Cut(rule, ": "); len(was[table]) > 0 && !rulesBefore[rule] {
+					t.Errorf("a rule for what programs of schema version %d write: %s", from, rule)
+				}
+			}
+		})
+	}
+}
+
+// columnsOf are all tables with their columns: type and default.
+func columnsOf(t *testing.T, f storetest.Fixture) map[string]map[string]string {
+	t.Helper()
+	query := "SELECT table_name, column_name, data_type, coalesce(column_default, CASE WHEN is_identity = 'YES' OR " +
+		"is_nullable = 'YES' THEN 'its own' ELSE 'no default' END) FROM information_schema.columns " +
+		"WHERE table_schema = current_schema()"
+	if f.Dialect() == "sqlite" {
+		query = "SELECT m.name, c.name, c.type, coalesce(c.dflt_value, CASE WHEN c.pk > 0 OR c.\"notnull\" = 0 " +
+			"THEN 'its own' ELSE 'no default' END) FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
+	}
+
+	rows, err := f.Raw.Query(query)
+	storetest.OK(t, err)
+	defer rows.Close()
+	all := map[string]map[string]string{}
+	for rows.Next() {
+		var table, column, kind, standard string
+		storetest.OK(t, rows.Scan(&table, &column, &kind, &standard))
+		if all[table] == nil {
+			all[table] = map[string]string{}
+		}
+		all[table][column] = kind + ", " + standard
+	}
+	storetest.OK(t, rows.Err())
+	return all
+}
+
+// rulesOf are what the database refuses or does by itself besides, each behind its table.
+func rulesOf(t *testing.T, f storetest.Fixture) map[string]bool {
+	t.Helper()
+	query := "SELECT tablename || ': ' || replace(indexdef, schemaname || '.', '') FROM pg_indexes " +
+		"WHERE schemaname = current_schema() AND indexdef LIKE 'CREATE UNIQUE%' UNION ALL " +
+		"SELECT conrelid::regclass || ': ' || pg_get_constraintdef(oid) FROM pg_constraint " +
+		"WHERE connamespace = current_schema()::regnamespace AND contype IN ('c', 'f', 'x') UNION ALL " +
+		"SELECT tgrelid::regclass || ': trigger ' || tgname FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid " +
+		"WHERE c.relnamespace = current_schema()::regnamespace AND NOT tgisinternal"
+	if f.Dialect() == "sqlite" {
+		query = "SELECT tbl_name || ': ' || sql FROM sqlite_master WHERE type = 'trigger' OR sql LIKE 'CREATE UNIQUE%'"
+	}
+
+	rows, err := f.Raw.Query(query)
+	storetest.OK(t, err)
+	defer rows.Close()
+	all := map[string]bool{}
+	for rows.Next() {
+		var rule string
+		storetest.OK(t, rows.Scan(&rule))
+		all[rule] = true
+	}
+	storetest.OK(t, rows.Err())
+	if len(all) < 3 {
+		t.Fatalf("only the rules %v", all)
+	}
+	return all
 }
 
 // Columns that a later release adds while this one serves do not fail what it has prepared.
