@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -109,9 +110,12 @@ func (t *Table) List(ctx context.Context, of bot.ValueOwner, prefix, after strin
 		return nil, db.Fault(ctx, "list values", err)
 	}
 
+	others := func(r row) bool { return r.ConnectionID != of.ConnectionID }
+	if i := slices.IndexFunc(rows, others); i >= 0 {
+		t.adopt(ctx, of, &rows[i]) // and all others of the workspace with it
+	}
 	all := make([]bot.Kept, len(rows))
 	for i := range rows {
-		t.adopt(ctx, of, &rows[i])
 		kept, err := t.open(&rows[i])
 		if err != nil {
 			return nil, err
