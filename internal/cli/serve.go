@@ -4,7 +4,6 @@ package cli
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/switchboard-go/switchboard/bot"
@@ -80,7 +79,7 @@ func (c *serveCmd) Run(env *environment) error {
 	cfg.Install.Closed, cfg.Install.Admit = installs(s, c.Installs)
 	c.operatorFlags.read(s, &cfg.Install.App)
 	c.check(s, &cfg)
-	if cfg.Install.AppID == "" && slices.ContainsFunc(env.Handlers, ofShortcut) {
+	if cfg.Install.AppID == "" && server.NeedsAppID(env.Handlers) {
 		s.bad("SLACK_APP_ID", "is not set: Slack doesn't say which app a shortcut is of", basics)
 	}
 
@@ -97,10 +96,6 @@ func (c *serveCmd) Run(env *environment) error {
 		return err
 	}
 	return s.named(served.Run(env.ctx))
-}
-
-func ofShortcut(h bot.Handler) bool {
-	return h.Kind == bot.KindShortcut || h.Kind == bot.KindMessageShortcut
 }
 
 // check collects everything that is wrong with the settings.

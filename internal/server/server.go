@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -110,6 +111,8 @@ func (cfg Config) check() error {
 	}
 	need("SLACK_SIGNING_SECRET", len(cfg.Bot.SigningSecrets) > 0 || cfg.Bot.AppToken != "",
 		"copy it from the app's Basic Information page, or use Socket Mode (SLACK_APP_TOKEN)")
+	need("SLACK_APP_ID", in.AppID != "" || !NeedsAppID(cfg.Bot.Handlers),
+		"copy it from the app's Basic Information page: Slack doesn't say which app a shortcut is of")
 	need("ENCRYPTION_KEYS", cfg.Database.Keys != "" || cfg.Database.Path() != "",
 		"make a key with: openssl rand -base64 32 and keep a copy of it; PostgreSQL has no default")
 	if u, err := url.Parse(in.PublicURL); err != nil || u.Scheme == "http" && !loopback.Is(u.Host) {
@@ -122,6 +125,13 @@ func (cfg Config) check() error {
 		return &ConfigError{Problems: problems}
 	}
 	return nil
+}
+
+// NeedsAppID reports whether handlers get payloads that don't say which app they are for.
+func NeedsAppID(handlers []bot.Handler) bool {
+	return slices.ContainsFunc(handlers, func(h bot.Handler) bool {
+		return h.Kind == bot.KindShortcut || h.Kind == bot.KindMessageShortcut
+	})
 }
 
 // Handler is what people and Slack reach, for a program that has a server of its own. Before Run serves, and after, it

@@ -118,6 +118,8 @@ func TestWhatNothingWorksWithout(t *testing.T) {
 		"ENCRYPTION_KEYS": {Install: byHand,
 			Bot: bot.Config{AppToken: "xapp-1"}},
 		"": {Install: byHand, Bot: bot.Config{AppToken: "xapp-1"}, Database: Database{URL: "sqlite:a.db"}},
+		"SLACK_APP_ID": {Install: byHand, Database: Database{URL: "sqlite:a.db"},
+			Bot: bot.Config{AppToken: "xapp-1", Handlers: []bot.Handler{bot.OnShortcut("new", nil)}}},
 		"PUBLIC_URL": {
 			Install:  install.Config{ClientID: "1.2", ClientSecret: "s", PublicURL: "http://bot.example.com"},
 			Bot:      bot.Config{AppToken: "xapp-1"},
