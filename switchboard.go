@@ -58,6 +58,10 @@ type App struct {
 	// answered, 30 s after the stop at most. An error stops the program; nil doesn't. Each replica runs it.
 	Background []func(ctx context.Context, all *Workspaces) error
 
+	// LeastInterval is the shortest time between two runs that bot.Every and bot.Cron can ask for: every workspace has a
+	// run of its own. 0: 15 minutes.
+	LeastInterval time.Duration
+
 	// Agent is what Slack shows of it as an agent, if it has a handler of OnAgentMessage or another of an agent's.
 	Agent bot.AgentView
 	// What its manifest turns off, and what metadata it hears of: see bot.Profile.
@@ -82,8 +86,8 @@ func (a App) plain(all *Workspaces) cli.App {
 		Does: a.Does, DataKept: a.DataKept, Commands: a.Commands,
 		Handlers: a.Handlers, Use: a.Use, OnError: a.OnError, Scopes: a.Scopes, UserScopes: a.UserScopes,
 		Messages: a.Messages, Guide: a.Guide, DemoHandlers: a.DemoHandlers, Version: a.Version,
-		Workspaces: &all.running,
-		Agent:      a.Agent, WorkspacesOnly: a.WorkspacesOnly, NoRotation: a.NoRotation, NoMessages: a.NoMessages,
+		Workspaces: &all.running, LeastInterval: a.LeastInterval,
+		Agent: a.Agent, WorkspacesOnly: a.WorkspacesOnly, NoRotation: a.NoRotation, NoMessages: a.NoMessages,
 		Metadata: a.Metadata,
 	}
 	if a.Routes != nil {

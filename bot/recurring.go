@@ -84,7 +84,7 @@ func (c Config) checkTimers() (problems []error) {
 		default:
 			if d := schedule.Shortest(h.calendar, c.Now()); d < c.LeastInterval {
 				problems = append(problems, fmt.Errorf("timer %q%s: it runs every %s in each workspace, and %s is the least "+
-					"(Config.LeastInterval)", h.Name, h.at(), d, c.LeastInterval))
+					"(LeastInterval)", h.Name, h.at(), d, c.LeastInterval))
 			}
 		}
 	}

@@ -241,6 +241,22 @@ func TestTimers(t *testing.T) {
 	}
 }
 
+// An app that says so has timers that run often.
+func TestOftenWhereItIsAllowed(t *testing.T) {
+	t.Parallel()
+	s := bottest.NewApp(t, bottest.App{LeastInterval: time.Minute, Handlers: []bot.Handler{
+		bot.Every(5*time.Minute, func(ctx context.Context, r *bot.Timer) error {
+			_, err := r.Say(ctx, bottest.Member.ID, bot.Text("Five minutes."))
+			return err
+		}, bot.Scopes("chat:write")),
+	}})
+
+	for range 2 {
+		s.Advance(10 * time.Minute)
+		s.As(bottest.Member).Reads("").Want("Five minutes.").Nothing()
+	}
+}
+
 // A handler that fails runs again when the clock gets there, also behind what the clock passed before.
 func TestFailsOnce(t *testing.T) {
 	t.Parallel()

@@ -30,6 +30,8 @@ type App struct {
 	Use      []bot.Middleware
 	OnError  func(ctx context.Context, r *bot.Request, err error) error
 	Scopes   []connection.Scope
+	// LeastInterval is the shortest time between two runs of bot.Every and bot.Cron. 0: 15 minutes.
+	LeastInterval time.Duration
 
 	NotInstalled bool // nobody has installed it yet: see Suite.Install
 }
@@ -69,7 +71,8 @@ func NewApp(t testing.TB, app App) *Suite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := cli.App{Name: app.Name, Handlers: app.Handlers, Use: app.Use, OnError: app.OnError, Scopes: app.Scopes}
+	plain := cli.App{Name: app.Name, Handlers: app.Handlers, Use: app.Use, OnError: app.OnError, Scopes: app.Scopes,
+		LeastInterval: app.LeastInterval}
 	rehearsal, err := plain.Rehearse(cli.Rehearsal{
 		Listener: listen, Folder: filepath.Clean(t.TempDir()), Clock: s.clock, Log: log, World: populate,
 	})

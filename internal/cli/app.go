@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -44,6 +45,8 @@ type App struct {
 	DemoHandlers []bot.Handler
 	Version      string
 
+	LeastInterval time.Duration
+
 	Agent                                  bot.AgentView
 	WorkspacesOnly, NoRotation, NoMessages bool
 	Metadata                               []slack.ManifestMetadataSubscription
@@ -56,7 +59,7 @@ const dataKept = "The workspace's name and id, who installed the app and when, t
 // Fill adds the app to the settings in cfg.
 func (a App) Fill(cfg *server.Config) {
 	cfg.Bot.Handlers = slices.Concat(a.Handlers, cfg.Bot.Handlers)
-	cfg.Bot.Use, cfg.Bot.OnError = a.Use, a.OnError
+	cfg.Bot.Use, cfg.Bot.OnError, cfg.Bot.LeastInterval = a.Use, a.OnError, a.LeastInterval
 	cfg.Routes, cfg.Background, cfg.Workspaces = a.Routes, a.Background, a.Workspaces
 
 	in := &cfg.Install
