@@ -204,8 +204,8 @@ func (a *newApp) write(folder string, sums []byte) error {
 			return err
 		}
 		name := strings.TrimSuffix(t.Name(), ".tmpl")
-		if name == "gitignore" {
-			name = ".gitignore"
+		if strings.HasSuffix(name, "ignore") {
+			name = "." + name
 		}
 		files[name] = text.Bytes()
 	}
