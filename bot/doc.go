@@ -1,10 +1,12 @@
 // Package bot takes what Slack sends, checks it, and brings it to handlers that hold the right workspace's token and no
 // other. It knows package install for the connections of workspaces, and stores nothing itself.
 //
-// A bot is a list of handlers: plain values, made by OnEvent, OnMessage, OnMention, OnCommand, OnAction,
-// OnViewSubmission and OnViewClosed. Each gets a kind of its own, which embeds the Request and has the answers that
-// Slack takes there, and says in options which permissions it needs. The app's manifest and what it asks people for
-// follow from that.
+// A bot is a list of handlers: plain values, each made by a function that is named after what it listens to. OnEvent,
+// OnMessage, OnMention, OnHomeOpened and OnLink are for what happens in Slack; OnCommand, OnAction, OnViewSubmission,
+// OnViewClosed, OnShortcut, OnMessageShortcut and OnOptions for what people do; OnFunction for steps of workflows;
+// OnTimer, Every and Cron for what is done at a time; OnAgentMessage and those beside it for agents. A handler gets a
+// kind of its own, which embeds the Request and has the answers that Slack takes there, and says in options which
+// permissions it needs. The app's manifest and what it asks people for follow from that.
 //
 //	handlers := []bot.Handler{
 //		bot.OnMention("hello", func(ctx context.Context, m *bot.Message) error {
