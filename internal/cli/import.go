@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/internal/server"
@@ -79,6 +80,8 @@ func (c *importBoltCmd) Run(env *environment) error {
 		switch {
 		case stopped != nil:
 			return fmt.Errorf("stopped before all of them were looked at: %w. Run it again to go on", stopped)
+		case err == nil && report.Failed > 0 && c.DryRun:
+			return fmt.Errorf("%d of them couldn't be looked at now. Run it again", report.Failed)
 		case err == nil && report.Failed > 0:
 			return fmt.Errorf("%d of them couldn't be imported now. Run it again: what was imported stays", report.Failed)
 		}
@@ -93,12 +96,7 @@ func (c *importBoltCmd) read(env *environment) ([]install.Installation, error) {
 	if !errors.As(err, &wrong) {
 		return found, err
 	}
-	all := &server.ConfigError{}
-	for _, what := range wrong.Problems {
-		all.Problems = append(all.Problems, server.Problem{Setting: "--from", What: what,
-			Fix: "name the folder, a file, sqlite:PATH or postgres://… in which Bolt keeps its installations"})
-	}
-	return nil, all
+	return nil, server.Wrong("--from", strings.Join(wrong.Problems, "\n    "), wrong.Fix)
 }
 
 func (r *importReport) add(one install.ImportResult) {

@@ -535,7 +535,8 @@ func TestImportSaysWhatItDid(t *testing.T) {
 		t.Errorf("a dry run made a key: %v", err)
 	}
 	clear := w.slack.Inject(slacksim.Fault{Method: "auth.test", Status: http.StatusBadGateway})
-	says("Slack is away", 1, "failed", "Slack couldn't be asked", "Run it again")
+	says("Slack is away", 1, "failed", "Slack couldn't be asked", "Run it again: what was imported stays")
+	says("dry", 1, "failed", "Slack couldn't be asked", "2 of them couldn't be looked at now. Run it again")
 	clear()
 	says("first", 0, "imported", "Imported 1,", "switchboard serve renews the imported tokens right away")
 	says("again", 0, "unchanged", "It is here already.", "Imported 0, left 1 unchanged", "Nothing was changed.")
@@ -568,13 +569,15 @@ func TestImportRefusesWhatIsNotWhole(t *testing.T) {
 	}
 
 	for from, want := range map[string][]string{
-		store.from: {"--from:", "none-T0HALF0001/bot-latest ends in the middle", "Fix:", "none-T0ODD00001/installer-latest"},
-		"/nowhere": {"there is no file or folder /nowhere"},
+		store.from: {"--from:", "none-T0HALF0001/bot-latest ends in the middle", "none-T0ODD00001/installer-latest",
+			"Fix: copy it again"},
+		"/nowhere": {"there is no file or folder /nowhere", "Fix: name the folder"},
 		w.database: {"neither of the tables slack_installations and slack_bots"},
 	} {
 		asked := len(w.slack.Calls("auth.test"))
 		out, errs, code := w.command("import", "bolt", "--from", from)
-		if missing := inOrder(errs, want...); code != 2 || out != "" || missing != "" || strings.Contains(errs, "hush") {
+		if missing := inOrder(errs, want...); code != 2 || out != "" || missing != "" || strings.Contains(errs, "hush") ||
+			strings.Count(errs, "Fix:") != 1 {
 			t.Errorf("%s: exit %d, no %q in %s%s", from, code, missing, out, errs)
 		}
 		if len(w.slack.Calls("auth.test")) != asked || len(w.connections()) != 0 {

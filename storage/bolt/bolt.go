@@ -23,13 +23,25 @@ import (
 )
 
 // Error says what of a store can't be read. Then nothing of it counts, so that no workspace is left out unnoticed.
-type Error struct{ Problems []string }
+type Error struct {
+	Problems []string
+	Fix      string // what to do about all of them
+}
+
+// What helps against the problems of a store: of its place, its content, and a database that keeps it.
+const (
+	fixPlace   = "name the folder, a file, sqlite:PATH or postgres://… in which Bolt keeps its installations"
+	fixContent = "copy it again from where the old app runs, or take out what isn't whole: those workspaces install again"
+	fixServer  = "check the address and the password, and that the database runs"
+)
 
 // Error has one problem to a line.
 func (e *Error) Error() string { return strings.Join(e.Problems, "\n") }
 
 // refused is an Error with one problem.
-func refused(format string, args ...any) error { return &Error{[]string{fmt.Sprintf(format, args...)}} }
+func refused(fix, format string, args ...any) error {
+	return &Error{Problems: []string{fmt.Sprintf(format, args...)}, Fix: fix}
+}
 
 // sqlalchemy and sqlitePath begin addresses as SQLAlchemy has them: with the driver's name in it, or three slashes
 // before the path of a file.
@@ -41,6 +53,8 @@ var (
 // sqliteFile begins a SQLite file.
 const sqliteFile = "SQLite format 3\x00"
 
+var errSQLite = errors.New("is a SQLite database: name it as sqlite:PATH")
+
 // Read returns what is kept at from: a folder, a file with one installation or a list of them, "sqlite:PATH" or
 // "postgres://…". An *Error when that isn't Bolt's, or can't be read whole. No error holds a token, or the password of
 // an address.
@@ -48,11 +62,11 @@ func Read(ctx context.Context, from string) ([]install.Installation, error) {
 	from = sqlitePath.ReplaceAllString(sqlalchemy.ReplaceAllString(from, "postgresql://"), "sqlite:")
 	switch scheme, _, _ := strings.Cut(from, ":"); {
 	case from == "":
-		return nil, refused("names nothing")
+		return nil, refused(fixPlace, "names nothing")
 	case scheme == "sqlite", strings.HasPrefix(from, "postgres://"), strings.HasPrefix(from, "postgresql://"):
 		return readTables(ctx, from)
 	case strings.Contains(from, "://"):
-		return nil, refused("%s:// is no kind of store that can be read", scheme)
+		return nil, refused(fixPlace, "%s:// is no kind of store that can be read", scheme)
 	}
 	return readFiles(from)
 }
@@ -63,7 +77,7 @@ type object map[string]any
 // parse understands the content of a file: one installation, or a list of them.
 func parse(content []byte) ([]install.Installation, error) {
 	if bytes.HasPrefix(content, []byte(sqliteFile)) {
-		return nil, errors.New("is a SQLite database: name it as sqlite:PATH")
+		return nil, errSQLite
 	}
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.UseNumber()

@@ -3,6 +3,7 @@ package bolt_test
 // What the two Bolts write is understood, and what isn't theirs is refused whole, with each problem named.
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -145,17 +146,20 @@ func TestWhatIsNotBolts(t *testing.T) {
 	file := func(name, content string) string {
 		return filepath.Join(tree(t, map[string]string{name: content}), name)
 	}
+	const place, server = "name the folder", "check the address"
 	for name, test := range map[string]struct {
 		from string
 		says []string
+		fix  string // "": of its content
 	}{
-		"nothing": {from: "", says: []string{"names nothing"}},
+		"nothing": {from: "", says: []string{"names nothing"}, fix: place},
 		"no file": {
 			from: "/nowhere/at/all",
 			says: []string{"there is no file or folder /nowhere/at/all"},
+			fix:  place,
 		},
-		"another database": {from: "mysql://u:hush@h/x", says: []string{"mysql:// is no kind of store"}},
-		"empty folder":     {from: t.TempDir(), says: []string{"holds no installation that Bolt wrote"}},
+		"another database": {from: "mysql://u:hush@h/x", says: []string{"mysql:// is no kind of store"}, fix: place},
+		"empty folder":     {from: t.TempDir(), says: []string{"holds no installation that Bolt wrote"}, fix: place},
 		"empty file":       {from: file("a.json", ""), says: []string{"is empty"}},
 		"half a file":      {from: file("a.json", javaScript[:200]), says: []string{"ends in the middle"}},
 		"two in one":       {from: file("a.json", "{}{"), says: []string{"goes on after its end"}},
@@ -183,30 +187,37 @@ func TestWhatIsNotBolts(t *testing.T) {
 		"no database": {
 			from: "sqlite:" + filepath.Join(t.TempDir(), "none.db"),
 			says: []string{"there is no file"},
+			fix:  place,
 		},
 		"a database as a file": {
 			from: strings.TrimPrefix(sqlite(t, bots), "sqlite:"),
 			says: []string{"is a SQLite database: name it as sqlite:PATH"},
+			fix:  place,
 		},
 		"neither table, as SQLAlchemy says it": {
 			from: strings.Replace(sqlite(t, "create table other (id integer)"), "sqlite:", "sqlite+pysqlite:///", 1),
 			says: []string{"neither of the tables"},
+			fix:  place,
 		},
 		"no SQLite": {
 			from: "sqlite:" + file("a.db", python),
 			says: []string{"is not a SQLite database"},
+			fix:  place,
 		},
 		"no server": {
 			from: "postgres://u:hush@127.0.0.1:1/x?sslmode=disable",
 			says: []string{"the database can't be read"},
+			fix:  server,
 		},
 		"an address": {
 			from: "postgresql+asyncpg://u:hu/sh@h/x",
 			says: []string{"the database can't be read"},
+			fix:  server,
 		},
 		"neither table": {
 			from: sqlite(t, "create table other (id integer)"),
 			says: []string{"neither of the tables"},
+			fix:  place,
 		},
 		"another's table": {
 			from: sqlite(t, "create table slack_bots (id integer, bot_token text)"),
@@ -227,6 +238,9 @@ func TestWhatIsNotBolts(t *testing.T) {
 			if !slices.ContainsFunc(wrong.Problems, func(p string) bool { return strings.Contains(p, want) }) {
 				t.Errorf("%s: no %q in %q", name, want, wrong.Problems)
 			}
+		}
+		if fix := cmp.Or(test.fix, "copy it again"); !strings.Contains(wrong.Fix, fix) {
+			t.Errorf("%s: no %q in %q", name, fix, wrong.Fix)
 		}
 		if len(wrong.Problems) != len(test.says) || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s: %q", name, wrong.Problems)

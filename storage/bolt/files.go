@@ -43,16 +43,20 @@ func readFiles(from string) ([]install.Installation, error) {
 	info, err := os.Stat(from)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, refused("there is no file or folder %s", from)
+		return nil, refused(fixPlace, "there is no file or folder %s", from)
 	case err != nil:
-		return nil, refused("%s can't be read: %v", from, errors.Unwrap(err))
+		return nil, refused(fixPlace, "%s can't be read: %v", from, errors.Unwrap(err))
 	case info.IsDir():
 		return readFolder(from)
 	}
 
 	found, err := readFile(from, mostOfList)
 	if err != nil {
-		return nil, refused("%s %v", from, err)
+		fix := fixContent
+		if errors.Is(err, errSQLite) {
+			fix = fixPlace
+		}
+		return nil, refused(fix, "%s %v", from, err)
 	}
 	for i := range found {
 		found[i].From = filepath.Base(from) + comma(found[i].From)
@@ -77,11 +81,11 @@ func readFolder(folder string) ([]install.Installation, error) {
 
 	switch {
 	case err != nil:
-		return nil, refused("%s can't be read: %v", folder, err)
+		return nil, refused(fixPlace, "%s can't be read: %v", folder, err)
 	case len(walk.problems) > 0:
-		return nil, &Error{walk.problems}
+		return nil, &Error{Problems: walk.problems, Fix: fixContent}
 	case len(walk.found) == 0:
-		return nil, refused("%s holds no installation that Bolt wrote", folder)
+		return nil, refused(fixPlace, "%s holds no installation that Bolt wrote", folder)
 	}
 	return walk.found, nil
 }

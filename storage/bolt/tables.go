@@ -37,12 +37,16 @@ var tables = []struct {
 
 // readTables reads both tables as they are at one moment.
 func readTables(ctx context.Context, url string) (found []install.Installation, err error) {
+	unreadable := fixServer
+	if strings.HasPrefix(url, "sqlite:") {
+		unreadable = fixPlace
+	}
 	pool, dialect, err := db.OpenReadOnly(ctx, url)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, refused("there is no file %s", strings.TrimPrefix(url, "sqlite:"))
+		return nil, refused(fixPlace, "there is no file %s", strings.TrimPrefix(url, "sqlite:"))
 	case err != nil:
-		return nil, refused("the database can't be read: %v", err)
+		return nil, refused(unreadable, "the database can't be read: %v", err)
 	}
 	defer func() { _ = pool.Close() }()
 
@@ -52,7 +56,7 @@ func readTables(ctx context.Context, url string) (found []install.Installation, 
 	}
 	tx, err := pool.BeginTx(ctx, options)
 	if err != nil {
-		return nil, refused("the database can't be read: %v", err)
+		return nil, refused(unreadable, "the database can't be read: %v", err)
 	}
 	defer func() { _ = tx.Rollback() }() // it only read
 
@@ -66,11 +70,11 @@ func readTables(ctx context.Context, url string) (found []install.Installation, 
 			found = append(found, rows...)
 		}
 		if err != nil {
-			return nil, refused("the table %s %v", table.name, err)
+			return nil, refused(fixContent, "the table %s %v", table.name, err)
 		}
 	}
 	if known == 0 {
-		return nil, refused("the database has neither of the tables slack_installations and slack_bots")
+		return nil, refused(fixPlace, "the database has neither of the tables slack_installations and slack_bots")
 	}
 	return found, nil
 }
