@@ -25,7 +25,7 @@ func (c *backupCmd) Run(env *environment) (err error) {
 	var d server.Database
 	db, err := c.open(env, func(given server.Database) error { // without keys: what is sealed stays sealed
 		if d = given; d.Path() == "" {
-			return &usageError{errBackUpPostgres}
+			return &usageError{err: errBackUpPostgres}
 		}
 		return d.MustExist()
 	})

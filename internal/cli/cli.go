@@ -77,7 +77,7 @@ func (p *program) exitCode(stderr io.Writer, err error) int {
 		fmt.Fprintln(stderr, p.name+":", err)
 		return 2
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "%s: %s\nTry: %[1]s help\n", p.name, err)
+		fmt.Fprintf(stderr, "%s: %s\nTry: %s\n", p.name, err, strings.TrimSpace(p.name+" help "+usage.command))
 		return 2
 	default:
 		fmt.Fprintln(stderr, p.name+":", server.InOperatorsWords(err, p.Name, p.name))
@@ -86,7 +86,13 @@ func (p *program) exitCode(stderr io.Writer, err error) int {
 }
 
 // usageError is a call that cannot be understood.
-type usageError struct{ err error }
+type usageError struct {
+	err     error
+	command string // that was meant; "" where that can't be told
+}
+
+// badUsage is a usageError of whatever command runs.
+func badUsage(format string, args ...any) error { return &usageError{err: fmt.Errorf(format, args...)} }
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
@@ -133,7 +139,7 @@ func (p *program) run(ctx context.Context, args []string, getenv func(string) st
 		case nil:
 		case exited:
 			if v != 0 {
-				err = &usageError{fmt.Errorf("exit %d", int(v))}
+				err = badUsage("exit %d", int(v))
 			}
 		default:
 			panic(v) // a fault of ours must not look like success
@@ -163,10 +169,27 @@ func (p *program) run(ctx context.Context, args []string, getenv func(string) st
 	}
 
 	parsed, err := parser.Parse(args)
-	if err != nil {
-		return &usageError{err}
+	var unclear *kong.ParseError
+	if errors.As(err, &unclear) {
+		return &usageError{err: err, command: typed(unclear.Context)}
 	}
-	return parsed.Run(&environment{program: p, ctx: ctx, getenv: getenv, stdout: stdout, stderr: stderr})
+	if err != nil {
+		return &usageError{err: err}
+	}
+
+	err = parsed.Run(&environment{program: p, ctx: ctx, getenv: getenv, stdout: stdout, stderr: stderr})
+	if wrong := (*usageError)(nil); errors.As(err, &wrong) {
+		wrong.command = typed(parsed)
+	}
+	return err
+}
+
+// typed is the command that was typed, as far as it is one.
+func typed(c *kong.Context) string {
+	if selected := c.Selected(); selected != nil {
+		return selected.Path()
+	}
+	return ""
 }
 
 type helpCmd struct {

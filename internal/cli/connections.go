@@ -51,7 +51,7 @@ type attempt struct {
 // Run prints the newest attempts. A page's reference finds its line here, and more in the log.
 func (c *attemptsCmd) Run(env *environment) error {
 	if c.Limit < 1 {
-		return &usageError{errors.New("--limit must be 1 or more")}
+		return badUsage("--limit must be 1 or more")
 	}
 	return c.withDatabase(env, func(db *storage.DB, _ *install.Installer) error {
 		newest, err := db.Attempts(env.ctx, c.Limit)
@@ -243,7 +243,7 @@ type change struct {
 // Run prints what happened to a connection.
 func (c *historyCmd) Run(env *environment) error {
 	if c.Limit < 1 {
-		return &usageError{errors.New("--limit must be 1 or more")}
+		return badUsage("--limit must be 1 or more")
 	}
 	return c.withStore(env, func(db *storage.DB, in *install.Installer) error {
 		found, err := env.lookup(db, c.Name)

@@ -146,7 +146,7 @@ func (c *exchangeCmd) connections(env *environment, db *storage.DB) ([]connectio
 // Run moves long-lived tokens to rotation.
 func (c *exchangeCmd) Run(env *environment) error {
 	if c.All == (c.Name != "") {
-		return &usageError{errors.New("name one connection, or give --all")}
+		return badUsage("name one connection, or give --all")
 	}
 	return c.withSlack(env, func(db *storage.DB, in *install.Installer) error {
 		chosen, err := c.connections(env, db)

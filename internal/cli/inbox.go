@@ -65,7 +65,7 @@ type inboxListCmd struct {
 // Run prints what is in the inbox.
 func (c *inboxListCmd) Run(env *environment) error {
 	if c.Limit < 1 {
-		return &usageError{errors.New("--limit must be 1 or more")}
+		return badUsage("--limit must be 1 or more")
 	}
 	return c.withStore(env, func(db *storage.DB, _ *install.Installer) error {
 		state := c.State
@@ -192,7 +192,7 @@ type lettersFlags struct {
 // change applies do to each of the letters that were named, or with 0 to all, and prints how many there were.
 func (c *lettersFlags) change(env *environment, what string, do func(db *storage.DB, id int64) (int64, error)) error {
 	if c.All == (len(c.IDs) > 0) {
-		return &usageError{errors.New("name the dead letters by their IDs, or write --all")}
+		return badUsage("name the dead letters by their IDs, or write --all")
 	}
 	return c.withDatabase(env, func(db *storage.DB, _ *install.Installer) error {
 		if err := checkKeys(env.ctx, db); err != nil {

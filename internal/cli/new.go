@@ -51,11 +51,10 @@ var (
 func (c *newCmd) Run(env *environment) error {
 	base := filepath.Base(filepath.Clean(c.Folder))
 	if !folderName.MatchString(base) {
-		return &usageError{fmt.Errorf("the folder %q names the app: it needs lower-case letters, digits and -, at most 31",
-			base)}
+		return badUsage("the folder %q names the app: it needs lower-case letters, digits and -, at most 31", base)
 	}
 	if c.Module != "" && !modulePath.MatchString(c.Module) {
-		return &usageError{fmt.Errorf("--module %q is no module path: give one such as github.com/you/%s", c.Module, base)}
+		return badUsage("--module %q is no module path: give one such as github.com/you/%s", c.Module, base)
 	}
 	if err := vacant(c.Folder); err != nil {
 		return err
