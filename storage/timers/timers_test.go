@@ -5,6 +5,7 @@ package timers_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -576,6 +577,121 @@ func TestTimersAreSealed(t *testing.T) {
 		}
 		if report, err := fresh.CheckKeys(t.Context()); err != nil || report.Timers != 0 {
 			t.Errorf("%+v %v", report, err)
+		}
+	})
+}
+
+// What is scheduled anew while all is sealed anew, after it was read, stays as it was scheduled.
+func TestResealMeetsASchedule(t *testing.T) {
+	t.Parallel()
+	storetest.EachFresh(t, func(t *testing.T, url string) {
+		oldKey, newKey := seal.NewKey(), seal.NewKey()
+		open := func(keys ...string) *timers.Timers {
+			db := storetest.OpenWith(t, url, storetest.Ring(t, keys...))
+			if _, err := db.Migrate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			in, err := db.Inbox(t.Context(), inbox.Config{})
+			storetest.OK(t, err)
+			in.Start()
+			t.Cleanup(in.Close)
+			return db.Timers("", in)
+		}
+		db := storetest.OpenWith(t, url, storetest.Ring(t, oldKey))
+		if _, err := db.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		of := homeOf(storetest.Put(t, db, storetest.Full(storetest.Key("A1", "", "T1"))))
+		old, both, fresh := open(oldKey), open(newKey, oldKey), open(newKey)
+		schedule := func(by *timers.Timers, key, data string) {
+			t.Helper()
+			storetest.OK(t, by.Schedule(t.Context(), of, bot.Timed{Name: "remind", Key: key, At: time.Now(),
+				Data: []byte(data)}))
+		}
+
+		for _, test := range []struct {
+			reseals, meanwhile *timers.Timers
+			erase              bool
+			left               []string
+		}{{both, old, false, []string{"a", "b", "new c"}}, {fresh, fresh, true, []string{"new c"}}} {
+			for _, key := range []string{"a", "b", "c"} {
+				schedule(old, key, key)
+			}
+			rows := 0
+			storetest.OK(t, test.reseals.Reseal(t.Context(), test.erase, func(_, _ bool, err error) error {
+				if rows++; rows == 2 { // the third one was read with it
+					schedule(test.meanwhile, "c", "new c")
+				}
+				return err
+			}))
+
+			var left []string
+			if _, err := both.Fire(t.Context(), "remind", 10, func(d bot.Due) bot.Delivery {
+				left = append(left, string(d.Data))
+				return deliver(d)
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if slices.Sort(left); !slices.Equal(left, test.left) {
+				t.Errorf("erase %v: %q, want %q", test.erase, left, test.left)
+			}
+		}
+	})
+}
+
+// A process works the timers of its own app, and leaves the others alone. Whoever waits for timers hears of new ones.
+func TestTimersOfOneApp(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s stage) {
+		a1 := s.replicas[0].DB.Timers("A1", s.replicas[0].inbox)
+		heard := func(of string, want bool) {
+			t.Helper()
+			select {
+			case <-a1.Changed():
+				want = !want
+			default:
+			}
+			if want {
+				t.Errorf("%s: heard of it is not as it should be", of)
+			}
+		}
+		mine := homeOf(s.connect(t, "T1"))
+		other := homeOf(storetest.Put(t, s.Fixture, storetest.Full(storetest.Key("A2", "", "T2"))))
+		a1.Recur([]bot.Recurring{hourly("1h")})
+		storetest.OK(t, a1.Enlist(t.Context()))
+		heard("what recurs", true)
+		s.schedule(t, other, "U1", s.time().Add(-time.Hour), "1")
+		s.schedule(t, mine, "U1", s.time(), "1")
+		heard("what is scheduled", true)
+		heard("nothing", false)
+		if n := s.CountOf(t, "SELECT count(*) FROM timers WHERE name = 'hourly'"); n != 1 {
+			t.Errorf("%d rows for what recurs, of one app", n)
+		}
+
+		next, err := a1.Next(t.Context(), []string{"remind"})
+		if err != nil || !next["remind"].Equal(s.time()) {
+			t.Errorf("next: %v %v", next, err)
+		}
+		if n, err := a1.Fire(t.Context(), "remind", 10, deliver); n != 1 || err != nil {
+			t.Errorf("%d fired, %v", n, err)
+		}
+		drop := func() map[string]int {
+			t.Helper()
+			dropped, err := a1.Drop(t.Context(), []string{"hourly"}, s.time())
+			storetest.OK(t, err)
+			return dropped
+		}
+		if dropped := drop(); len(dropped) > 0 {
+			t.Errorf("of another app %v", dropped)
+		}
+
+		// All that nobody works go, however many.
+		storetest.Exec(t, s.Fixture, fmt.Sprintf("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "+
+			"WHERE i < 1001) INSERT INTO timers (connection_id, app_id, team_id, name, timer_key, spec, slot, due_at, parked, "+
+			"last_event, payload) SELECT '%s', 'A1', 'T1', 'gone', CAST(i AS text), '', 1, 1, 0, '', '' FROM n",
+			mine.ConnectionID))
+		if dropped := drop(); dropped["gone"] != 1001 || len(dropped) != 1 {
+			t.Errorf("of 1001 %v", dropped)
 		}
 	})
 }
