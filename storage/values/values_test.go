@@ -324,8 +324,24 @@ func TestResealValues(t *testing.T) {
 		if report, err := both.CheckKeys(t.Context()); err != nil || report.Values != n || report.Keys[1].Rows != n+1 {
 			t.Fatalf("before: %+v, %v", report, err)
 		}
-		if sealed, unreadable, err := both.Reseal(t.Context(), false); sealed != n+1 || unreadable != 0 || err != nil {
-			t.Errorf("%d sealed, %d unreadable, %v", sealed, unreadable, err)
+		// What is written meanwhile, after it was read, stays as it was written.
+		meanwhile := func(db, by *storage.DB, erase bool, at int, key string) {
+			t.Helper()
+			rows := 0
+			storetest.OK(t, db.Values().Reseal(t.Context(), erase, func(_, _ bool, err error) error {
+				if rows++; rows == at {
+					put(t, by, of, key, "2")
+				}
+				return err
+			}))
+		}
+		meanwhile(both, old, false, 2, "10")
+		if sealed, unreadable, err := both.Reseal(t.Context(), false); sealed != 2 || unreadable != 0 || err != nil {
+			t.Errorf("%d sealed, %d unreadable, %v; want the connection and what was written meanwhile", sealed, unreadable,
+				err)
+		}
+		if kept := get(t, both, of, "10"); string(kept.Data) != "2" {
+			t.Errorf("written meanwhile: %+v", kept)
 		}
 		fresh := storetest.OpenWith(t, url, storetest.Ring(t, newKey))
 		if kept := get(t, fresh, of, "599"); string(kept.Data) != "1" {
@@ -348,6 +364,14 @@ func TestResealValues(t *testing.T) {
 		}
 		if _, unreadable, err := fresh.Reseal(t.Context(), false); unreadable != 0 || err != nil {
 			t.Errorf("after it was erased: %d unreadable, %v", unreadable, err)
+		}
+
+		for _, key := range []string{"x", "y", "z"} {
+			put(t, old, of, key, "1")
+		}
+		meanwhile(fresh, fresh, true, n+2, "z")
+		if kept := get(t, fresh, of, "z"); string(kept.Data) != "2" || get(t, fresh, of, "y").Version != 0 {
+			t.Errorf("written while it was erased: %+v", kept)
 		}
 	})
 }
