@@ -284,6 +284,9 @@ func TestTriggerIDs(t *testing.T) {
 		t.Fatal(a)
 	}
 	w.WantError("views.open", tok, "exchanged_trigger_id", "trigger_id", id, "view", view)
+	named := strings.Replace(view, `"callback_id"`, `"external_id":"mine","callback_id"`, 1)
+	w.Call("views.open", tok, "trigger_id", trigger(), "view", named)
+	w.WantError("views.open", tok, "duplicate_external_id", "trigger_id", trigger(), "view", named)
 	id = trigger()
 	w.Clock.Advance(3 * time.Second)
 	w.WantError("views.open", tok, "expired_trigger_id", "trigger_id", id, "view", view)

@@ -218,10 +218,12 @@ func TestUnfurlErrors(t *testing.T) {
 		t.Errorf("prompted by %+v", m)
 	}
 	w.WantError("chat.unfurl", tok, "cannot_prompt", "channel", general, "ts", ts, "user_auth_required", "true")
-	w.Sim.SetApp(func(a *slacksim.App) { a.UnfurlDomains = nil })
-	w.WantError("chat.unfurl", tok, "cannot_find_service", "channel", general, "ts", ts, "unfurls", ticket)
 	w.WantError("chat.unfurl", w.Install(slacksim.BirchAdmin, botScopes), "missing_scope", "channel",
 		slacksim.BirchGeneral)
+	w.WantError("chat.unfurl", w.Install(slacksim.BirchAdmin, linkScopes), "invalid_unfurl_id", // another installation's
+		"unfurl_id", id, "source", "conversations_history", "unfurls", ticket)
+	w.Sim.SetApp(func(a *slacksim.App) { a.UnfurlDomains = nil })
+	w.WantError("chat.unfurl", tok, "cannot_find_service", "channel", general, "ts", ts, "unfurls", ticket)
 }
 
 func TestPressInAnUnfurl(t *testing.T) {

@@ -206,6 +206,7 @@ func TestStreamRefusals(t *testing.T) {
 	start("channel_not_found", "thread_ts", s.root)
 	start("invalid_thread_ts", "channel", s.dm)
 	start("invalid_thread_ts", "channel", s.dm, "thread_ts", "0")
+	start("invalid_thread_ts", "channel", s.dm, "thread_ts", s.say("And what else?", s.root))
 	start("thread_not_found", "channel", s.dm, "thread_ts", "1.2")
 	start("invalid_arguments", "channel", s.dm, "thread_ts", s.root, "task_display_mode", "wild")
 	start("missing_scope", "channel", s.dm, "thread_ts", s.root, "username", "Bob")
@@ -250,6 +251,7 @@ func TestStreamRefusals(t *testing.T) {
 		t.Errorf("more than 50 blocks: %v", a)
 	}
 	s.WantError("chat.stopStream", s.token, "invalid_blocks", "channel", s.dm, "ts", ts, "blocks", `[{"type":"song"}]`)
+	s.WantError("chat.stopStream", s.token, "invalid_status", "channel", s.dm, "ts", ts, "session_status", "asleep")
 	s.WantError("chat.stopStream", s.token, "invalid_metadata_format", "channel", s.dm, "ts", ts, "metadata", `{}`)
 	s.WantError("chat.appendStream", s.token, "message_not_owned_by_app", "channel", s.dm, "ts", s.root,
 		"markdown_text", "x")
@@ -263,6 +265,8 @@ func TestStreamRefusals(t *testing.T) {
 	if a := s.Call("chat.update", s.token, "channel", s.dm, "ts", ts, "text", "x"); a["ok"] != true {
 		t.Errorf("chat.update after the end: %v", a)
 	}
+	s.Sim.SetApp(func(a *slacksim.App) { a.MessagesTab = false })
+	start("messages_tab_disabled", "channel", s.dm, "thread_ts", s.root)
 }
 
 func TestStreamNeedsItsRecipient(t *testing.T) {
@@ -276,6 +280,8 @@ func TestStreamNeedsItsRecipient(t *testing.T) {
 	s.WantError("chat.startStream", s.token, "missing_recipient_team_id", at...)
 	s.WantError("chat.startStream", s.token, "missing_recipient_user_id",
 		append(at, "recipient_team_id", slacksim.Acme)...)
+	s.WantError("chat.startStream", s.token, "user_not_found", // who can't see the channel
+		append(at, "recipient_team_id", slacksim.Birch, "recipient_user_id", slacksim.BirchMember)...)
 	a := s.Call("chat.startStream", s.token,
 		append(at, "recipient_team_id", slacksim.Acme, "recipient_user_id", slacksim.AcmeMember)...)
 	if a["ok"] != true {
