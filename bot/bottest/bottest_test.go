@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -272,5 +274,60 @@ func TestFailsOnce(t *testing.T) {
 		s.Posted("#general").Nothing()
 		s.Advance(time.Hour)
 		s.Posted("#general").Want("attempt 2")
+	}
+}
+
+// failing is a test whose failures are kept.
+type failing struct {
+	testing.TB
+	failures []string
+	cleanups []func()
+}
+
+func (f *failing) Errorf(format string, args ...any) {
+	f.failures = append(f.failures, fmt.Sprintf(format, args...))
+}
+
+func (f *failing) Fatalf(format string, args ...any) {
+	f.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+func (f *failing) Cleanup(end func()) { f.cleanups = append(f.cleanups, end) }
+
+// A test fails where the app breaks one of Slack's rules, and where it says what nobody wanted.
+func TestWhatFailsATest(t *testing.T) {
+	t.Parallel()
+	bare := bot.OnMention("bare", func(ctx context.Context, m *bot.Message) error {
+		words := slack.NewSectionBlock(slack.NewTextBlockObject("plain_text", "Bare", false, false), nil, nil)
+		_, _, err := m.Client.PostMessageContext(ctx, m.ChannelID, slack.MsgOptionBlocks(words))
+		return err
+	})
+	for text, test := range map[string]struct {
+		looks func(posted *bottest.Place)
+		want  string
+	}{
+		"hello and no more": {func(p *bottest.Place) { p.Want("Hey").Nothing() }, ""},
+		"hello":             {func(p *bottest.Place) { p.Nothing() }, "posted in #general, unexpectedly: Hey"},
+		"bare":              {func(p *bottest.Place) { p.Want("Bare") }, "a rule of Slack's was broken"},
+	} {
+		f := &failing{TB: t}
+		done := make(chan struct{})
+		go func() { // which a failure ends
+			defer close(done)
+			defer func() {
+				for _, end := range slices.Backward(f.cleanups) {
+					end()
+				}
+			}()
+			s := bottest.New(f, hello, bare)
+			s.As(bottest.Member).Mention("#general", text)
+			test.looks(s.Posted("#general"))
+		}()
+		<-done
+		got := strings.Join(f.failures, "\n")
+		if test.want == "" && got != "" || !strings.Contains(got, test.want) {
+			t.Errorf("%s: it fails with %q, want %q", text, got, test.want)
+		}
 	}
 }
