@@ -65,36 +65,44 @@ func pieces(m slacksim.Message) (out []string) {
 
 // Tasks are shown where they come, each once and as it is at last, with all of its details: in a stream as cards, and
 // as a list where messages are changed. A process that ends between two of them, and a handler that then says the same
-// again, change nothing of that. What is open goes on to the next message, in a plan with its title.
+// again, or nothing any more, change nothing of that. What is open goes on to the next message, in a plan with its
+// title.
 func TestStreamShowsTasks(t *testing.T) {
 	t.Parallel()
-	const readCard, list = "Read=complete(Of 1999.)(Three.)", "- ✅ Read\n  Of 1999.\n  Three.\n- ✅ Write"
+	const readCard, readLine = "Read=complete(Of 1999.)(Three.)", "- ✅ Read\n  Of 1999.\n  Three."
+	const list = readLine + "\n- ✅ Write"
+	long := strings.Repeat("Some words. ", 770)
 	for name, test := range map[string]struct {
-		fault   slacksim.Fault
-		options []bot.StreamOption
-		dies    bool
-		pause   time.Duration
-		want    [][]string // by message
+		tasking
+		fault slacksim.Fault
+		want  [][]string // by message
 	}{
 		"in a stream": {want: [][]string{{"First this.", readCard, "Write=complete", "Then that."}}},
-		"in a plan": {options: []bot.StreamOption{bot.ShowPlan},
+		"in a plan": {tasking: tasking{options: inPlan},
 			want: [][]string{{"First this.", "plan My plan", readCard, "Write=complete", "Then that."}}},
-		"in a stream that goes on": {dies: true,
+		"in a stream that goes on": {tasking: tasking{dies: true},
 			want: [][]string{{"First this.", readCard, "Write=complete", "Then that."}}},
-		"in another message": {options: []bot.StreamOption{bot.ShowPlan}, pause: 245 * time.Second,
+		"in another message": {tasking: tasking{options: inPlan, pause: 245 * time.Second},
 			want: [][]string{{"First this.", "plan My plan", readCard, "Write=in_progress"},
 				{"plan My plan", "Write=complete", "Then that."}}},
+		"in another message, by itself": {tasking: tasking{options: inPlan, pause: 245 * time.Second, open: true},
+			want: [][]string{{"First this.", "plan My plan", readCard, "Write=in_progress"},
+				{"Then that.", "plan My plan", "Write=in_progress"}}},
 		"in a list": {fault: noStreams,
 			want: [][]string{{"First this.", list, "Then that."}}},
-		"in a list with a title": {fault: noStreams, options: []bot.StreamOption{bot.ShowPlan},
+		"in a list with a title": {fault: noStreams, tasking: tasking{options: inPlan},
 			want: [][]string{{"First this.", "**My plan**", list, "Then that."}}},
-		"in a list that goes on": {fault: noStreams, dies: true,
+		"in a list that goes on": {fault: noStreams, tasking: tasking{dies: true},
 			want: [][]string{{"First this.", list, "Then that."}}},
+		"in a list that nobody goes on with": {fault: noStreams, tasking: tasking{dies: true, quiet: true},
+			want: [][]string{{"First this.", readLine + "\n- ⏳ Write"}}},
+		"in lists of two messages": {fault: noStreams, tasking: tasking{before: long + "\n\nThen", open: true},
+			want: [][]string{{"First this.", readLine, strings.TrimSpace(long)}, {"Then that.", "- ⏳ Write"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStudio(t, storagetest.SQLite(t), func(s *studio) []bot.Handler {
-				return []bot.Handler{tasker(s, test.dies, test.pause, test.options...)}
+				return []bot.Handler{test.handler(s)}
 			})
 			if test.fault.Method != "" {
 				s.sim.Inject(test.fault)
@@ -122,38 +130,62 @@ func TestStreamShowsTasks(t *testing.T) {
 	}
 }
 
-// tasker is a handler with two tasks. Its first process ends behind the second one, where that dies.
-func tasker(s *studio, dies bool, pause time.Duration, options ...bot.StreamOption) bot.Handler {
+var inPlan = []bot.StreamOption{bot.ShowPlan}
+
+// tasking is a handler with two tasks.
+type tasking struct {
+	options []bot.StreamOption
+	before  string        // text between the two
+	dies    bool          // its first process ends behind the second one
+	quiet   bool          // and the next one only closes the stream
+	pause   time.Duration // behind the second one
+	open    bool          // which is not done in the end
+}
+
+func (p tasking) handler(s *studio) bot.Handler {
 	task := func(id, title string, status slack.TaskCardStatus, details, output string) slack.TaskUpdateChunk {
 		t := slack.NewTaskUpdateChunk(id, title)
 		t.Status, t.Details, t.Output = status, details, output
 		return t
 	}
 	return bot.OnAgentMessage("", func(ctx context.Context, t *bot.Thread) error {
-		stream, err := t.Stream(ctx, options...)
+		stream, err := t.Stream(ctx, p.options...)
 		if err != nil {
 			return err
 		}
-		write := func(text string) error {
-			if strings.Contains(stream.Written(), text) {
-				return nil
-			}
-			return stream.Write(ctx, text)
+		if t.Attempt > 1 && p.quiet {
+			return stream.Close(ctx)
 		}
+		write := func(texts ...string) (err error) {
+			for _, text := range texts {
+				if !strings.Contains(stream.Written(), text) {
+					err = errors.Join(err, stream.Write(ctx, text))
+				}
+			}
+			return err
+		}
+
 		err = errors.Join(write("First this. "), stream.Plan(ctx, "My plan"),
 			stream.Task(ctx, task("1", "Read", slack.TaskCardStatusInProgress, "Of 1999.", "")),
 			s.passes(ctx, 5*time.Second),
-			stream.Task(ctx, task("1", "Read", slack.TaskCardStatusComplete, "", "Three.")),
-			stream.Task(ctx, task("2", "Write", slack.TaskCardStatusInProgress, "", "")))
+			stream.Task(ctx, task("1", "Read", slack.TaskCardStatusComplete, "", "Three.")))
+		if p.before != "" {
+			err = errors.Join(err, s.passes(ctx, 5*time.Second), write(p.before, " that. "))
+		}
+		err = errors.Join(err, stream.Task(ctx, task("2", "Write", slack.TaskCardStatusInProgress, "", "")))
 		if err != nil {
 			return err
 		}
-		if dies && t.Attempt == 1 {
+
+		if p.dies && t.Attempt == 1 {
 			s.now.end()
 			return context.Canceled
 		}
-		if err := s.passes(ctx, pause); err != nil {
+		if err := s.passes(ctx, p.pause); err != nil {
 			return err
+		}
+		if p.open { // a word that nothing follows is not sent yet, so what it begins is another message
+			return errors.Join(write("Then", " that. "), stream.Close(ctx))
 		}
 		return errors.Join(stream.Task(ctx, task("2", "Write", slack.TaskCardStatusComplete, "", "")),
 			write("Then that. "), stream.Close(ctx))
