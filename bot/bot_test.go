@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -77,6 +78,12 @@ func TestManifestRules(t *testing.T) {
 		t.Errorf("over sockets: %s %v", out, err)
 	}
 	long := strings.Repeat("x", 200)
+	each := func(n int, of func(i int) Handler) (all []Handler) {
+		for i := range n {
+			all = append(all, of(i))
+		}
+		return all
+	}
 	for _, test := range []struct {
 		name     string
 		profile  Profile
@@ -95,6 +102,16 @@ func TestManifestRules(t *testing.T) {
 			"not a scope's name"},
 		{"a user scope that is none", profile, []Handler{OnAction("a", nil, Scopes("chat:write"), UserScopes("Search Read"))},
 			"https://a.example", "not a scope's name"},
+		{"an event without its scope", profile, []Handler{OnEvent[struct{}]("reaction_added", nil, Scopes("chat:write"))},
+			"https://a.example", `event "reaction_added" needs the scope reactions:read`},
+		{"many domains", profile, each(6, func(i int) Handler { return OnLink(fmt.Sprintf("a%d.example", i), nil) }),
+			"https://a.example", "6 domains of links, Slack allows 5"},
+		{"many shortcuts", profile, each(11, func(i int) Handler {
+			return OnShortcut(fmt.Sprint(i), nil, Titled("Do it", "Does it."), Scopes("chat:write"))
+		}), "https://a.example", "11 shortcuts, Slack allows 10"},
+		{"many steps", profile, each(51, func(i int) Handler {
+			return OnFunction[struct{}](fmt.Sprint(i), nil, Titled("Do it", "Does it."), Scopes("chat:write"))
+		}), "https://a.example", "51 steps of workflows, Slack allows 50"},
 	} {
 		if _, err := NewManifest(test.profile, test.handlers, test.url); err == nil ||
 			!strings.Contains(err.Error(), test.want) {
@@ -187,22 +204,62 @@ func TestMemoryInboxCountsTheOldest(t *testing.T) {
 
 // Ordered counts for the handler that has it, and not for an event that has its name.
 func TestOrderedIsOfOneKind(t *testing.T) {
-	press := OnActionAsync("app_uninstalled", func(context.Context, *AsyncAction) error {
-		return nil
-	}, Ordered())
+	press := func(options ...Option) Handler {
+		return OnActionAsync("app_uninstalled", func(context.Context, *AsyncAction) error { return nil }, options...)
+	}
 	gone := func(options ...Option) Handler { return onGone(func() error { return nil }, options...) }
+	happened := transport.Delivery{Kind: transport.KindEvents, Body: goneBody("Ev1")}
+	pressed := transport.Delivery{Kind: transport.KindInteractive, Body: []byte(`{"type":"block_actions",` +
+		`"team":{"id":"T1"},"user":{"id":"U1"},"channel":{"id":"C1"},"actions":[{"type":"button","action_id":"app_uninstalled"}]}`)}
 	for what, test := range map[string]struct {
-		event Handler
-		laned bool
-	}{"an action": {gone(), false}, "the event": {gone(Ordered()), true}} {
-		b, _ := loggedBot(t, nil, press, test.event)
-		if _, err := b.accept(t.Context(), transport.Delivery{Kind: transport.KindEvents,
-			Body: goneBody("Ev1")}); err != nil {
+		press, gone Handler
+		comes       transport.Delivery
+		laned       bool
+	}{
+		"an event beside an action": {press(Ordered()), gone(), happened, false},
+		"an event":                  {press(), gone(Ordered()), happened, true},
+		"an action beside an event": {press(), gone(Ordered()), pressed, false},
+		"an action":                 {press(Ordered()), gone(), pressed, true},
+	} {
+		b, _ := loggedBot(t, nil, test.press, test.gone)
+		if _, err := b.accept(t.Context(), test.comes); err != nil {
 			t.Fatal(err)
 		}
 		events, err := b.workers.inbox.Claim(t.Context(), 1, 0, nil)
 		if err != nil || len(events) != 1 || (events[0].OrderingKey != "") != test.laned {
 			t.Errorf("%s is in order: %+v %v", what, events, err)
+		}
+	}
+}
+
+// A modal is opened with a connection alone, also for a handler that can do without one.
+func TestNoModalWithoutAConnection(t *testing.T) {
+	t.Parallel()
+	built := false
+	b, _ := loggedBot(t, nil, OnCommandAsync("/x", func(context.Context, *AsyncCommand) error { return nil },
+		Describe("x", ""), WithoutConnection(), OpensModal(func(context.Context, *Request) (slack.ModalViewRequest, error) {
+			built = true
+			return slack.ModalViewRequest{}, nil
+		})))
+	a, err := b.accept(t.Context(), transport.Delivery{Kind: transport.KindCommands,
+		Form: url.Values{"command": {"/x"}, "team_id": {"T1"}}})
+	if err != nil || built || !strings.Contains(string(a.Body), "can't do that here") {
+		t.Errorf("built %v, answered with %s, %v", built, a.Body, err)
+	}
+}
+
+// What is kept belongs to the workspace that a delivery is from, in an organisation-wide install, too.
+func TestHomeOf(t *testing.T) {
+	t.Parallel()
+	workspace := connection.Connection{ID: "con_1", Key: connection.Key{AppID: "A1", EnterpriseID: "E1", TeamID: "T1"}}
+	org := connection.Connection{ID: "con_1", Key: connection.Key{AppID: "A1", EnterpriseID: "E1"}}
+	for _, test := range []struct {
+		c          connection.Connection
+		team, home string
+	}{{workspace, "T1", "T1"}, {workspace, "T9", "T1"}, {workspace, "", "T1"}, {org, "T1", "T1"}, {org, "", "E1"}} {
+		want := ValueOwner{ConnectionID: "con_1", AppID: "A1", TeamID: test.home}
+		if got := homeOf(test.c, test.team); got != want {
+			t.Errorf("%s from %q: %+v", test.c.Key, test.team, got)
 		}
 	}
 }

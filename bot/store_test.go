@@ -152,6 +152,13 @@ func TestStoreRefuses(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
+		refused := false
+		for _, err := range s.List(ctx, "a\nb") {
+			refused = errors.Is(err, bot.ErrStoreLimit)
+		}
+		if !refused {
+			t.Error("odd keys were listed")
+		}
 		if err := s.Put(ctx, "k", make(chan int), 0); err == nil {
 			t.Error("a channel was kept")
 		}
