@@ -3,6 +3,7 @@ package bot
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 	"time"
@@ -45,6 +46,7 @@ func TestFormValues(t *testing.T) {
 		Where string        `block:"where"`
 		Agree bool          `block:"agree"`
 		None  bool          `block:"none"`
+		Left  int           `block:"empty"`
 		Day   time.Time     `block:"day"`
 		At    time.Duration `block:"at"`
 		When  time.Time     `block:"when"`
@@ -161,6 +163,37 @@ func TestEveryInputDecodes(t *testing.T) {
 		if err := s.Decode(&own); err != nil || (len(own.Files) == 1) != (test.element == "file_input") ||
 			(len(own.Rich.Elements) == 2) != (test.element == "rich_text_input") {
 			t.Errorf("%s in Slack's own types: %+v, %v", test.element, own, err)
+		}
+	}
+}
+
+// What was chosen is shown in the form made anew as the form offers it: Slack takes back no other option, and shows it
+// with its own marks.
+func TestChosenAsOffered(t *testing.T) {
+	t.Parallel()
+	const element, form = `{"type":"%s","action_id":"a",%s}`, `{"view":{"title":{"type":"plain_text","text":"T"},` +
+		`"blocks":[{"type":"input","block_id":"b","element":%s}],"state":{"values":{"b":{"a":{"type":"%s",%s}}}}}}`
+	const one, shown = `{"text":{"type":"plain_text","text":"One"},"value":"1"}`,
+		`{"text":{"type":"plain_text","text":"One","emoji":true},"value":"1"}`
+	for _, test := range []struct{ kind, offers, chosen, begins string }{
+		{"static_select", `"options":[` + one + `]`, `"selected_option":` + shown, `"initial_option":` + one},
+		{"static_select", `"option_groups":[{"options":[` + one + `]}]`, `"selected_option":` + shown,
+			`"initial_option":` + one},
+		{"checkboxes", `"options":[` + one + `]`, `"selected_options":[` + shown + `]`, `"initial_options":[` + one + `]`},
+		{"external_select", `"min_query_length":1`, `"selected_option":` + shown, `"initial_option":` + shown},
+	} {
+		offered := fmt.Sprintf(element, test.kind, test.offers)
+		again, err := formAgain(fmt.Appendf(nil, form, offered, test.kind, test.chosen), map[string]string{"b": "No."})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want, got any
+		if err := json.Unmarshal(fmt.Appendf(nil, element, test.kind, test.offers+","+test.begins), &want); err != nil {
+			t.Fatal(err)
+		}
+		got = again.Blocks.BlockSet[0].(jsonBlock)["element"]
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s begins with %v, want %v", test.kind, got, want)
 		}
 	}
 }

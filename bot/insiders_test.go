@@ -29,7 +29,7 @@ func TestWhoMayPress(t *testing.T) {
 	admit := func(address string, h Handler) (told *Reply, r *Request) {
 		t.Helper()
 		r = ofAnn(t, address, nil)
-		r.UserTeam, i.install = "", r.Install.in
+		r.UserTeam, r.TeamID, i.install = "", "T9", r.Install.in // the payload can name theirs as the place
 		return i.admit(t.Context(), &h, r, pressed), r
 	}
 
