@@ -101,3 +101,6 @@ func NextOf(h Handler, connectionID string, now time.Time) (slot, due time.Time)
 type NoTimers struct{ Timers }
 
 func (NoTimers) Recur([]Recurring) {}
+
+// Unsaid is all that an attempt has given of a task with more of it, and what of that no attempt before has given.
+func Unsaid(known, given, more string) (all, fresh string) { return unsaid(known, given, more) }

@@ -96,6 +96,13 @@ func TestStreamShowsTasks(t *testing.T) {
 			want: [][]string{{"First this.", list, "Then that."}}},
 		"in a list that nobody goes on with": {fault: noStreams, tasking: tasking{dies: true, quiet: true},
 			want: [][]string{{"First this.", readLine + "\n- ⏳ Write"}}},
+		"in a list without text that nobody goes on with": {fault: noStreams,
+			tasking: tasking{silent: true, dies: true, quiet: true}, want: [][]string{{readLine + "\n- ⏳ Write"}}},
+		"alone in a list": {fault: noStreams, tasking: tasking{silent: true, only: true},
+			want: [][]string{{"- ⏳ Read\n  Of 1999."}}},
+		"alone where an answer gets lost": {tasking: tasking{silent: true, only: true},
+			fault: slacksim.Fault{Method: "chat.appendStream", DropAnswer: true, Times: 1},
+			want:  [][]string{{"Read=in_progress(Of 1999.)"}}},
 		"in lists of two messages": {fault: noStreams, tasking: tasking{before: long + "\n\nThen", open: true},
 			want: [][]string{{"First this.", readLine, strings.TrimSpace(long)}, {"Then that.", "- ⏳ Write"}}},
 	} {
@@ -135,6 +142,8 @@ var inPlan = []bot.StreamOption{bot.ShowPlan}
 // tasking is a handler with two tasks.
 type tasking struct {
 	options []bot.StreamOption
+	silent  bool          // there is no text
+	only    bool          // nothing comes behind the first task, as it is at first
 	before  string        // text between the two
 	dies    bool          // its first process ends behind the second one
 	quiet   bool          // and the next one only closes the stream
@@ -165,9 +174,14 @@ func (p tasking) handler(s *studio) bot.Handler {
 			return err
 		}
 
-		err = errors.Join(write("First this. "), stream.Plan(ctx, "My plan"),
-			stream.Task(ctx, task("1", "Read", slack.TaskCardStatusInProgress, "Of 1999.", "")),
-			s.passes(ctx, 5*time.Second),
+		if !p.silent {
+			err = errors.Join(write("First this. "), stream.Plan(ctx, "My plan"))
+		}
+		err = errors.Join(err, stream.Task(ctx, task("1", "Read", slack.TaskCardStatusInProgress, "Of 1999.", "")))
+		if p.only {
+			return errors.Join(err, stream.Close(ctx))
+		}
+		err = errors.Join(err, s.passes(ctx, 5*time.Second),
 			stream.Task(ctx, task("1", "Read", slack.TaskCardStatusComplete, "", "Three.")))
 		if p.before != "" {
 			err = errors.Join(err, s.passes(ctx, 5*time.Second), write(p.before, " that. "))
@@ -220,6 +234,21 @@ func TestTasksLeaveRoomForText(t *testing.T) {
 		if len(got) != 1 || !strings.Contains(got[0], strings.TrimSpace(text)) || !strings.Contains(got[0], want) {
 			t.Errorf("%d tasks: %d messages, want one with %q: …%.300s", n, len(got), want,
 				strings.Join(got, "\n")[max(0, len(strings.Join(got, "\n"))-300):])
+		}
+	}
+}
+
+// An attempt that says of a task what is known adds nothing, one that says more adds the rest, and one that says
+// something else is believed.
+func TestWhatIsNewOfATask(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ known, given, more, all, fresh string }{
+		{"", "", "One.", "One.", "One."}, {"One.", "", "One.", "One.", ""}, {"One.", "", "One. Two.", "One. Two.", " Two."},
+		{"One. Two.", "One.", " Two.", "One. Two.", ""}, {"One.", "One.", " Two.", "One. Two.", " Two."},
+		{"One.", "", "Two.", "Two.", "Two."},
+	} {
+		if all, fresh := bot.Unsaid(test.known, test.given, test.more); all != test.all || fresh != test.fresh {
+			t.Errorf("%+v: all %q, new %q", test, all, fresh)
 		}
 	}
 }
