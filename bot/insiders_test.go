@@ -250,3 +250,23 @@ func TestTimerThatEndsTheProcess(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What another release has a handler for waits for that release. Of durable work whose answer has nowhere to go nothing
+// is left to do.
+func TestWorkForNobodyHere(t *testing.T) {
+	t.Parallel()
+	b, _ := loggedBot(t, nil, oneOf("event"))
+	for kind, handler := range map[string]string{transport.KindTimer: "timer gone", transport.KindCommands: "command /gone",
+		transport.KindInteractive: "action gone"} {
+		e := &Delivery{Kind: kind, Type: handler, Body: []byte(`{}`)}
+		if err := b.handle(t.Context(), e, nil); err == nil || !strings.Contains(err.Error(), "no handler "+handler) {
+			t.Errorf("%s: %v", handler, err)
+		}
+	}
+
+	h := oneOf("async command")
+	silent := outcome{req: ofAnn(t, "", nil), by: &h, begun: true, ran: ranFailed, err: &undelivered{errSilent}}
+	if err := b.handledSlow(t.Context(), &Delivery{Attempt: 1}, silent); err != nil {
+		t.Errorf("an answer that goes nowhere: %v", err)
+	}
+}

@@ -82,7 +82,10 @@ func counted(t *testing.T, change func(*Config), handlers ...Handler) (*Bot, *pr
 // What is refused at the door moves the number of its cause, and that of the last good delivery stays.
 func TestRefusalsAreCounted(t *testing.T) {
 	t.Parallel()
-	b, numbers, _ := counted(t, func(c *Config) { c.AppID = "A1" })
+	ran := 0
+	b, numbers, _ := counted(t, func(c *Config) { c.AppID = "A1" },
+		OnCommand("/x", func(context.Context, *Command) error { ran++; return nil }, Describe("x", ""), WithoutConnection()),
+		OnAction("x", func(context.Context, *Action) error { ran++; return nil }, WithoutConnection()))
 	event := func(app string) []byte {
 		return fmt.Appendf(nil,
 			`{"type":"event_callback","event_id":"Ev1","api_app_id":%q,"team_id":"T1","event":{"type":"x"}}`, app)
@@ -118,7 +121,8 @@ func TestRefusalsAreCounted(t *testing.T) {
 		{"an event of another app", "app_id", request("application/json", event("A2")), 200},
 		{"a command of another app", "app_id", request(form, []byte("command=%2Fx&api_app_id=A2")), 200},
 		{"a press of another app", "app_id", request(form,
-			[]byte("payload="+url.QueryEscape(`{"type":"block_actions","api_app_id":"A2"}`))), 200},
+			[]byte("payload="+url.QueryEscape(`{"type":"block_actions","api_app_id":"A2",`+
+				`"actions":[{"type":"button","action_id":"x"}]}`))), 200},
 		{"word of another app's limit", "app_id",
 			request("application/json", []byte(`{"type":"app_rate_limited","api_app_id":"A2"}`)), 200},
 	} {
@@ -133,6 +137,9 @@ func TestRefusalsAreCounted(t *testing.T) {
 		if after["switchboard_last_delivery_timestamp_seconds"] != 0 {
 			t.Errorf("%s counts as a good delivery", test.name)
 		}
+	}
+	if ran != 0 {
+		t.Errorf("%d handlers ran for what was refused", ran)
 	}
 
 	before := series(t, numbers)

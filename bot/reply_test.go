@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"path"
 	"strings"
 	"testing"
 	"time"
@@ -194,6 +197,39 @@ func TestWhoIsExternal(t *testing.T) {
 			Body: body}
 		if err := b.handle(t.Context(), e, nil); err != nil || !ran || external != want {
 			t.Errorf("shared %v: external %v, ran %v, %v", shared, external, ran, err)
+		}
+	}
+}
+
+// What is pressed in a message without a response_url is answered there, and nobody of another company reads it, who
+// may not be in that channel. While our records are away the connection that the handler had must do.
+func TestAnswersBesideAMessage(t *testing.T) {
+	t.Parallel()
+	b, _ := loggedBot(t, nil, oneOf("action"))
+	for _, test := range []struct {
+		reply            Reply
+		replace, outside bool
+		want             string // the method that says it
+	}{
+		{Reply{Text: "Done."}, false, false, "chat.postEphemeral"},
+		{Reply{Text: "Done.", InChannel: true}, false, false, "chat.postMessage"},
+		{Reply{Text: "Done."}, true, false, "chat.update"},
+		{Reply{Text: "For you.", private: true}, true, false, "chat.postEphemeral"},
+		{Reply{Text: "Done."}, false, true, ""},
+		{Reply{Text: "Done."}, true, true, ""},
+	} {
+		var called []string
+		slackAt := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			called = append(called, path.Base(r.URL.Path))
+			_, _ = w.Write([]byte(`{"ok":true,"channel":"C1","ts":"1.1"}`))
+		}))
+		r := ofAnn(t, slackAt.URL, nil, "chat:write")
+		r.ChannelID, r.pressedTS, r.outsider = "C1", "1.1", test.outside
+		to := &reach{act: act{key: r.Key, team: "T1", fill: func(*Request) {}}}
+		err := b.answers.deliver(t.Context(), &result{reply: test.reply, req: r}, to, test.replace)
+		slackAt.Close()
+		if got := strings.Join(called, " "); got != test.want || (err != nil) != test.outside {
+			t.Errorf("%+v, replace %v, outside %v: %q, want %q; %v", test.reply, test.replace, test.outside, got, test.want, err)
 		}
 	}
 }
