@@ -210,7 +210,8 @@ func TestOrderedIsOfOneKind(t *testing.T) {
 	gone := func(options ...Option) Handler { return onGone(func() error { return nil }, options...) }
 	happened := transport.Delivery{Kind: transport.KindEvents, Body: goneBody("Ev1")}
 	pressed := transport.Delivery{Kind: transport.KindInteractive, Body: []byte(`{"type":"block_actions",` +
-		`"team":{"id":"T1"},"user":{"id":"U1"},"channel":{"id":"C1"},"actions":[{"type":"button","action_id":"app_uninstalled"}]}`)}
+		`"team":{"id":"T1"},"user":{"id":"U1"},"channel":{"id":"C1"},"actions":[{"type":"button",` +
+		`"action_id":"app_uninstalled"}]}`)}
 	for what, test := range map[string]struct {
 		press, gone Handler
 		comes       transport.Delivery

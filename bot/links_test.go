@@ -53,15 +53,18 @@ func TestLinksOfSeveralDomains(t *testing.T) {
 				return errors.New("out of luck")
 			}
 			return nil
-		}), on("docs.example.org", fine, bot.Use(around)), on("secret.example.net", func(*bot.Link) error {
+		}), on("docs.example.org", fine, bot.Use(around)), on("broken.example.dev", func(*bot.Link) error {
+			return slack.SlackErrorResponse{Err: "is_archived"} // which another attempt would not change
+		}), on("secret.example.net", func(*bot.Link) error {
 			return &bot.UserError{Text: "You can't see that one."}
 		}))
 		s.sim.SetApp(func(a *slacksim.App) {
-			a.UnfurlDomains = []string{"example.com", "tickets.example.com", "docs.example.org", "secret.example.net"}
+			a.UnfurlDomains = []string{"example.com", "tickets.example.com", "docs.example.org", "broken.example.dev",
+				"secret.example.net"}
 		})
 
 		const text = "https://www.example.com/1 https://tickets.example.com/2 https://tickets.example.com/2 " +
-			"https://docs.example.org/3 https://secret.example.net/4"
+			"https://docs.example.org/3 https://secret.example.net/4 https://broken.example.dev/5"
 		ts, err := s.sim.Say(ctx, slacksim.AcmeMember, slacksim.AcmeGeneral, text)
 		if err != nil {
 			t.Fatal(err)
@@ -75,6 +78,7 @@ func TestLinksOfSeveralDomains(t *testing.T) {
 		want := map[string][]string{"example.com": {"https://www.example.com/1" + in},
 			"tickets.example.com": {"https://tickets.example.com/2" + in, "https://tickets.example.com/2" + in},
 			"docs.example.org":    {"https://docs.example.org/3" + in},
+			"broken.example.dev":  {"https://broken.example.dev/5" + in},
 			"secret.example.net":  {"https://secret.example.net/4" + in}}
 		if !maps.EqualFunc(ran, want, slices.Equal) {
 			t.Errorf("they ran with %v, want %v", ran, want)

@@ -486,10 +486,37 @@ func TestManifestOfEveryKind(t *testing.T) {
 		"/x: does it " {
 		t.Errorf("commands:\n%s", got)
 	}
+	several := OnEvent("^(reaction|pin)_added$", func(context.Context, *Event[struct{}]) error { return nil },
+		Scopes("pins:read"))
+	if got := several.subscriptions(); !slices.Equal(got, []string{"pin_added"}) {
+		t.Errorf("a pattern with the permission of one of its events subscribes to %q", got)
+	}
 	for _, e := range []string{"function_executed", "link_shared", "app_home_opened", "app_mention", "message.channels",
 		"reaction_added"} {
 		if !slices.Contains(m.OverSockets().Settings.EventSubscriptions.BotEvents, e) {
 			t.Errorf("no subscription to %s", e)
+		}
+	}
+}
+
+// A link goes to the handler whose domain says most of it, and once where it stands twice.
+func TestLinksOfAHandler(t *testing.T) {
+	t.Parallel()
+	link := func(domain string) Handler {
+		return OnLink(domain, func(context.Context, *Link) error { return nil })
+	}
+	r := onAll(t, link("example.com"), link("docs.example.com"), link("example.org"))
+	e, err := decodeEnvelope([]byte(`{"type":"event_callback","event_id":"E","event":{"type":"link_shared","links":[` +
+		`{"domain":"example.com","url":"https://www.example.com/1"},{"domain":"example.com","url":"https://www.example.com/1"},` +
+		`{"domain":"example.com","url":"https://Docs.Example.com/2"},{"domain":"example.org","url":"https://example.org/3"}]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for domain, want := range map[string]string{"example.com": "https://www.example.com/1",
+		"docs.example.com": "https://Docs.Example.com/2", "example.org": "https://example.org/3"} {
+		h := r.byID["link "+domain]
+		if got := strings.Join(r.linksOf(&e.Inner, h), " "); got != want {
+			t.Errorf("%s gets %q, want %q", domain, got, want)
 		}
 	}
 }

@@ -63,6 +63,7 @@ func TestSchedule(t *testing.T) {
 		}
 		for name, refused := range map[string]error{
 			"another name":    c.Schedule(ctx, "unheard", "a", soon, nil),
+			"what recurs":     c.Schedule(ctx, "nightly", "a", soon, nil),
 			"no time":         c.Schedule(ctx, "remind", "a", time.Time{}, nil),
 			"no key":          c.Schedule(ctx, "remind", "", soon, nil),
 			"a large payload": c.Schedule(ctx, "remind", "a", soon, strings.Repeat("x", bot.LargestValue)),
@@ -74,7 +75,8 @@ func TestSchedule(t *testing.T) {
 		errs <- err
 		return c.Respond(ctx, bot.Text("Will do."))
 	}, bot.Describe("reminds", ""))
-	s := play(t, put, remind)
+	nightly := bot.Cron("0 3 * * *", func(context.Context, *bot.Timer) error { return nil }, bot.Named("nightly"))
+	s := play(t, put, remind, nightly)
 	if r := command(t, s, slacksim.AcmeMember, "/remind"); r.Text != "Will do." {
 		t.Fatalf("%q", r.Text)
 	}
