@@ -97,7 +97,10 @@ func RateLimit(n int, per time.Duration) Middleware {
 		}
 
 		recent := slices.DeleteFunc(runs[who], func(at time.Time) bool { return now.Sub(at) >= per })
-		if len(recent) >= n {
+		switch {
+		case n <= 0:
+			return per
+		case len(recent) >= n:
 			runs[who] = recent
 			return per - now.Sub(recent[0])
 		}

@@ -155,4 +155,8 @@ func TestRateLimit(t *testing.T) {
 		}
 		now = began
 	}
+
+	if in, told := passes(t, RateLimit(0, time.Hour), ann(nil)); in || !strings.Contains(told, "again in 60 minutes") {
+		t.Errorf("none at all: let in %v, told %q", in, told)
+	}
 }
