@@ -163,33 +163,43 @@ func setField(f reflect.Value, in slack.BlockAction, value string, values []stri
 		*to = in.RichTextValue
 		return "", nil
 	}
+
+	to := f.Addr().Interface()
+	switch to.(type) {
+	case *int, *float64, *time.Time, *time.Duration:
+	default:
+		return "", fmt.Errorf("no input fits into a %s", f.Type())
+	}
 	if value == "" {
 		return "", nil // nothing was put in
 	}
+	return setParsed(to, value), nil
+}
 
-	switch to := f.Addr().Interface().(type) {
+// setParsed sets what to points to from a value, or returns what is wrong with that.
+func setParsed(to any, value string) (says string) {
+	var err error
+	switch to := to.(type) {
 	case *int:
 		if *to, err = strconv.Atoi(value); err != nil {
-			return "Write a whole number.", nil
+			return "Write a whole number."
 		}
 	case *float64:
 		if *to, err = strconv.ParseFloat(value, 64); err != nil {
-			return "Write a number.", nil
+			return "Write a number."
 		}
 	case *time.Time:
 		if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
 			*to = time.Unix(seconds, 0)
 		} else if *to, err = time.Parse(time.DateOnly, value); err != nil {
-			return "Choose a date.", nil
+			return "Choose a date."
 		}
 	case *time.Duration:
 		at, err := time.Parse("15:04", value)
 		if err != nil {
-			return "Choose a time.", nil
+			return "Choose a time."
 		}
 		*to = time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute
-	default:
-		return "", fmt.Errorf("no input fits into a %s", f.Type())
 	}
-	return "", nil
+	return ""
 }

@@ -76,6 +76,8 @@ func TestFormValues(t *testing.T) {
 	for _, v := range []any{nil, form{}, new(int), &struct {
 		Title map[string]string `block:"title"`
 	}{}, &struct {
+		Empty int64 `block:"empty"`
+	}{}, &struct {
 		title string `block:"title"`
 	}{}} {
 		if err := s.Decode(v); err == nil || errors.As(err, &wrong) {
