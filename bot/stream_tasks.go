@@ -4,6 +4,7 @@ package bot
 // written. Where it takes no streams they are a list in the message that is changed.
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -41,8 +42,8 @@ func brief(t slack.TaskUpdateChunk) slack.TaskUpdateChunk {
 	return t
 }
 
-// Task shows a step of the work and how far it is, or what is new of one that is shown: id says which. Details and
-// output are Markdown that is added to what the task has. A handler that runs again and says the same of a task shows
+// Task shows a step of the work and how far it is, or what is new of one that is shown: its id says which, and a title
+// or a status that is left out stays. Details and output are Markdown that is added to what the task has. A handler that runs again and says the same of a task shows
 // it once. Title, details and output have 256 characters each.
 //
 // It blocks for a call to Slack. Where Slack takes no streams, the tasks are a list in the text, which follows within
@@ -105,6 +106,7 @@ func (s *Stream) noteLocked(task slack.TaskUpdateChunk) slack.TaskUpdateChunk {
 	given.Output, task.Output = unsaid(known.Task.Output, given.Output, task.Output)
 	s.given[task.ID] = given
 
+	task.Title, task.Status = cmp.Or(task.Title, known.Task.Title), cmp.Or(task.Status, known.Task.Status)
 	known.Task.Title, known.Task.Status = task.Title, task.Status
 	known.Task.Details += task.Details
 	known.Task.Output += task.Output

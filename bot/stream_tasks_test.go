@@ -182,7 +182,7 @@ func (p tasking) handler(s *studio) bot.Handler {
 			return errors.Join(err, stream.Close(ctx))
 		}
 		err = errors.Join(err, s.passes(ctx, 5*time.Second),
-			stream.Task(ctx, task("1", "Read", slack.TaskCardStatusComplete, "", "Three.")))
+			stream.Task(ctx, task("1", "", slack.TaskCardStatusComplete, "", "Three.")))
 		if p.before != "" {
 			err = errors.Join(err, s.passes(ctx, 5*time.Second), write(p.before, " that. "))
 		}
@@ -201,7 +201,7 @@ func (p tasking) handler(s *studio) bot.Handler {
 		if p.open { // a word that nothing follows is not sent yet, so what it begins is another message
 			return errors.Join(write("Then", " that. "), stream.Close(ctx))
 		}
-		return errors.Join(stream.Task(ctx, task("2", "Write", slack.TaskCardStatusComplete, "", "")),
+		return errors.Join(stream.Task(ctx, task("2", "", slack.TaskCardStatusComplete, "", "")),
 			write("Then that. "), stream.Close(ctx))
 	})
 }
