@@ -257,7 +257,7 @@ func (s *answers) deliver(ctx context.Context, r *result, to *reach, replace boo
 		return connection.ErrNotConnected
 	case to.form != nil:
 		return req.showInForm(ctx, to.form, r.reply)
-	case req.pressedTS != "" && req.ChannelID != "" && !req.External(): // others may not be in that channel
+	case req.pressedTS != "" && req.ChannelID != "":
 		r.reply.replace = replace
 		return req.answerBeside(ctx, r.reply)
 	}
@@ -293,6 +293,9 @@ func (req *Request) answerBeside(ctx context.Context, r Reply) error {
 			_, _, err := req.Client.PostMessageContext(ctx, req.ChannelID, part.forEverybody(req.ThreadTS, false)...)
 			return err
 		})
+	}
+	if req.External() { // who may not be in that channel, as far as this workspace's token can tell
+		return req.showOnTop(ctx, r)
 	}
 	return req.whisper(ctx, r)
 }

@@ -199,6 +199,56 @@ func TestPressesLeadBackToTheirStep(t *testing.T) {
 }
 
 // lastWith is the newest message of #general with these words.
+// People of another company whom a handler admits get its answer as anybody does: in the place of the message, also
+// from durable work. What is for them alone stands in a window, because the workspace's token need not know them there.
+func TestOutsidersPressInAStep(t *testing.T) {
+	t.Parallel()
+	const shared = "C0ACMESHAR"
+	s := play(t, bot.OnFunction("approve", func(ctx context.Context, f *bot.Function[approval]) error {
+		_, _, err := f.Step.Client.PostMessageContext(ctx, shared, slack.MsgOptionText("Approve?", false),
+			slack.MsgOptionBlocks(buttons("now", "later", "alone", "aside")))
+		return err
+	}, bot.Titled("Approve", "Asks somebody."), bot.Scopes("chat:write")),
+		bot.OnAction("now", func(ctx context.Context, a *bot.Action) error {
+			return a.Update(ctx, bot.Text("Now."))
+		}, bot.External()),
+		bot.OnActionAsync("later", func(ctx context.Context, a *bot.AsyncAction) error {
+			return a.Update(ctx, bot.Text("Later."))
+		}, bot.External()),
+		bot.OnAction("alone", func(ctx context.Context, a *bot.Action) error {
+			return a.Respond(ctx, bot.Text("For you alone."))
+		}, bot.External()),
+		bot.OnActionAsync("aside", func(ctx context.Context, a *bot.AsyncAction) error {
+			return a.Respond(ctx, bot.Text("For you aside."))
+		}, bot.External()))
+	s.steps("approve")
+	in, _ := s.sim.Installed(slacksim.Acme)
+	s.sim.AddChannel(slacksim.Channel{ID: shared, TeamID: slacksim.Acme, Name: "shared",
+		SharedWith: []string{slacksim.Birch}, Members: []string{slacksim.AcmeMember, slacksim.BirchAdmin, in.BotUserID}})
+
+	for button, answer := range map[string]string{
+		"now": "Now.", "later": "Later.", "alone": "For you alone.", "aside": "For you aside.",
+	} {
+		s.step(t, "approve")
+		s.settle(t)
+		m := lastOf(s.sim, shared, slacksim.BirchAdmin)
+		if _, err := s.sim.Press(ctx, slacksim.BirchAdmin, shared, m.TS, button); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, s.sim, answer, func() bool {
+			if strings.HasPrefix(answer, "For you") {
+				return slices.ContainsFunc(s.sim.OpenViews(slacksim.BirchAdmin), func(v slacksim.View) bool {
+					return strings.Contains(string(v.Blocks), answer)
+				})
+			}
+			return lastOf(s.sim, shared, slacksim.BirchAdmin).Text == answer
+		})
+	}
+	if n := len(s.sim.Calls("chat.postEphemeral")); n > 0 {
+		t.Errorf("%d times a message was to be shown to them alone", n)
+	}
+}
+
 func lastWith(sim *slacksim.Sim, words string) (ts string) {
 	for _, m := range slices.Backward(sim.Messages(slacksim.AcmeGeneral, slacksim.AcmeMember)) {
 		if strings.Contains(m.Text, words) {
