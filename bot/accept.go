@@ -98,7 +98,7 @@ func (b *Bot) acceptEvent(ctx context.Context, body []byte) (transport.Answer, e
 		_, channel, _ := e.Inner.where()
 		event.OrderingKey = orderingKey(event.Key, from.teamID, channel)
 	}
-	if key := b.routes.threadKey(&e.Inner, event.Key, from.teamID); key != "" {
+	if key := b.routes.threadKey(&e.Inner, event.Key, from.teamID, from.botUserID); key != "" {
 		event.OrderingKey = key
 	}
 

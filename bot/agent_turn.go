@@ -83,14 +83,17 @@ const (
 )
 
 // threadKey is the ordering key of what happens in an agent's thread; "" when order doesn't matter. Presses of stop
-// have one so that they are found.
-func (r *routes) threadKey(in *inner, key connection.Key, team string) string {
+// have one so that they are found. What the app itself writes there has none: it is no next message.
+func (r *routes) threadKey(in *inner, key connection.Key, team, botUser string) string {
 	_, channel, thread := in.where()
 	switch in.Type {
 	case sessionStopped:
 		return orderingKey(key, team, channel) + "/" + thread + StopKey + in.EventTS
 	case "message":
-		if h, _ := r.route(in.Type, in, ""); h != nil && h.Kind == KindAgentMessage {
+		if own(in.Type, in, key.AppID, botUser, "") {
+			return ""
+		}
+		if h, _ := r.route(in.Type, in, botUser); h != nil && h.Kind == KindAgentMessage {
 			return orderingKey(key, team, channel) + "/" + cmp.Or(thread, in.TS)
 		}
 	}
@@ -147,10 +150,11 @@ func (t *Thread) answer(ctx context.Context, run func(ctx context.Context, t *Th
 		defer func() { end(nil); beside.Wait() }() // also when it panics
 		return run(ctx, t)
 	}()
-	if u.event != nil {
+
+	if err = u.leave(ctx, err); err == nil && u.event != nil {
 		u.event.Joined = u.took
 	}
-	return u.leave(ctx, err)
+	return err
 }
 
 // resume takes up what earlier attempts wrote.

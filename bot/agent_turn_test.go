@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slack-go/slack"
+
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
@@ -61,6 +63,63 @@ func TestJoinedMessageOutlivesItsProcess(t *testing.T) {
 				t.Errorf("the thread has %q", got)
 			}
 		})
+	}
+}
+
+// What a handler has taken in is answered by itself where its own answer comes to nothing.
+func TestJoinedMessageOfAnAnswerThatFails(t *testing.T) {
+	t.Parallel()
+	for name, failure := range map[string]error{
+		"refused by Slack": slack.SlackErrorResponse{Err: "channel_not_found"},
+		"refused by us":    &bot.UserError{Text: "Not today."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var h heard
+			s := newStudio(t, storagetest.SQLite(t), func(*studio) []bot.Handler {
+				return []bot.Handler{bot.OnAgentMessage("", func(_ context.Context, t *bot.Thread) error {
+					h.add("begin %s", t.Text)
+					if t.Text == "2" {
+						return nil
+					}
+					h.add("joined %s", (<-t.Joined()).Text)
+					return failure
+				}, bot.WhileBusy(bot.Join))}
+			})
+			root := ask(t, s.scene, "", "1")
+			wait(t, s.sim, "the first", func() bool { return status(s.scene, root) == "processing" })
+			ask(t, s.scene, root, "2")
+			s.idle()
+			if got, want := h.all(), []string{"begin 1", "joined 2", "begin 2"}; !slices.Equal(got, want) {
+				t.Errorf("%q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// What the app writes itself is no next message of the thread, also for a handler that hears other bots.
+func TestOwnMessageIsNoNextMessage(t *testing.T) {
+	t.Parallel()
+	var h heard
+	s := newStudio(t, storagetest.SQLite(t), func(s *studio) []bot.Handler {
+		return []bot.Handler{bot.OnAgentMessage("", func(ctx context.Context, t *bot.Thread) error {
+			if _, err := t.Say(ctx, bot.Text("One moment…")); err != nil {
+				return err
+			}
+			if err := s.sim.Settle(ctx); err != nil { // the app has heard of it
+				return err
+			}
+			m := <-t.Joined()
+			h.add("joined %s", m.Text)
+			return nil
+		}, bot.Bots(), bot.WhileBusy(bot.Join))}
+	})
+	root := ask(t, s.scene, "", "1")
+	wait(t, s.sim, "a word", func() bool { return len(thread(s.scene, root)) > 0 })
+	ask(t, s.scene, root, "2")
+	s.idle()
+	if got, want := h.all(), []string{"joined 2"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
