@@ -30,7 +30,7 @@ type Delivery struct {
 	Attempt  int      // how often it was handed out, this time included
 	Failures int      // how many of the earlier attempts count against the limit
 	Deaths   int      // how many of them were begun and never ended: their process did
-	Said     []string // what earlier attempts posted, see Request.Say
+	Said     []string // what earlier attempts posted, see Message.Say
 	Joined   []int64  // Rows of events behind it, which its handler took in: they are done when it is
 
 	by  *Handler // who was to handle it in this attempt

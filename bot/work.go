@@ -33,7 +33,7 @@ const (
 	// Holding again is an order of magnitude quicker than a lease is long, which the inbox knows: see Config.Lease.
 	holdsInLease = 4
 
-	// How long a handler may take unless it says otherwise (Within).
+	// How long a handler may take unless it says otherwise (Timeout).
 	eventBudget     = time.Minute
 	eventOpenBudget = 10 * time.Second
 	// How long a stop waits for handlers before it ends their contexts and puts their events back.
