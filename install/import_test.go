@@ -5,6 +5,7 @@ package install_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/switchboard-go/switchboard/install/internal/stage"
 	"github.com/switchboard-go/switchboard/install/oauth"
 	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 var acmeKey = connection.Key{AppID: "A0RENEWAL1", TeamID: slacksim.Acme}
@@ -228,6 +230,50 @@ func TestImportIsJournaled(t *testing.T) {
 	}
 	r.Works(r.Is(later.db, acmeKey, connection.Active, ""))
 	r.imports(later, oauth.ImportUnchanged, record)
+}
+
+// stopping is a store during whose work the import is stopped.
+type stopping struct {
+	install.Store
+	stop *func()
+}
+
+func (s stopping) Add(ctx context.Context, c connection.Connection) (connection.Connection, error) {
+	(*s.stop)()
+	return s.Store.Add(ctx, c)
+}
+
+// Whoever stops an import in the middle loses nothing: what Slack has renewed waits in the journal, and what is being
+// stored is stored.
+func TestImportIsStopped(t *testing.T) {
+	t.Parallel()
+	for want, age := range map[oauth.ImportOutcome]time.Duration{oauth.ImportDone: time.Hour,
+		oauth.ImportFailed: 2 * stage.Life} {
+		r := newRig(t, storagetest.SQLite(t))
+		stop := func() {}
+		in := r.replica(func(cfg *install.Config) {
+			cfg.HTTP = stage.Between("oauth.v2.access", func(*http.Response) { stop() })
+			cfg.Store = stopping{cfg.Store, &stop}
+		})
+		request := install.ImportRequest{ClientID: "1.2",
+			Installations: []install.Installation{withoutPerson(r.byAnother(in, slacksim.AcmeAdmin))}}
+		r.Clock.Advance(age)
+		ctx, cancel := context.WithCancel(r.Ctx)
+		stop = cancel
+		if all, err := in.Import(ctx, request); err != nil || len(all) != 1 || all[0].Outcome != want {
+			t.Errorf("stopped in the middle: %v %+v", err, all)
+		}
+		if all, err := in.Import(ctx, request); !errors.Is(err, context.Canceled) || len(all) != 0 {
+			t.Errorf("stopped before: %v %+v", err, all)
+		}
+
+		later := r.replica(nil)
+		r.Clock.Advance(time.Minute)
+		if left := later.Finish(); left != 0 {
+			t.Errorf("%d pairs are left", left)
+		}
+		r.Works(r.Is(later.db, acmeKey, connection.Active, ""))
+	}
 }
 
 // meeting is a store into which somebody installs while the import looks.

@@ -6,6 +6,7 @@ package install_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -580,9 +581,17 @@ func TestBegunAtAnotherAddress(t *testing.T) {
 		back := v.allows(authorize, slacksim.AcmeAdmin, slacksim.Choice{})
 		v.get(back).is(t, name, 421, "other_address")
 	}
+	// A browser that has a cookie of ours is another one, whatever address the install began at.
 	v := r.visitor(in)
-	v.header = http.Header{"X-Forwarded-Proto": {"https"}}
+	v.header = http.Header{"X-Forwarded-Proto": {"http"}}
 	authorize, _ := v.asks(start)
+	other := r.visitor(in)
+	other.get(start)
+	other.get(v.allows(authorize, slacksim.AcmeAdmin, slacksim.Choice{})).is(t, "another browser", 400, "other_browser")
+
+	v = r.visitor(in)
+	v.header = http.Header{"X-Forwarded-Proto": {"https"}}
+	authorize, _ = v.asks(start)
 	v.cookie = ""
 	v.get(v.allows(authorize, slacksim.AcmeAdmin, slacksim.Choice{})).is(t, "the right address without the cookie", 400,
 		"other_browser")
@@ -675,8 +684,13 @@ func TestUndo(t *testing.T) {
 		// Half an hour.
 		r.Update(in.db, k, func(c *connection.Connection) { c.Erase(connection.Removed, "test", r.Clock.Now()) })
 		_ = r.Slack.Admins.Uninstall(r.Ctx, slacksim.Acme, slacksim.NoUninstallEvents)
-		v, p = connect()
+		v = r.visitor(in)
+		back = v.back(start, dana)
+		p = v.get(back).is(t, "for half an hour", 200, "connected_again")
 		r.Clock.Advance(30 * time.Minute)
+		if late := v.get(back).is(t, "reloaded later", 200, "already_finished"); late.Undo != "" {
+			t.Error("a reload after half an hour offers to undo")
+		}
 		v.undo(p.Undo).is(t, "after half an hour", 400, "undo_expired")
 		if late := v.get("/slack/undo"); late.status != 404 {
 			t.Errorf("a plain visit: %d", late.status)
@@ -684,4 +698,37 @@ func TestUndo(t *testing.T) {
 		r.Works(r.Is(in.db, k, connection.Active, ""))
 		r.EmptyJournal()
 	})
+}
+
+// A browser that is closed before its page comes loses nothing of what it began.
+func TestWhoLeavesLosesNothing(t *testing.T) {
+	r := sqliteRig(t)
+	in := r.replica(nil)
+	v := r.visitor(in)
+	back := v.back(start, slacksim.AcmeAdmin)
+	left, leave := context.WithCancel(r.Ctx)
+	leave()
+	p := v.send(httptest.NewRequest(http.MethodGet, back, nil).WithContext(left)).is(t, "an install", 200, "connected")
+
+	press := httptest.NewRequest(http.MethodPost, stage.Redirect+"/slack/undo",
+		strings.NewReader(url.Values{"undo": {p.Undo}}.Encode())).WithContext(left)
+	press.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	v.send(press).is(t, "an undo", 200, "undone")
+	r.Is(in.db, acmeKey, connection.Removed, connection.ReasonDisconnected)
+}
+
+// The button that undoes works for half an hour, so the cookie that it takes lasts as long.
+func TestCookieLastsAsLongAsUndo(t *testing.T) {
+	r := sqliteRig(t)
+	in := r.replica(nil)
+	v := r.visitor(in)
+	req := httptest.NewRequest(http.MethodGet, v.back(start, slacksim.AcmeAdmin), nil)
+	req.Header.Set("Cookie", v.cookie)
+	w := httptest.NewRecorder()
+	in.Handler().ServeHTTP(w, req)
+	name, value, _ := strings.Cut(v.cookie, "=")
+	set := w.Result().Cookies()
+	if len(set) != 1 || set[0].Name != name || set[0].Value != value || set[0].MaxAge != 30*60 || !set[0].HttpOnly {
+		t.Errorf("the page of an install sets %+v", set)
+	}
 }

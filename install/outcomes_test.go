@@ -92,6 +92,10 @@ func TestConnectedIsSaid(t *testing.T) {
 		if p := v.installs(link(), dana, slacksim.Choice{Deny: true}); strings.Contains(p.Unchanged, "stays connected") {
 			t.Errorf("a broken connection: %q", p.Unchanged)
 		}
+		r.Update(in.db, k, func(c *connection.Connection) { c.SetState(connection.Paused, "", r.Clock.Now()) })
+		if p := v.get(used).is(t, "a used link of a paused one", 409, "link_used"); strings.Contains(p.Title, "connected") {
+			t.Errorf("a paused connection: %q", p.Title)
+		}
 	})
 }
 

@@ -3,11 +3,17 @@ package oauth
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 // stub is a store that answers what a test has it asked.
@@ -15,12 +21,50 @@ type stub struct {
 	Store
 	ready func(ctx context.Context) error
 	sweep func(kept, nameless time.Time) (int64, error)
+	write func(ctx context.Context, what string) // an attempt's end, or a budget
 }
 
 func (s stub) Ready(ctx context.Context) error       { return s.ready(ctx) }
 func (s stub) CheckAnyKey(ctx context.Context) error { return ctx.Err() }
 func (s stub) SweepAttempts(_ context.Context, kept, nameless time.Time) (int64, error) {
 	return s.sweep(kept, nameless)
+}
+
+func (s stub) EndAttempt(ctx context.Context, a Attempt) error {
+	s.write(ctx, a.Ref+" "+a.Reason)
+	return nil
+}
+
+func (s stub) Refill(ctx context.Context, b slackapi.Budget) error {
+	s.write(ctx, b.Name)
+	return nil
+}
+
+func (s stub) Take(ctx context.Context, b slackapi.Budget, n int, _ time.Time) (bool, error) {
+	s.write(ctx, fmt.Sprint(b.Name, " ", n))
+	return true, nil
+}
+
+// What became of an install is written down also when the time that its page had is over.
+func TestEndingsAreWrittenDown(t *testing.T) {
+	t.Parallel()
+	var wrote []string
+	cfg := &Config{Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler)}
+	cfg.Store = stub{write: func(ctx context.Context, what string) {
+		if _, bounded := ctx.Deadline(); ctx.Err() != nil || !bounded {
+			t.Errorf("%s: %v, bounded: %v", what, ctx.Err(), bounded)
+		}
+		wrote = append(wrote, what)
+	}}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	(&records{Config: cfg}).ended(over, Attempt{Ref: "REF"}, &page{Reason: "unexpected"})
+	(&exchange{Config: cfg}).unused(over, &Attempt{LinkHash: []byte{1, 2}})
+	(&exchange{Config: cfg}).unused(over, &Attempt{}) // without a link there is none to give back
+	(&undo{Config: cfg}).note(over, connection.Connection{ID: "con_1", AuthorizedAt: time.UnixMicro(7)})
+	if want := []string{"REF unexpected", "used/0102", "undone/con_1/7 1"}; !slices.Equal(wrote, want) {
+		t.Errorf("it wrote %q, not %q", wrote, want)
+	}
 }
 
 // An attempt is kept for 90 days, and for a week if anybody can have made it up.

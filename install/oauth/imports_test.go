@@ -3,10 +3,14 @@ package oauth
 // What of another program's records is worth asking Slack about, and what it takes the place of.
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/slack-go/slack"
 
 	"github.com/switchboard-go/switchboard/install/connection"
 )
@@ -204,5 +208,31 @@ func TestWhoseATokenIs(t *testing.T) {
 		if _, noted := im.noted(got.owner().Key); noted != (why == "" && (test.person == "" || got.TeamID == "T9")) {
 			t.Errorf("%s: noted %v", name, noted)
 		}
+	}
+}
+
+// Where Slack asks to wait it is waited for, a few times, and not by somebody who left.
+func TestImportWaits(t *testing.T) {
+	t.Parallel()
+	im, limited := &imports{}, error(&slack.RateLimitedError{RetryAfter: time.Millisecond})
+	for refusals, want := range map[int]int{0: 1, 1: 2, 4: 5, 9: 5} {
+		asked := 0
+		err := im.patiently(t.Context(), func() error {
+			if asked++; asked <= refusals {
+				return limited
+			}
+			return nil
+		})
+		if asked != want || (err != nil) != (refusals == 9) {
+			t.Errorf("refused %d times: asked %d times, %v", refusals, asked, err)
+		}
+	}
+
+	left, cancel := context.WithCancel(t.Context())
+	cancel()
+	asked := 0
+	err := im.patiently(left, func() error { asked++; return &slack.RateLimitedError{RetryAfter: time.Hour} })
+	if !errors.Is(err, context.Canceled) || asked != 1 {
+		t.Errorf("somebody who left: asked %d times, %v", asked, err)
 	}
 }
