@@ -3,6 +3,13 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
+	"html"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -104,6 +111,136 @@ func TestDemoPlaysAgents(t *testing.T) {
 		if (app.Agent != nil) != (also != nil) || app.Agent != nil && app.Agent.Description == "" {
 			t.Errorf("with %d handlers of an agent it is %+v", len(also), app.Agent)
 		}
+	}
+}
+
+// In the small Slack of the demo, and of tests, an app is what its manifest makes it.
+func TestSmallSlackKnowsTheApp(t *testing.T) {
+	t.Parallel()
+	shortcut := func(context.Context, *bot.Shortcut) error { return nil }
+	type inputs struct {
+		Who  string `json:"who" title:"Person" slack:"user_id"`
+		Note string `json:"note,omitempty" title:"Note"`
+	}
+	a := App{Name: "Hello", Summary: "Says hello.", NoRotation: true, Agent: bot.AgentView{
+		Description: "Answers.", Prompts: []bot.Prompt{{Title: "Who?", Message: "Who is it?"}},
+	}, Handlers: []bot.Handler{
+		bot.OnCommand("/hello", func(context.Context, *bot.Command) error { return nil }, bot.Describe("Says it", "[name]"),
+			bot.OptionalScopes("users:read")),
+		bot.OnShortcut("new", shortcut, bot.Titled("New", "Makes one")),
+		bot.OnMessageShortcut("keep", shortcut, bot.Titled("Keep", "Keeps it")),
+		bot.OnOptions("menu", func(context.Context, *bot.Options) error { return nil }),
+		bot.OnLink("t.example", func(context.Context, *bot.Link) error { return nil }),
+		bot.OnFunction("open", func(context.Context, *bot.Function[inputs]) error { return nil },
+			bot.Titled("Open", "Files one"), bot.Outputs(bot.Parameter{Name: "id", Type: "string", Title: "Number"})),
+	}}
+	agent := bot.OnAgentMessage("", func(context.Context, *bot.Thread) error { return nil })
+	got, err := a.simApp("http://127.0.0.1:1", agent) // a demo's own handlers count, too
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	who := slacksim.Parameter{Name: "who", Title: "Person", Type: "slack#/types/user_id", Required: true}
+	note := slacksim.Parameter{Name: "note", Title: "Note", Type: "string"}
+	number := slacksim.Parameter{Name: "id", Title: "Number", Type: "string"}
+	for what, same := range map[string]bool{
+		"its name":  got.Name == "Hello" && got.Description == "Says hello." && got.InstallURL == "http://127.0.0.1:1/",
+		"addresses": got.EventsURL == "http://127.0.0.1:1/slack/events" && got.OptionsURL == got.EventsURL,
+		"callback":  slices.Equal(got.RedirectURLs, []string{"http://127.0.0.1:1/slack/oauth_redirect"}),
+		"optional":  slices.Equal(got.OptionalScopes, []string{"users:read"}),
+		"domains":   slices.Equal(got.UnfurlDomains, []string{"t.example"}),
+		"commands": slices.Equal(got.Commands, []slacksim.Command{{Name: "/hello", Description: "Says it",
+			UsageHint: "[name]", ShouldEscape: true}}),
+		"shortcuts": slices.Equal(got.Shortcuts, []slacksim.Shortcut{{Name: "New", CallbackID: "new",
+			Description: "Makes one"}, {Name: "Keep", CallbackID: "keep", Description: "Keeps it", OnMessage: true}}),
+		"steps": reflect.DeepEqual(got.Functions, []slacksim.Function{{CallbackID: "open", Title: "Open",
+			Description: "Files one", Inputs: []slacksim.Parameter{note, who}, Outputs: []slacksim.Parameter{number}}}),
+		"agent": reflect.DeepEqual(got.Agent, &slacksim.AgentView{Description: "Answers.",
+			Prompts: []slacksim.Prompt{{Title: "Who?", Message: "Who is it?"}}}),
+		"organisations, and no rotation": got.OrgReady && !got.TokenRotation,
+	} {
+		if !same {
+			t.Errorf("%s: %+v", what, got)
+		}
+	}
+
+	a.WorkspacesOnly, a.NoRotation, a.Handlers = true, false, a.Handlers[:1]
+	if got, err = a.simApp("http://127.0.0.1:1"); err != nil || got.OrgReady || !got.TokenRotation || got.Agent != nil {
+		t.Errorf("with rotation, for workspaces alone, without an agent: %v %+v", err, got)
+	}
+}
+
+// The demo says what to try, has the handlers that are for it alone, and finds a port where the usual one is taken. It
+// is open to this machine alone.
+func TestDemoOfAnyApp(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	p := another()
+	p.DemoHandlers = []bot.Handler{bot.OnCommand("/only-here",
+		func(context.Context, *bot.Command) error { return nil }, bot.Describe("Is for trying", ""))}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	d, err := p.startDemo(taken.Addr().String(), newLogger(io.Discard, 0, "json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	page, err := http.Get(d.slack.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := io.ReadAll(page.Body)
+	_ = page.Body.Close()
+	for _, hint := range p.guide() {
+		if err != nil || !strings.Contains(html.UnescapeString(string(shown)), hint.Title) {
+			t.Errorf("the first page doesn't say %q: %v %s", hint.Title, err, shown)
+		}
+	}
+	if commands := d.slack.App().Commands; len(commands) != 2 || len(d.cfg.Bot.Handlers) != 3 ||
+		d.cfg.Database.Program != "hello" {
+		t.Errorf("commands %+v, %d handlers, of %s", commands, len(d.cfg.Bot.Handlers), d.cfg.Database.Program)
+	}
+	if err := errors.Join(d.cfg.Listener.Close(), d.close()); err != nil {
+		t.Error(err)
+	}
+	if left := names(t, os.Getenv("TMPDIR")); len(left) != 0 {
+		t.Errorf("it left %q", left)
+	}
+
+	for _, addr := range []string{"0.0.0.0:0", "192.0.2.1:8080", "8080", ""} {
+		if out, errs, code := try(nil, "demo", "--addr="+addr); code != 2 || out != "" || !strings.Contains(errs, "--addr") {
+			t.Errorf("--addr %q: exit %d: %s%s", addr, code, out, errs)
+		}
+	}
+}
+
+// What an app says of itself counts, and all of it reaches what runs it.
+func TestFillHandsAllOn(t *testing.T) {
+	t.Parallel()
+	a := *another()
+	var used, failed, ran bool
+	a.Use = []bot.Middleware{func(next bot.Next) bot.Next { used = true; return next }}
+	a.OnError = func(context.Context, *bot.Request, error) error { failed = true; return nil }
+	a.Routes = map[string]http.Handler{"/extra": http.NotFoundHandler()}
+	a.Background = []func(context.Context) error{func(context.Context) error { ran = true; return nil }}
+	a.Does, a.Guide = []string{"You look at it."}, []bot.Hint{{Title: "Look at it."}}
+	cfg := server.Config{}
+	cfg.Bot.Handlers = []bot.Handler{bot.OnHomeOpened(func(context.Context, *bot.Home) error { return nil })}
+	a.Fill(&cfg)
+	if len(cfg.Bot.Handlers) != 3 || cfg.Bot.Handlers[0].Name != "/hello" || cfg.Routes["/extra"] == nil ||
+		cfg.Install.App.Name != "Hello" || cfg.Install.App.DataKept != dataKept ||
+		!slices.Equal(cfg.Install.App.Does, a.Does) || !slices.Equal(a.guide(), a.Guide) {
+		t.Errorf("%+v", cfg)
+	}
+	if cfg.Bot.Use[0](nil); !used || cfg.Bot.OnError(t.Context(), nil, nil) != nil || !failed ||
+		cfg.Background[0](t.Context()) != nil || !ran {
+		t.Error("its functions are others")
+	}
+	a.DataKept = "The name."
+	if a.Fill(&cfg); cfg.Install.App.DataKept != "The name." {
+		t.Errorf("kept: %s", cfg.Install.App.DataKept)
 	}
 }
 

@@ -4,6 +4,7 @@ package cli
 // of installs that slacksim made, and taken over.
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
@@ -16,13 +17,16 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage"
+	"github.com/switchboard-go/switchboard/storage/seal"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
@@ -534,6 +538,9 @@ func TestImportSaysWhatItDid(t *testing.T) {
 	if _, err := os.Stat(keyFile); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a dry run made a key: %v", err)
 	}
+	if _, err := os.Stat(filepath.Join(w.dataDir, "journal")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a dry run made a journal: %v", err)
+	}
 	clear := w.slack.Inject(slacksim.Fault{Method: "auth.test", Status: http.StatusBadGateway})
 	says("Slack is away", 1, "failed", "Slack couldn't be asked", "Run it again: what was imported stays")
 	says("dry", 1, "failed", "Slack couldn't be asked", "2 of them couldn't be looked at now. Run it again")
@@ -548,6 +555,74 @@ func TestImportSaysWhatItDid(t *testing.T) {
 	says("the key is lost", 2, "ENCRYPTION_KEYS", "sealed with the missing key", "put the key file back")
 	w.keys = strings.TrimSpace(string(key))
 	says("the key as a setting", 0, "unchanged")
+	w.keys = seal.NewKey()
+	says("another key", 1, "none of the keys at hand opens what is stored here")
+	w.keys = strings.TrimSpace(string(key))
+
+	// What the report says of each for scripts, and what of another app is left out.
+	lines := w.bring(0, "--from", store.from).Installations
+	line := lines[slices.IndexFunc(lines, func(l importLine) bool { return l.TeamID == slacksim.Acme })]
+	line.From = ""
+	if c := w.connections()[0]; line != (importLine{Result: "unchanged", AppID: w.slack.App().ID, TeamID: slacksim.Acme,
+		TeamName: "Acme Corp", ConnectionID: c.ID, Renews: true, Reason: "It is here already."}) {
+		t.Errorf("for scripts: %+v", line)
+	}
+	w.bring(0, "--from", store.from, "--slack-app-id", "A0ANOTHER1").is(t, "another app's", "skipped "+slacksim.Acme,
+		"skipped T0GONE0001")
+
+	// Stopped in the middle, it says so.
+	many := javaScriptFiles(t)
+	for i := range 20 {
+		other := acme
+		other.team = fmt.Sprintf("T0STOP%04d", i)
+		many.save(t, other)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	w.slack.Handle("auth.test", func(slacksim.Call) (map[string]any, error) {
+		stop()
+		return nil, errors.New("internal_error")
+	})
+	var out, errs bytes.Buffer
+	code := exitCode(&errs, run(ctx, []string{"import", "bolt", "--from", many.from}, w.settings(nil), &out, &errs))
+	if code != 1 || !strings.Contains(errs.String(), "stopped before all of them were looked at") ||
+		!strings.Contains(errs.String(), "Run it again to go on") {
+		t.Errorf("stopped: exit %d: %s%s", code, &out, &errs)
+	}
+}
+
+// Whose access each line is about, and the word about the old app where something of its renews here from now on.
+func TestImportReport(t *testing.T) {
+	t.Parallel()
+	report := func(dry bool, results ...install.ImportResult) string {
+		var out bytes.Buffer
+		r := importReport{DryRun: dry}
+		for _, one := range results {
+			r.add(one)
+		}
+		if err := r.print(&environment{program: another(), stdout: &out}, false); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	org := install.ImportResult{From: "a", Key: connection.Key{EnterpriseID: "E1"}, TeamName: "Grid", UserID: "U1",
+		Outcome: "imported"}
+	stays := install.ImportResult{From: "b", Key: connection.Key{TeamID: "T1"}, Outcome: "unchanged", Renews: true}
+	renews := stays
+	renews.Outcome = "imported"
+	const stop = "The old app must not renew them"
+
+	said := report(false, org, stays)
+	if missing := inOrder(said, "imported", "Grid", "E1", "U1", "a", "unchanged", "T1", "the bot", "b",
+		"Imported 1, left 1 unchanged, skipped 0, failed 0."); missing != "" || strings.Contains(said, stop) {
+		t.Errorf("no %q in %s", missing, said)
+	}
+	if said := report(false, org, renews); !strings.Contains(said, "hello serve renews") || !strings.Contains(said, stop) {
+		t.Error(said)
+	}
+	if said := report(true, renews); strings.Contains(said, stop) || !strings.Contains(said, "Would import 1,") {
+		t.Error(said)
+	}
 }
 
 // What can't be read whole is refused with everything that is wrong, and nothing of it is imported.
