@@ -85,6 +85,19 @@ func TestOddConsentIsKept(t *testing.T) {
 	}
 }
 
+// Of an organisation's install, too, Slack is asked whose it is where the answer doesn't say so.
+func TestOddConsentOfAnOrganisation(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storagetest.SQLite(t))
+	r.Slack.SetApp(func(a *slacksim.App) { a.OrgReady = true })
+	r.Slack.AddWorkspace(slacksim.Workspace{ID: "T0GRID0001", Name: "Grid One", EnterpriseID: "E0GRID0001",
+		EnterpriseName: "Grid Inc"})
+	r.Slack.AddUser(slacksim.User{ID: "U0GRIDADM1", TeamID: "T0GRID0001", Name: "gia", Admin: true})
+	in := r.replica(answering("oauth.v2.access", func(a map[string]any) { a["enterprise"], a["team"] = false, false }))
+	r.visitor(in).installs(start, "U0GRIDADM1", slacksim.Choice{Org: true}).is(t, "an organisation", 200, "connected_org")
+	r.Row(in.db, connection.Key{AppID: "A0RENEWAL1", EnterpriseID: "E0GRID0001"})
+}
+
 // The same for a renewal and for a person's token, whose answers are read by the same rules.
 func TestLivesThatSlackDidNotSay(t *testing.T) {
 	t.Parallel()
@@ -189,6 +202,49 @@ func TestTokenOfAnotherWorkspaceIsRefused(t *testing.T) {
 	if all, err := in.db.List(r.Ctx); err != nil || len(all) != 0 {
 		t.Errorf("%d connections, %v", len(all), err)
 	}
+	r.EmptyJournal()
+}
+
+// Without a bot's token there is no connection.
+func TestConsentWithoutABotIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(a map[string]any){
+		"no token":        func(a map[string]any) { delete(a, "access_token") },
+		"a user's token":  func(a map[string]any) { a["token_type"] = "user" },
+		"one in capitals": func(a map[string]any) { a["token_type"] = "USER" },
+	} {
+		r := newRig(t, storagetest.SQLite(t))
+		in := r.replica(answering("oauth.v2.access", change))
+		r.visitor(in).installs(start, slacksim.AcmeAdmin, slacksim.Choice{}).is(t, name, http.StatusBadGateway, "not_set_up")
+		if all, err := in.db.List(r.Ctx); err != nil || len(all) != 0 {
+			t.Errorf("%s: %d connections, %v", name, len(all), err)
+		}
+		r.EmptyJournal()
+	}
+}
+
+// What Slack says of a token right after it gave it out is believed, also where a connection works that it would renew.
+// That it has ended already happens to tokens that are renewed, and to no others.
+func TestWordAfterTheExchangeCounts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storagetest.SQLite(t))
+	in := r.replica(nil)
+	says := func(what, word string) {
+		t.Helper()
+		r.Slack.Inject(slacksim.Fault{Method: "auth.test", Error: word, Times: 1})
+		r.visitor(in).installs(start, slacksim.AcmeAdmin, slacksim.Choice{}).is(t, what, http.StatusBadGateway, "not_active")
+		r.EmptyJournal()
+	}
+	c := r.connect(in, slacksim.AcmeAdmin)
+	says("a reconnect", "account_inactive")
+	if now := r.Row(in.db, c.Key); now.Token != c.Token {
+		t.Error("a token that Slack doesn't take was stored")
+	}
+
+	r.Slack.SetApp(func(a *slacksim.App) { a.TokenRotation = false })
+	r.Update(in.db, c.Key, func(c *connection.Connection) { c.Erase(connection.Removed, "test", r.Clock.Now()) })
+	says("a token that never ends", "token_expired")
+	r.Is(in.db, c.Key, connection.Removed, "test")
 }
 
 // A first install that the database could not take is stored later, unless the person was faster.

@@ -252,7 +252,11 @@ func TestImportIsStopped(t *testing.T) {
 		r := newRig(t, storagetest.SQLite(t))
 		stop := func() {}
 		in := r.replica(func(cfg *install.Config) {
-			cfg.HTTP = stage.Between("oauth.v2.access", func(*http.Response) { stop() })
+			cfg.HTTP = stage.Between("oauth.v2.access", func(resp *http.Response) {
+				if stop(); resp.Request.Context().Err() != nil {
+					_ = resp.Body.Close() // nobody waits for the rest of it
+				}
+			})
 			cfg.Store = stopping{cfg.Store, &stop}
 		})
 		request := install.ImportRequest{ClientID: "1.2",

@@ -330,8 +330,9 @@ func TestScopesAreAdded(t *testing.T) {
 	r.Update(in.db, c.Key, func(c *connection.Connection) { c.Scopes = []string{"chat:write", "users:read"} })
 	r.Slack.Inject(slacksim.Fault{Method: "auth.test", Status: 500, Body: "x", Times: 1})
 	r.visitor(in).installs(link(), dana, slacksim.Choice{}).is(t, "and can't be asked", 200, "permissions_updated")
-	if now := r.Row(in.db, c.Key); !slices.Equal(now.Scopes, all) {
-		t.Errorf("stored: %v", now.Scopes)
+	if now := r.Row(in.db, c.Key); !slices.Equal(now.Scopes, all) ||
+		!now.CheckAt.Equal(now.AuthorizedAt.Add(connection.CheckAgain)) {
+		t.Errorf("stored: %v, to be checked at %v", now.Scopes, now.CheckAt)
 	}
 }
 
@@ -402,6 +403,9 @@ func TestRequiredPermissions(t *testing.T) {
 			t.Errorf("not taken back: %q", p.Facts)
 		}
 		_ = r.Slack.Admins.Uninstall(r.Ctx, slacksim.Acme, slacksim.NoUninstallEvents)
+		r.Slack.Inject(slacksim.Fault{Method: "apps.uninstall", DropAnswer: true, Times: 1})
+		r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"users:read"}}).is(t, "no answer", 403,
+			"permission_required").says(t, "Slack may still list")
 
 		// Without optional ones it says what it can't do.
 		p = r.visitor(in).installs(start, dana, slacksim.Choice{Untick: []string{"files:write"}}).is(t, "an optional one",

@@ -5,6 +5,7 @@ package install_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -223,6 +224,54 @@ func TestReloadWaits(t *testing.T) {
 	all.Wait()
 }
 
+// lookedAt is a store that says when it has shown somebody an attempt.
+type lookedAt struct {
+	install.Store
+	shown chan struct{}
+}
+
+func (s lookedAt) GetAttempt(ctx context.Context, stateHash []byte) (oauth.Attempt, error) {
+	a, err := s.Store.GetAttempt(ctx, stateHash)
+	if err == nil {
+		select {
+		case s.shown <- struct{}{}:
+		default:
+		}
+	}
+	return a, err
+}
+
+// A reload that waits for a first request which comes to nothing hears the same, and can try the same again.
+func TestReloadHearsOfTrouble(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storagetest.SQLite(t))
+	asked, answer := make(chan struct{}), make(chan struct{})
+	looked := make(chan struct{}, 1)
+	in := r.replica(func(cfg *install.Config) {
+		exchanging(func(*http.Request, string, http.RoundTripper) (*http.Response, error) {
+			close(asked)
+			<-answer
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: fmt.Errorf("too many open files")}
+		})(cfg)
+		cfg.Store = lookedAt{cfg.Store, looked}
+	})
+	c := r.connect(r.replica(nil), slacksim.AcmeAdmin)
+	v := r.visitor(in)
+	back := v.back(in.Links().GrantURL(c), slacksim.AcmeAdmin)
+	reload := &visitor{r: r, in: in, cookie: v.cookie, header: http.Header{}}
+	var all sync.WaitGroup
+	all.Go(func() { v.get(back).is(t, "the first", 502, "slack_down") })
+	<-asked
+	all.Go(func() {
+		if p := reload.get(back).is(t, "the reload", 502, "slack_down"); !strings.Contains(p.Next.URL, "link=") {
+			t.Errorf("the reload leads to %s", p.Next.URL)
+		}
+	})
+	<-looked
+	close(answer)
+	all.Wait()
+}
+
 // A state of the release before: a row from the start on. It finishes here, once, for its own browser and in its ten
 // minutes.
 func TestStateOfTheReleaseBefore(t *testing.T) {
@@ -234,11 +283,11 @@ func TestStateOfTheReleaseBefore(t *testing.T) {
 			sum := sha256.Sum256(b)
 			return base64.RawURLEncoding.EncodeToString(b), sum[:]
 		}
-		begun := func() (v *visitor, back string) {
+		begun := func(boundTo string, choice slacksim.Choice) (v *visitor, back string) {
 			t.Helper()
 			v = r.visitor(in)
 			now, state, browser := r.Clock.Now(), "", ""
-			a := oauth.Attempt{Ref: install.NewRef(), StartedAt: now, ExpiresAt: now.Add(10 * time.Minute)}
+			a := oauth.Attempt{Ref: install.NewRef(), StartedAt: now, ExpiresAt: now.Add(10 * time.Minute), BoundTo: boundTo}
 			state, a.StateHash = secret()
 			browser, a.BrowserHash = secret()
 			if err := in.db.BeginAttempt(r.Ctx, a); err != nil {
@@ -250,15 +299,21 @@ func TestStateOfTheReleaseBefore(t *testing.T) {
 			q := u.Query()
 			q.Set("state", state)
 			u.RawQuery = q.Encode()
-			return v, v.allows(u.String(), slacksim.AcmeAdmin, slacksim.Choice{})
+			return v, v.allows(u.String(), slacksim.AcmeAdmin, choice)
 		}
-		v, back := begun()
+		v, back := begun("", slacksim.Choice{})
 		r.visitor(in).get(back).is(t, "another browser", 400, "other_browser")
 		v.get(back).is(t, "its own", 200, "connected")
 		v.get(back).is(t, "again", 200, "already_finished")
-		v, back = begun()
+		v, back = begun("", slacksim.Choice{})
 		r.Clock.Advance(10 * time.Minute)
 		v.get(back).is(t, "too late", 400, "state_expired")
+
+		// What its link asked for can be tried again.
+		v, back = begun(r.Row(in.db, acmeKey).ID, slacksim.Choice{Deny: true})
+		if p := v.get(back).is(t, "cancelled", 200, "cancelled"); !strings.Contains(p.Next.URL, "link=") {
+			t.Errorf("try again leads to %s", p.Next.URL)
+		}
 	})
 }
 
@@ -338,6 +393,25 @@ func TestStateIsGivenBack(t *testing.T) {
 			}
 			v.get(back).is(t, "and once only", 200, "already_finished")
 		})
+	}
+}
+
+// An answer that breaks off may have been one: the code is not tried again.
+func TestCodeIsSpentInDoubt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storagetest.SQLite(t))
+	sent := 0
+	in := r.replica(exchanging(func(*http.Request, string, http.RoundTripper) (*http.Response, error) {
+		sent++
+		return nil, &net.OpError{Op: "read", Net: "tcp", Err: fmt.Errorf("connection reset by peer")}
+	}))
+	v := r.visitor(in)
+	back := v.back(start, slacksim.AcmeAdmin)
+	for _, what := range []string{"it breaks off", "a reload"} {
+		v.get(back).is(t, what, 502, "slack_down")
+	}
+	if sent != 1 {
+		t.Errorf("the code was sent %d times", sent)
 	}
 }
 

@@ -137,7 +137,16 @@ func TestWhatBecameOfAnInstall(t *testing.T) {
 		v.get(back).is(t, "removed in Slack", 409, "removed_since").says(t, "Renewal was removed from Acme Corp",
 			"Install again")
 
+		// Somebody else undid an install of theirs since: that was not this one.
+		r.Clock.Advance(time.Second)
+		other, _, theirs := connect()
+		other.undo(theirs.Undo).is(t, "their undo", 200, "undone")
+		v.get(back).is(t, "after somebody else's undo", 409, "removed_since")
+
+		r.Clock.Advance(time.Second)
 		v, back, _ = connect()
+		r.Update(in.db, k, func(c *connection.Connection) { c.SetState(connection.Retrying, "", r.Clock.Now()) })
+		v.get(back).is(t, "it is tried again", 200, "already_finished")
 		r.Update(in.db, k, func(c *connection.Connection) { c.SetState(connection.Paused, "", r.Clock.Now()) })
 		v.get(back).is(t, "paused", 409, "paused_since").says(t, "Renewal is paused in Acme Corp")
 		r.Update(in.db, k, func(c *connection.Connection) {
@@ -145,6 +154,37 @@ func TestWhatBecameOfAnInstall(t *testing.T) {
 		})
 		v.get(back).is(t, "broken", 409, "broken_since").says(t, "Renewal needs reconnecting in Acme Corp", "Reconnect")
 	})
+}
+
+// A reload offers to undo an install, as long as it is the last word of its workspace: nobody's reconnect, and nothing
+// that was connected again since, be it at the same moment or by the same person.
+func TestReloadOffersToUndoTheLastWord(t *testing.T) {
+	t.Parallel()
+	for since, again := range map[string]func(r *rig, in replica){
+		"nothing":                   func(*rig, replica) {},
+		"a colleague, at that time": func(r *rig, in replica) { r.connect(in, slacksim.AcmeMember) },
+		"the same person later": func(r *rig, in replica) {
+			r.Clock.Advance(time.Second)
+			r.connect(in, slacksim.AcmeAdmin)
+		},
+	} {
+		r := newRig(t, storagetest.SQLite(t))
+		in := r.replica(nil)
+		v := r.visitor(in)
+		back := v.back(start, slacksim.AcmeAdmin)
+		v.get(back).is(t, since, 200, "connected")
+		again(r, in)
+		if p := v.get(back).is(t, since, 200, "already_finished"); (p.Undo != "") != (since == "nothing") {
+			t.Errorf("after %s a reload offers to undo: %v", since, p.Undo != "")
+		}
+
+		w := r.visitor(in)
+		reconnect := w.back(start, slacksim.AcmeAdmin)
+		w.get(reconnect)
+		if p := w.get(reconnect).is(t, "a reconnect", 200, "already_finished"); p.Undo != "" {
+			t.Error("a reload of a reconnect offers to undo it")
+		}
+	}
 }
 
 // What Slack's answer leaves open is not told as a refusal; an undo that Slack carried out and we could not write down

@@ -22,6 +22,12 @@ type stub struct {
 	ready func(ctx context.Context) error
 	sweep func(kept, nameless time.Time) (int64, error)
 	write func(ctx context.Context, what string) // an attempt's end, or a budget
+
+	lookup func(k connection.Key) (connection.Connection, error)
+}
+
+func (s stub) Lookup(_ context.Context, k connection.Key) (connection.Connection, error) {
+	return s.lookup(k)
 }
 
 func (s stub) Ready(ctx context.Context) error       { return s.ready(ctx) }
