@@ -115,7 +115,7 @@ func (a *newApp) find(folder string) (sums []byte, err error) {
 	if checkout == "" {
 		if a.Version = libraryVersion(a.Library); a.Version == "" {
 			return nil, fmt.Errorf("this program was built from a checkout of %s, which has no version that an app could "+
-				"require: run the command in a folder of that checkout, and nothing was written", a.Library)
+				"require: run the command in that checkout. Nothing was written", a.Library)
 		}
 		return nil, nil
 	}
