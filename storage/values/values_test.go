@@ -212,6 +212,30 @@ func TestListValues(t *testing.T) {
 	})
 }
 
+// Where an organisation's connection took over, a list gives it the values of the workspace, also those that it doesn't
+// name.
+func TestListedValuesChangeHands(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		own := connected(t, f, "A1", "T1")
+		for _, key := range []string{"a/1", "a/2", "b"} {
+			put(t, f.DB, own, key, "1")
+		}
+		org := storetest.Put(t, f, storetest.Full(storetest.Key("A1", "E1", "")))
+		inside := bot.ValueOwner{ConnectionID: org.ID, AppID: "A1", TeamID: "T1"}
+
+		for range 2 {
+			some, err := f.Values().List(t.Context(), inside, "a/", "", 9)
+			if storetest.OK(t, err); len(some) != 2 {
+				t.Errorf("listed %+v", some)
+			}
+			if n := f.CountOf(t, "SELECT count(*) FROM bot_values WHERE connection_id = '"+org.ID+"'"); n != 3 {
+				t.Errorf("%d of 3 are the organisation's", n)
+			}
+		}
+	})
+}
+
 // Values outlive the access: a removal, a re-install, a move into an organisation, an organisation-wide install.
 func TestValuesFollowTheWorkspace(t *testing.T) {
 	t.Parallel()
