@@ -110,7 +110,7 @@ func TestNewLeavesAlone(t *testing.T) {
 	// Built from a checkout and outside of one, it has no version that an app could require.
 	t.Chdir(filepath.Join(root, "empty"))
 	out, errs, code := try(nil, "new", "bot")
-	if code != 1 || out != "" || !strings.Contains(errs, "nothing was written") {
+	if code != 1 || out != "" || !strings.Contains(errs, "Nothing was written") {
 		t.Errorf("outside of a checkout: exit %d: %s%s", code, out, errs)
 	}
 	if after := names(t, root); !slices.Equal(before, after) {
