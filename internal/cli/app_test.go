@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
@@ -225,12 +226,13 @@ func TestFillHandsAllOn(t *testing.T) {
 	a.OnError = func(context.Context, *bot.Request, error) error { failed = true; return nil }
 	a.Routes = map[string]http.Handler{"/extra": http.NotFoundHandler()}
 	a.Background = []func(context.Context) error{func(context.Context) error { ran = true; return nil }}
+	a.LeastInterval = time.Second
 	a.Does, a.Guide = []string{"You look at it."}, []bot.Hint{{Title: "Look at it."}}
 	cfg := server.Config{}
 	cfg.Bot.Handlers = []bot.Handler{bot.OnHomeOpened(func(context.Context, *bot.Home) error { return nil })}
 	a.Fill(&cfg)
 	if len(cfg.Bot.Handlers) != 3 || cfg.Bot.Handlers[0].Name != "/hello" || cfg.Routes["/extra"] == nil ||
-		cfg.Install.App.Name != "Hello" || cfg.Install.App.DataKept != dataKept ||
+		cfg.Bot.LeastInterval != time.Second || cfg.Install.App.Name != "Hello" || cfg.Install.App.DataKept != dataKept ||
 		!slices.Equal(cfg.Install.App.Does, a.Does) || !slices.Equal(a.guide(), a.Guide) {
 		t.Errorf("%+v", cfg)
 	}

@@ -42,8 +42,8 @@ func TestNewWritesAnApp(t *testing.T) {
 	}
 
 	files := names(t, folder)
-	if want := []string{".gitignore", "Dockerfile", "Makefile", "README.md", "go.mod", "go.sum", "main.go",
-		"main_test.go"}; !slices.Equal(files, want) {
+	if want := []string{".dockerignore", ".gitignore", "Dockerfile", "Makefile", "README.md", "go.mod", "go.sum",
+		"main.go", "main_test.go"}; !slices.Equal(files, want) {
 		t.Fatalf("it wrote %q, not %q", files, want)
 	}
 	text := map[string]string{}
@@ -67,7 +67,8 @@ func TestNewWritesAnApp(t *testing.T) {
 		t.Errorf("go.mod:\n%s, not\n%s", text["go.mod"], want)
 	}
 	for name, want := range map[string]string{"go.sum": "example.com/a v1.0.0 h1:sum\n", ".gitignore": "/weather-bot\n",
-		"main.go": `Name:     "Weather bot"`, "main_test.go": `"/weather-bot"`, "README.md": "# Weather bot\n",
+		".dockerignore": ".env\n",
+		"main.go":       `Name:     "Weather bot"`, "main_test.go": `"/weather-bot"`, "README.md": "# Weather bot\n",
 		"Dockerfile": "FROM golang:" + goVersion() + " AS"} {
 		if !strings.Contains(text[name], want) {
 			t.Errorf("%s has no %q: %s", name, want, text[name])
