@@ -79,7 +79,7 @@ func (s *Suite) teamOf(channel string) string {
 	return c.TeamID
 }
 
-// Edit changes the text of one of their messages, and Delete takes it back.
+// Edit changes the text of one of their messages.
 func (a *Actor) Edit(channel, ts, text string) {
 	a.s.t.Helper()
 	a.check("edit", a.s.Sim.People.Edit(a.ctx(), a.ID, a.place(channel), ts, text))
@@ -156,16 +156,16 @@ func (a *Actor) open() (v slacksim.View, ok bool) {
 	return views[len(views)-1], true
 }
 
-// Submit submits the window before them, with what they put in by block_id. It waits for the window.
+// Submit submits the window before them, with what they put in by block_id: a text, the values of what is chosen with a
+// comma between two, "2026-12-01", "09:30", or "2026-12-01T09:30" in UTC. It waits for the window.
 func (a *Actor) Submit(values map[string]string) {
 	a.s.t.Helper()
 	v := a.Modal().view()
-	given := slacksim.Inputs{}
+	given := map[string]map[string]string{}
 	for block, value := range values {
-		id := actionIn(v.Blocks, block)
-		given[block] = map[string]slacksim.Input{id: {Value: value}}
+		given[block] = map[string]string{actionIn(v.Blocks, block): value}
 	}
-	must[slacksim.Ack](a.s.t, "submit")(a.s.Sim.Forms.Submit(a.ctx(), a.ID, v.ID, given))
+	must[slacksim.Ack](a.s.t, "submit")(a.s.Sim.SubmitView(a.ctx(), a.ID, v.ID, given))
 }
 
 // actionIn is the action_id of the input in a block.
@@ -192,7 +192,7 @@ func (a *Actor) Close() {
 	must[slacksim.Ack](a.s.t, "close")(a.s.Sim.CloseView(a.ctx(), a.ID, v.ID, false))
 }
 
-// Shortcut uses a global shortcut, MessageShortcut one in a message's menu.
+// Shortcut uses a global shortcut.
 func (a *Actor) Shortcut(callbackID string) {
 	a.s.t.Helper()
 	must[slacksim.Ack](a.s.t, "shortcut "+callbackID)(a.s.Sim.Forms.Shortcut(a.ctx(), a.ID, callbackID))

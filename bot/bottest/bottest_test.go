@@ -154,6 +154,55 @@ func TestStepsLinksAndReactions(t *testing.T) {
 	s.Posted("#general").Want("thanks for :tada:")
 }
 
+// What is taken back, or shown instead of messages, hides nothing that comes later.
+func TestWantLooksBehindWhatWasFound(t *testing.T) {
+	t.Parallel()
+	s := bottest.New(t,
+		bot.OnMention("", func(ctx context.Context, m *bot.Message) error {
+			first, err := m.Say(ctx, bot.Text("One moment…"))
+			if err != nil {
+				return err
+			}
+			if _, err = m.Say(ctx, bot.Text("Nearly there…")); err != nil {
+				return err
+			}
+			if _, _, err = m.Client.DeleteMessageContext(ctx, m.ChannelID, first); err != nil {
+				return err
+			}
+			_, err = m.Say(ctx, bot.Text("Done."))
+			return err
+		}),
+		bot.OnLink("tickets.example.com", preview))
+	leon := s.As(bottest.Member)
+
+	for range 2 {
+		leon.Mention("#general", "go")
+		s.Posted("#general").Want("Nearly there…").Want("Done.").Nothing()
+	}
+	leon.PostLink("#general", "https://tickets.example.com/7").Want("The printer").Want("burns")
+}
+
+// Where several things can be chosen a form takes all of them.
+func TestSubmitsSeveralChoices(t *testing.T) {
+	t.Parallel()
+	s := bottest.New(t,
+		bot.OnShortcut("pick", func(ctx context.Context, sc *bot.Shortcut) error {
+			view := form()
+			plain := slack.NewTextBlockObject("plain_text", "Who?", false, false)
+			people := slack.NewOptionsMultiSelectBlockElement(slack.MultiOptTypeUser, nil, "people")
+			view.Blocks.BlockSet = append(view.Blocks.BlockSet, slack.NewInputBlock("who", plain, nil, people))
+			_, err := sc.OpenModal(ctx, view)
+			return err
+		}, bot.Titled("Pick", "Picks people")),
+		bot.OnViewSubmission("ticket", func(ctx context.Context, v *bot.Submission) error {
+			return v.Respond(ctx, bot.Text(v.Value("title")+" "+strings.Join(v.Values("who"), " and ")))
+		}))
+	leon := s.As(bottest.Member)
+	leon.Shortcut("pick")
+	leon.Submit(map[string]string{"title": "Yes, both:", "who": bottest.Member.ID + "," + bottest.Guest.ID})
+	leon.Modal().Want("Yes, both: " + bottest.Member.ID + " and " + bottest.Guest.ID)
+}
+
 type number struct {
 	Number int `json:"number" title:"The number"`
 }

@@ -17,9 +17,15 @@ type Place struct {
 	s       *Suite
 	what    string
 	key     string
-	texts   func() []string // all that was written there by the app, oldest first
-	newest  func() slacksim.Message
+	lines   func() []line           // all that was written there by the app, oldest first
+	newest  func() slacksim.Message // nil: these are no messages
 	current func() slacksim.View
+}
+
+// line is what a message says, or a window.
+type line struct {
+	ts   string // of a message
+	says string
 }
 
 // Posted is what the app wrote in a channel of Acme Corp for everybody there.
@@ -49,11 +55,11 @@ func (s *Suite) written(place, viewer, what string) *Place {
 	}
 	return &Place{
 		s: s, what: what, key: place + " " + viewer,
-		texts: func() (texts []string) {
+		lines: func() (lines []line) {
 			for _, m := range messages() {
-				texts = append(texts, m.Text+"\n"+words(m.Blocks))
+				lines = append(lines, line{ts: m.TS, says: m.Text + "\n" + words(m.Blocks)})
 			}
-			return texts
+			return lines
 		},
 		newest: func() slacksim.Message {
 			all := messages()
@@ -78,13 +84,13 @@ func (a *Actor) Home() *Place {
 // preview is what the app shows for a link in a message.
 func (s *Suite) preview(place, ts, url string) *Place {
 	what := "shown below " + url
-	return &Place{s: s, what: what, key: what + " " + ts, texts: func() (texts []string) {
+	return &Place{s: s, what: what, key: what + " " + ts, lines: func() (lines []line) {
 		for _, m := range s.Sim.Messages(place, "") {
 			if shown, ok := m.Unfurls[url]; ok && m.TS == ts {
-				texts = append(texts, shown.Title+"\n"+words(shown.Blocks))
+				lines = append(lines, line{says: shown.Title + "\n" + words(shown.Blocks)})
 			}
 		}
-		return texts
+		return lines
 	}}
 }
 
@@ -108,7 +114,7 @@ func (s *Suite) shownView(what string, view func() (slacksim.View, bool)) *Place
 	return &Place{
 		s: s, what: what, key: what,
 		current: func() slacksim.View { v, _ := view(); return v },
-		texts: func() []string {
+		lines: func() []line {
 			v, ok := view()
 			if !ok {
 				return nil
@@ -117,7 +123,7 @@ func (s *Suite) shownView(what string, view func() (slacksim.View, bool)) *Place
 			for block, wrong := range v.Errors {
 				said += "\n" + block + ": " + wrong
 			}
-			return []string{said}
+			return []line{{says: said}}
 		},
 	}
 }
@@ -135,22 +141,30 @@ func (p *Place) view() slacksim.View {
 func (p *Place) Want(says string) *Place {
 	p.s.t.Helper()
 	pattern := wanted(says)
-	from := p.s.index[p.key]
 	p.s.await(func() bool {
-		all := p.texts()
-		for i := min(from, len(all)); i < len(all); i++ {
-			if pattern.MatchString(all[i]) {
-				if p.current == nil {
-					p.s.index[p.key] = i + 1
-				}
+		for _, l := range p.unseen() {
+			if pattern.MatchString(l.says) {
+				p.s.seen[p.key] = l.ts
 				return true
 			}
 		}
 		return false
-	}, func() string {
-		return fmt.Sprintf("%q was not %s. There is:\n%s", says, p.what, strings.Join(p.texts(), "\n---\n"))
-	})
+	}, func() string { return fmt.Sprintf("%q was not %s. There is:\n%s", says, p.what, joined(p.lines())) })
 	return p
+}
+
+// unseen is what is there behind what a Want has found. What is no message is always all there.
+func (p *Place) unseen() []line {
+	return slices.DeleteFunc(p.lines(), func(l line) bool { return p.newest != nil && l.ts <= p.s.seen[p.key] })
+}
+
+// joined is what lines say, for the word of a failed test.
+func joined(lines []line) string {
+	var says []string
+	for _, l := range lines {
+		says = append(says, l.says)
+	}
+	return strings.Join(says, "\n---\n")
 }
 
 // Shows waits until the newest message there says all of this, also where that is what it was changed to.
@@ -158,10 +172,10 @@ func (p *Place) Shows(says string) *Place {
 	p.s.t.Helper()
 	pattern := wanted(says)
 	p.s.await(func() bool {
-		all := p.texts()
-		return len(all) > 0 && pattern.MatchString(all[len(all)-1])
+		all := p.lines()
+		return len(all) > 0 && pattern.MatchString(all[len(all)-1].says)
 	}, func() string {
-		return fmt.Sprintf("%q is not what is %s last. There is:\n%s", says, p.what, strings.Join(p.texts(), "\n---\n"))
+		return fmt.Sprintf("%q is not what is %s last. There is:\n%s", says, p.what, joined(p.lines()))
 	})
 	return p
 }
@@ -186,8 +200,8 @@ func (p *Place) Nothing() {
 	if err := p.s.settle(); err != nil {
 		p.s.t.Fatalf("the app is not done: %v", err)
 	}
-	if all := p.texts(); len(all) > p.s.index[p.key] {
-		p.s.t.Fatalf("%s, unexpectedly: %s", p.what, strings.Join(all[p.s.index[p.key]:], "\n---\n"))
+	if left := p.unseen(); len(left) > 0 {
+		p.s.t.Fatalf("%s, unexpectedly: %s", p.what, joined(left))
 	}
 }
 

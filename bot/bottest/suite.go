@@ -44,7 +44,7 @@ type Suite struct {
 	t     testing.TB
 	app   *cli.Rehearsed
 	clock *slacksim.ManualClock
-	index map[string]int // of a place: how many messages were looked at
+	seen  map[string]string // of a place: the ts of the message that a Want has found last
 }
 
 // New runs an app of handlers, installed at Acme Corp. It ends with the test, which fails when the app broke one of
@@ -61,7 +61,7 @@ func NewApp(t testing.TB, app App) *Suite {
 		app.Name = "Test"
 	}
 	// Without a monotonic reading, which would go on by itself.
-	s := &Suite{t: t, clock: slacksim.NewManualClock(time.Now().Round(0)), index: map[string]int{}}
+	s := &Suite{t: t, clock: slacksim.NewManualClock(time.Now().Round(0)), seen: map[string]string{}}
 
 	log := slog.New(slog.DiscardHandler)
 	if os.Getenv("SHOW_LOGS") != "" {
