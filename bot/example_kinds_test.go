@@ -10,6 +10,7 @@ import (
 	"github.com/slack-go/slack/slackevents"
 
 	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/bot/bottest"
 	"github.com/switchboard-go/switchboard/slacksim"
 )
 
@@ -188,6 +189,63 @@ func ExampleOnTimer() {
 	team.command("/later Lunch is over")
 	fmt.Println(team.hear())
 	// Output: Lunch is over
+}
+
+// Every runs for each workspace. The clock is the test's here: nobody waits for a day.
+func ExampleEvery() {
+	daily := bot.Every(24*time.Hour, func(ctx context.Context, t *bot.Timer) error {
+		_, err := t.Say(ctx, t.Connection.InstalledBy, bot.Text("Good morning!"))
+		return err
+	}, bot.Scopes("chat:write"))
+
+	team := &rehearsal{}
+	defer team.end()
+	s := bottest.New(team, daily)
+	s.Advance(36 * time.Hour)
+	fmt.Println(s.As(bottest.Admin).Reads("").Want("morning").Newest().Text)
+	// Output: Good morning!
+}
+
+// Cron runs by a calendar, in a zone that stands before it.
+func ExampleCron() {
+	standup := bot.Cron("CRON_TZ=Europe/Vienna 0 9 * * 1-5", func(ctx context.Context, t *bot.Timer) error {
+		_, err := t.Say(ctx, t.Connection.InstalledBy, bot.Text("Standup is at "+t.At.UTC().Format("15:04")+" UTC."))
+		return err
+	}, bot.Scopes("chat:write"), bot.Named("standup"))
+
+	team := &rehearsal{}
+	defer team.end()
+	s := bottest.New(team, standup)
+	s.Advance(4 * 24 * time.Hour) // there is a working day among them
+	at := s.As(bottest.Admin).Reads("").Want("Standup").Newest().Text
+	fmt.Println(at == "Standup is at 07:00 UTC." || at == "Standup is at 08:00 UTC.") // in summer, in winter
+	// Output: true
+}
+
+// Slack tells of a modal that was closed only where the view asks for it.
+func ExampleOnViewClosed() {
+	order := bot.OnCommand("/order", func(ctx context.Context, c *bot.Command) error {
+		_, err := c.OpenModal(ctx, slack.ModalViewRequest{
+			Type: slack.VTModal, CallbackID: "order", Title: plain("Order"), Close: plain("Not now"),
+			NotifyOnClose: true, PrivateMetadata: c.ChannelID,
+			Blocks: slack.Blocks{BlockSet: []slack.Block{slack.NewSectionBlock(plain("Tea or coffee?"), nil, nil)}},
+		})
+		return err
+	}, bot.Describe("Orders a drink", ""))
+
+	closed := bot.OnViewClosed("order", func(ctx context.Context, v *bot.ViewClosed) error {
+		channel := v.Payload.View.PrivateMetadata
+		_, _, err := v.Client.PostMessageContext(ctx, channel, slack.MsgOptionText("Maybe later.", false))
+		return err
+	}, bot.Scopes("chat:write"))
+
+	team := rehearse(order, closed)
+	defer team.end()
+	team.command("/order")
+	_, err := team.sim.CloseView(ctx, person, team.sim.OpenViews(person)[0].ID, false)
+	must(err)
+	fmt.Println(team.hear())
+	// Output: Maybe later.
 }
 
 // What a handler keeps is this workspace's. Update runs its function again if somebody else was faster.

@@ -4,6 +4,7 @@ package bot_test
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -109,8 +110,9 @@ func (r *rehearsal) hear() (text string) {
 	return text
 }
 
-// What play asks of a test.
+// What play and bottest ask of a test.
 
+func (r *rehearsal) Context() context.Context          { return ctx }
 func (r *rehearsal) Helper()                           {}
 func (r *rehearsal) Cleanup(f func())                  { r.after = append(r.after, f) }
 func (r *rehearsal) Error(args ...any)                 { panic(fmt.Sprint(args...)) }
