@@ -12,7 +12,6 @@ import (
 
 	"github.com/switchboard-go/switchboard/bot/internal/lenient"
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
-	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
@@ -123,7 +122,7 @@ func (b *Bot) acted(ctx context.Context, h *Handler, a act) transport.Answer {
 		r, closing := b.postpone(ctx, h, a)
 		switch h.Kind {
 		case KindAction:
-			return transport.Answer{After: b.refused(r, closing, to)}
+			return transport.Answer{After: b.answers.refused(r, closing, to)}
 		case KindViewSubmission:
 			return answerOfView(r)
 		}
@@ -155,19 +154,6 @@ func (b *Bot) acted(ctx context.Context, h *Handler, a act) transport.Answer {
 	// was closed only what went wrong is left to be said.
 	ack.After = b.answers.after(r, to)
 	return ack
-}
-
-// refused is what follows the acknowledgement of a slow press that was not begun, for the reason in r: its modal is
-// closed with these words, and who pressed reads them.
-func (b *Bot) refused(r Reply, closing func(), to *reach) func() {
-	told := b.answers.after(&result{reply: r, ref: install.NewRef()}, to)
-	switch {
-	case closing == nil:
-		return told
-	case told == nil || to.address == "": // the modal is there to say it
-		return closing
-	}
-	return func() { closing(); told() }
 }
 
 func commandOf(form url.Values) slack.SlashCommand {

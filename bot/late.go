@@ -138,6 +138,19 @@ func (s *answers) after(r *result, to *reach) func() {
 	return func() { s.tasks.Go(func() { s.follow(r, to) }) }
 }
 
+// refused is what follows the acknowledgement of a slow press that was not begun, for the reason in r: its modal is
+// closed with these words, and who pressed reads them.
+func (s *answers) refused(r Reply, closing func(), to *reach) func() {
+	told := s.after(&result{reply: r, ref: install.NewRef()}, to)
+	switch {
+	case closing == nil:
+		return told
+	case told == nil || to.address == "": // the modal is there to say it
+		return closing
+	}
+	return func() { closing(); told() }
+}
+
 // more are the messages of an answer that the acknowledgement carried the first of.
 func (to *reach) more(r Reply) []Reply {
 	if !to.acked || to.form != nil || r.messages() <= 1 {

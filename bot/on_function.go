@@ -216,7 +216,7 @@ func (s *Step) settle(ctx context.Context, o outcome) {
 		why = req.Connection.Without(req.Install.App().Name, scopes)
 	case errors.As(o.err, new(*decodeError)):
 		why = "The inputs of this step are not what it takes."
-	case o.begun && (req.last() || classOf(o.err) == final):
+	case o.begun && (req.said.last() || classOf(o.err) == final):
 		why = wentWrong(req.Ref, o.err)
 	}
 	if why != "" {
@@ -232,9 +232,6 @@ func (s *Step) giveUp(ctx context.Context, why string) {
 		s.request.Log.WarnContext(ctx, "fail the step of a workflow", failure(err)...)
 	}
 }
-
-// last reports whether a failure of this attempt is the one too many.
-func (req *Request) last() bool { return req.said != nil && req.said.event.last() }
 
 // Parameter is an input or an output of a step of a workflow.
 type Parameter struct {

@@ -91,6 +91,9 @@ func (s *said) fresh() {
 	s.next = max(s.next, len(s.event.Said))
 }
 
+// last reports whether a failure of this attempt is the one too many.
+func (s *said) last() bool { return s != nil && s.event.last() }
+
 // keep remembers a post. That it could not be remembered is no reason to say it again.
 func (s *said) keep(ctx context.Context, req *Request, i int, what string) {
 	if s == nil {

@@ -169,7 +169,16 @@ func (s *Stream) Write(ctx context.Context, markdown string) error {
 	if broken != nil || !due {
 		return broken
 	}
-	return s.flush(ctx, false)
+
+	s.u.sending.Lock()
+	defer s.u.sending.Unlock()
+	err := s.flushLocked(ctx, false)
+	if err != nil && !errors.Is(err, ErrLost) && slackapi.SlackError(err) == "" && ctx.Err() == nil {
+		// Slack or the database can't be reached. What was written is not lost by that: it is sent the next time.
+		s.u.t.Log.InfoContext(ctx, "send what is written: it is tried again", "cause", reason(err))
+		return nil
+	}
+	return err
 }
 
 // Writer is s for what writes to an io.Writer. ctx holds for every call.
@@ -229,19 +238,6 @@ func (u *turn) patience(ctx context.Context, err error, try *int) error {
 func streamEnded(err error) bool {
 	code := slackapi.SlackError(err)
 	return code == "message_not_in_streaming_state" || code == "message_not_found"
-}
-
-// flush sends what is due; with all: the last word, too.
-func (s *Stream) flush(ctx context.Context, all bool) error {
-	s.u.sending.Lock()
-	defer s.u.sending.Unlock()
-	err := s.flushLocked(ctx, all)
-	if err != nil && !all && !errors.Is(err, ErrLost) && slackapi.SlackError(err) == "" && ctx.Err() == nil {
-		// Slack or the database can't be reached. What was written is not lost by that: it is sent the next time.
-		s.u.t.Log.InfoContext(ctx, "send what is written: it is tried again", "cause", reason(err))
-		return nil
-	}
-	return err
 }
 
 // tick sends what is left over from the last call, and ends a message that has its age.

@@ -103,7 +103,7 @@ func (s *Stream) textNowLocked() (text string) {
 // nextLocked is up to where the text is sent next, and whether the message ends there.
 func (s *Stream) nextLocked(text string, all bool) (to int, full bool) {
 	p := s.openLocked()
-	to, full = s.cut(p, text, s.sentLocked(), all)
+	to, full = cut(p, text, s.sentLocked(), all)
 	if p != nil && s.agedLocked(p) && !(s.closing && to == len(text)) { // what is left fits
 		full = true
 	}
@@ -124,9 +124,9 @@ func (s *Stream) agedLocked(p *streamPart) bool {
 	return !s.record.Edited && s.u.t.Now().Sub(time.UnixMicro(p.At)) >= streamAge
 }
 
-// cut is up to where the text is sent now, from from on, and whether the message is full then. Slack may lose blanks at
-// the beginning of what it is sent, so that is never one: the last word waits for what comes behind it.
-func (s *Stream) cut(p *streamPart, text string, from int, all bool) (to int, full bool) {
+// cut is up to where the text is sent now, from from on, and whether the message p is full then. Slack may lose blanks
+// at the beginning of what it is sent, so that is never one: the last word waits for what comes behind it.
+func cut(p *streamPart, text string, from int, all bool) (to int, full bool) {
 	rest := text[from:]
 	used := 0
 	if p != nil {

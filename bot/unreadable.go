@@ -50,12 +50,6 @@ func found(body []byte, places ...*regexp.Regexp) string {
 	return ""
 }
 
-// keyOf tells whose a delivery is that can't be read, as far as that can be seen: it is erased with their connection.
-func (b *Bot) keyOf(body []byte) connection.Key {
-	return connection.Key{AppID: cmp.Or(b.cfg.AppID, found(body, appIDs)),
-		EnterpriseID: found(body, organisations...), TeamID: found(body, workspaces...)}
-}
-
 // keepUnreadable puts a delivery into the inbox, where it becomes a dead letter. With an error it is not kept, and not
 // to be acknowledged.
 func (b *Bot) keepUnreadable(ctx context.Context, kind string, body []byte, cause error) error {
@@ -66,7 +60,11 @@ func (b *Bot) keepUnreadable(ctx context.Context, kind string, body []byte, caus
 
 	b.log.WarnContext(ctx, "a delivery could not be read: it is kept as a dead letter",
 		"event", id, "kind", transport.Clip(kind), "cause", cause, "bytes", len(body))
-	e := Delivery{ID: id, Kind: kind, Type: transport.KindUnreadable, Key: b.keyOf(body), Received: b.now(), Body: body}
+	whose := connection.Key{ // as far as that can be seen: it is erased with their connection
+		AppID: cmp.Or(b.cfg.AppID, found(body, appIDs)), EnterpriseID: found(body, organisations...),
+		TeamID: found(body, workspaces...),
+	}
+	e := Delivery{ID: id, Kind: kind, Type: transport.KindUnreadable, Key: whose, Received: b.now(), Body: body}
 	_, err := b.workers.keep(ctx, e, nil)
 	return err
 }
