@@ -55,8 +55,8 @@ type modals struct{ r *Request }
 
 // OpenModal opens a modal for the person who acted, and returns it as Slack has it. It has to be called before any slow
 // work: the trigger lives for 3 s and opens one modal. Where the request leads back to a step of a workflow (Step), the
-// modal does, too. It needs no permission, and a usable connection. It blocks for a
-// call to Slack. https://docs.slack.dev/reference/methods/views.open
+// modal does, too. It needs no permission, and a usable connection. It blocks for a call to Slack.
+// https://docs.slack.dev/reference/methods/views.open
 func (m modals) OpenModal(ctx context.Context, view slack.ModalViewRequest) (*slack.View, error) {
 	switch {
 	case m.r.TriggerID == "":

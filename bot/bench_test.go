@@ -186,7 +186,8 @@ func BenchmarkDispatch(b *testing.B) {
 		{KindFunction,
 			`{"type":"function_executed","function":{"callback_id":"x"},"inputs":{},"function_execution_id":"Fx1"}`},
 		{KindLink,
-			`{"type":"link_shared","user":"U1","channel":"C1","links":[{"domain":"example.com","url":"https://example.com/1"}]}`},
+			`{"type":"link_shared","user":"U1","channel":"C1","links":[{"domain":"example.com",` +
+				`"url":"https://example.com/1"}]}`},
 		{KindHome, `{"type":"app_home_opened","user":"U1","channel":"D1","tab":"home"}`},
 		{KindCommand, `command=%2Fx&text=it&team_id=T1&user_id=U1&channel_id=C1&api_app_id=A1`},
 		{KindAction, `{"type":"block_actions",` + acts + in + `"actions":[{"type":"button","action_id":"x","value":"v"}]}`},

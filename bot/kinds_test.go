@@ -128,8 +128,9 @@ type payload struct {
 }
 
 const (
-	root    = "1790000001.000100" // of the thread
-	acts    = `"api_app_id":"A0PARROT01","team":{"id":"{team}"},"user":{"id":"{user}","team_id":"{side}"},"trigger_id":"tr-{cell}"`
+	root = "1790000001.000100" // of the thread
+	acts = `"api_app_id":"A0PARROT01","team":{"id":"{team}"},"user":{"id":"{user}","team_id":"{side}"},` +
+		`"trigger_id":"tr-{cell}"`
 	pressed = `{"type":"block_actions",` + acts +
 		`,{where},"actions":[{"type":"button","block_id":"b","action_id":"{id}","value":"v"}]}`
 	form = `{"type":"{id}",` + acts +
@@ -137,7 +138,8 @@ const (
 	short = `{"type":"{id}",` + acts + `,"callback_id":"{id}","action_ts":"1790000009.1"`
 	typed = `command={id}&text=it&api_app_id=A0PARROT01&team_id={team}&user_id={user}&channel_id={channel}` +
 		`&response_url={url}&trigger_id=tr-{cell}`
-	wrote = `"user":"{user}","user_team":"{side}","channel":"{channel}","channel_type":"{type}","ts":"1790000003.000100"{thread}`
+	wrote = `"user":"{user}","user_team":"{side}","channel":"{channel}","channel_type":"{type}",` +
+		`"ts":"1790000003.000100"{thread}`
 )
 
 var payloads = []payload{

@@ -13,8 +13,8 @@ import (
 // A handler gets the element that it is for, with what it says and what its pattern found.
 func TestWhatWasUsed(t *testing.T) {
 	t.Parallel()
-	const element = `{"type":"block_actions","actions":[{"action_id":"other","block_id":"b","type":"button","value":"no"},` +
-		`{"action_id":"vote.up","block_id":"b",%s}]}`
+	const element = `{"type":"block_actions","actions":[{"action_id":"other","block_id":"b","type":"button",` +
+		`"value":"no"},{"action_id":"vote.up","block_id":"b",%s}]}`
 	for fields, want := range map[string]string{
 		`"type":"button","value":"v"`: "v",
 		`"type":"static_select","selected_option":{"text":{"type":"plain_text","text":"T"},"value":"v"}`: "v",

@@ -37,7 +37,8 @@ func TestIdleFieldOfAnAnswer(t *testing.T) {
 		{"command /x", transport.Delivery{Kind: transport.KindCommands,
 			Form: url.Values{"command": {"/x"}, "team_id": {"T1"}}}, nil},
 		{"view x", transport.Delivery{Kind: transport.KindInteractive, Body: []byte(
-			`{"type":"view_submission","api_app_id":"A1","team":{"id":"T1"},"user":{"id":"U1"},"view":{"id":"V1","callback_id":"x"}}`)},
+			`{"type":"view_submission","api_app_id":"A1","team":{"id":"T1"},"user":{"id":"U1"},"view":{"id":"V1",` +
+				`"callback_id":"x"}}`)},
 			[]string{"idle_field"}},
 	} {
 		before := series(t, numbers)

@@ -43,8 +43,8 @@ func brief(t slack.TaskUpdateChunk) slack.TaskUpdateChunk {
 }
 
 // Task shows a step of the work and how far it is, or what is new of one that is shown: its id says which, and a title
-// or a status that is left out stays. Details and output are Markdown that is added to what the task has. A handler that runs again and says the same of a task shows
-// it once. Title, details and output have 256 characters each.
+// or a status that is left out stays. Details and output are Markdown that is added to what the task has. A handler
+// that runs again and says the same of a task shows it once. Title, details and output have 256 characters each.
 //
 // It blocks for a call to Slack. Where Slack takes no streams, the tasks are a list in the text, which follows within
 // three seconds. https://docs.slack.dev/reference/methods/chat.appendStream

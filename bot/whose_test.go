@@ -89,26 +89,36 @@ var shapes = []shape{
 	{name: "message in a shared channel: the outer ids are the author's", source: javaSeen, kind: transport.KindEvents,
 		key: "-/T1", team: "T1", userTeam: "T2",
 		body: event(
-			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":null,"is_ext_shared_channel":true,"authorizations":[{"enterprise_id":null,"team_id":"T1","is_bot":true,"is_enterprise_install":false}]`, messageOf+`,"user_team":"T2","source_team":"T2"`)},
+			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":null,`+
+				`"is_ext_shared_channel":true,"authorizations":[{"enterprise_id":null,"team_id":"T1","is_bot":true,`+
+				`"is_enterprise_install":false}]`, messageOf+`,"user_team":"T2","source_team":"T2"`)},
 	{name: "message in a shared channel, author's organisation as their team", source: javaSeen,
 		kind: transport.KindEvents, key: "E1/T1", team: "T1", userTeam: "E2",
 		body: event(
-			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":"E1","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":"E1","team_id":"T1","is_bot":true,"is_enterprise_install":false}]`, messageOf+`,"source_team":"E2"`)},
+			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":"E1",`+
+				`"is_ext_shared_channel":true,"authorizations":[{"enterprise_id":"E1","team_id":"T1","is_bot":true,`+
+				`"is_enterprise_install":false}]`, messageOf+`,"source_team":"E2"`)},
 	{name: "message in a shared channel, organisation-wide: where is in the context", source: javaNotes,
 		kind: transport.KindEvents, key: "E1/-", team: "T1",
 		body: event(
-			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":"E1","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":"E1","team_id":null,"is_bot":true,"is_enterprise_install":true}]`, messageOf)},
+			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":"E1",`+
+				`"is_ext_shared_channel":true,"authorizations":[{"enterprise_id":"E1","team_id":null,"is_bot":true,`+
+				`"is_enterprise_install":true}]`, messageOf)},
 	{name: "message in a shared channel, organisation-wide without a context: not the author's", source: javaNotes,
 		kind: transport.KindEvents, key: "E1/-", team: "",
 		body: event(
-			`"team_id":"T2","enterprise_id":"E2","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":"E1","team_id":null,"is_bot":true,"is_enterprise_install":true}]`, messageOf)},
+			`"team_id":"T2","enterprise_id":"E2","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":"E1",`+
+				`"team_id":null,"is_bot":true,"is_enterprise_install":true}]`, messageOf)},
 	{name: "mention in a shared channel: the outer ids are ours", source: javaSeen, kind: transport.KindEvents,
 		key: "-/T1", team: "T1", userTeam: "T2",
 		body: event(
-			`"team_id":"T1","context_team_id":"T1","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":null,"team_id":"T1","is_bot":true,"is_enterprise_install":false}]`, mention+`,"user_team":"T2","team":"T2"`)},
+			`"team_id":"T1","context_team_id":"T1","is_ext_shared_channel":true,"authorizations":[{"enterprise_id":null,`+
+				`"team_id":"T1","is_bot":true,"is_enterprise_install":false}]`, mention+`,"user_team":"T2","team":"T2"`)},
 	{name: "reaction in a shared channel", source: javaSeen, kind: transport.KindEvents, key: "-/T1", team: "T1",
 		body: event(
-			`"team_id":"T1","context_team_id":"T1","is_ext_shared_channel":true,"authorizations":[{"team_id":"T1","is_bot":true}]`, `"type":"reaction_added","user":"U2","reaction":"eyes","item":{"type":"message","channel":"C1","ts":"1.1"}`)},
+			`"team_id":"T1","context_team_id":"T1","is_ext_shared_channel":true,"authorizations":[{"team_id":"T1",`+
+				`"is_bot":true}]`, `"type":"reaction_added","user":"U2","reaction":"eyes","item":{"type":"message",`+
+				`"channel":"C1","ts":"1.1"}`)},
 	// Without authorizations: the outer ids, at last the context's.
 	{name: "no authorizations, in an organisation", source: boltPy, kind: transport.KindEvents, key: "E1/T1", team: "T1",
 		body: event(`"team_id":"T1","enterprise_id":"E1"`, mention)},
@@ -119,7 +129,8 @@ var shapes = []shape{
 	{name: "empty authorizations in a shared channel: the context is ours", source: javaNotes, kind: transport.KindEvents,
 		key: "E1/T1", team: "T1",
 		body: event(
-			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":"E1","is_ext_shared_channel":true,"authorizations":[]`, messageOf)},
+			`"team_id":"T2","enterprise_id":"E2","context_team_id":"T1","context_enterprise_id":"E1",`+
+				`"is_ext_shared_channel":true,"authorizations":[]`, messageOf)},
 	{name: "the context alone", source: boltPy, kind: transport.KindEvents, key: "E1/T1", team: "T1",
 		body: event(`"context_team_id":"T1","context_enterprise_id":"E1"`, mention)},
 	{name: "the context's organisation is not put to another's workspace", source: javaNotes, kind: transport.KindEvents,

@@ -254,7 +254,8 @@ func TestInteractionsOfAFunction(t *testing.T) {
 	belongs(q, true)
 
 	a := w.Call("views.open", fresh, "interactivity_pointer", q.Str("interactivity", "interactivity_pointer"),
-		"view", modal("Owners", `[{"type":"input","block_id":"who","optional":true,"label":{"type":"plain_text","text":"Owners"},
+		"view", modal("Owners", `[{"type":"input","block_id":"who","optional":true,"label":{"type":"plain_text",
+			"text":"Owners"},
 		"element":{"type":"external_select","action_id":"owner","min_query_length":0}}]`))
 	view := a.Str("view", "id")
 	p.with(map[string]any{"options": []any{}})

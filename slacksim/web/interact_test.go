@@ -77,8 +77,8 @@ func TestMenusThatTheAppFillsWithoutScript(t *testing.T) {
 	}
 
 	// In a modal what was typed elsewhere stays.
-	form := `[{"type":"input","block_id":"n","label":{"type":"plain_text","text":"Name"},"element":{"type":"plain_text_input",
-		"action_id":"name"}},{"type":"input","block_id":"who","label":{"type":"plain_text","text":"Owners"},
+	form := `[{"type":"input","block_id":"n","label":{"type":"plain_text","text":"Name"},"element":
+		{"type":"plain_text_input","action_id":"name"}},{"type":"input","block_id":"who","label":{"type":"plain_text","text":"Owners"},
 		"element":{"type":"multi_external_select","action_id":"owners","min_query_length":1}}]`
 	_, _ = w.Sim.Command(w.Ctx, slacksim.AcmeAdmin, slacksim.AcmeGeneral, "/connection")
 	id := w.Call("views.open", tok, "trigger_id", w.Bot.Last(t).Form.Get("trigger_id"), "view", modal("A", form)).

@@ -100,7 +100,8 @@ func TestBlocksAsHTML(t *testing.T) {
 		`{"type":"actions","block_id":"a/1","elements":[{"type":"button","action_id":"go","style":"primary","text":{"type":"plain_text","text":"Go"}}]}`:               `<div class="block block-actions" data-block-id="a/1"><button type="submit" name="action" value="a%2F1/go" class="button primary" data-action-id="go">Go</button></div>`,
 		`{"type":"actions","block_id":"a","elements":[{"type":"button","action_id":"u","url":"https://x.example/?a=1&b=2","text":{"type":"plain_text","text":"Go"}}]}`: `<div class="block block-actions" data-block-id="a"><a class="button" data-action-id="u" href="https://x.example/?a=1&amp;b=2" target="_blank" rel="noopener noreferrer" ping="/act?action=a%2Fu">Go</a></div>`,
 		`{"type":"actions","block_id":"a","elements":[{"type":"button","action_id":"u","url":"javascript:alert(1)","text":{"type":"plain_text","text":"Go"}}]}`:        `<div class="block block-actions" data-block-id="a"><span class="button" data-action-id="u" aria-disabled="true">Go</span></div>`,
-		`{"type":"sparkle","block_id":"v"}`: `<div class="block block-unknown" data-block-id="v">This block is not shown here: <code>sparkle</code></div>`,
+		`{"type":"sparkle","block_id":"v"}`: `<div class="block block-unknown" data-block-id="v">` +
+			`This block is not shown here: <code>sparkle</code></div>`,
 		`{"type":"rich_text","block_id":"r","elements":[{"type":"rich_text_section","elements":[{"type":"text","text":"<b>","style":{"bold":true}},{"type":"user","user_id":"U1"}]}]}`: `<div class="block block-rich-text" data-block-id="r"><div><strong>&lt;b&gt;</strong><span class="mention me">@Dana &lt;Reyes&gt;</span></div></div>`,
 		`{"type":"input","block_id":"n","label":{"type":"plain_text","text":"Name"},"element":{"type":"plain_text_input","action_id":"x","initial_value":"\"><b>"}}`:                   `<div class="block block-input" data-block-id="n"><label for="p-n">Name</label><input type="text" id="p-n" name="v/n/x" data-action-id="x" placeholder="" value="&#34;&gt;&lt;b&gt;"></div>`,
 		`{"type":"input","block_id":"n","label":{"type":"plain_text","text":"Who"},"element":{"type":"users_select","action_id":"x"}}`:                                                 `<div class="block block-input" data-block-id="n"><label for="p-n">Who</label><select id="p-n" name="v/n/x" data-action-id="x"><option value="">Choose…</option><option value="U1">Dana &lt;R&gt;</option></select></div>`,
@@ -139,9 +140,10 @@ func TestMarkdownAsHTML(t *testing.T) {
 		"See\n|a|*b*|\n|---|--:|\n|1|2|3|\n|x \\| y|<b>|\n\nEnd": `<div>See</div><table><tr><th><div>a</div></th>` +
 			`<th align="right"><div><em>b</em></div></th></tr><tr><td><div>1</div></td><td align="right"><div>2</div></td>` +
 			`</tr><tr><td><div>x | y</div></td><td align="right"><div>&lt;b&gt;</div></td></tr></table><div><br>End</div>`,
-		"```\n|a|\n|-|\n```":       "<pre>|a|<br>|-|</pre>",
-		"a | b\nno | table":        "<div>a | b<br>no | table</div>",
-		"<script>x</script> <@U1>": `<div>&lt;script&gt;x&lt;/script&gt; <span class="mention me">@Dana &lt;Reyes&gt;</span></div>`,
+		"```\n|a|\n|-|\n```": "<pre>|a|<br>|-|</pre>",
+		"a | b\nno | table":  "<div>a | b<br>no | table</div>",
+		"<script>x</script> <@U1>": `<div>&lt;script&gt;x&lt;/script&gt; ` +
+			`<span class="mention me">@Dana &lt;Reyes&gt;</span></div>`,
 	} {
 		if got := f.markdown(in); got != want {
 			t.Errorf("%s\n got %s\nwant %s", in, got, want)
