@@ -110,6 +110,16 @@ func TestImportIsDueRightAway(t *testing.T) {
 			c.TeamName != "Acme Corp" || c.BotID == "" || len(c.Scopes) != 2 {
 			t.Errorf("stored: %+v", c)
 		}
+		told := map[string]int{} // by whose access it is
+		lines, err := in.History(r.Ctx, c, 10)
+		for _, l := range lines {
+			if l.What == connection.DidImport && l.Outcome == connection.OutcomeDone {
+				told[l.Reason]++
+			}
+		}
+		if err != nil || len(told) != 2 || told[""] != 1 || told[slacksim.AcmeAdmin] != 1 {
+			t.Errorf("the history tells of %v, %v", told, err)
+		}
 		u, err := in.db.GetUser(r.Ctx, connection.TokenOwner{Key: acmeKey, UserID: slacksim.AcmeAdmin})
 		if err != nil || u.ConnectionID != c.ID || !u.Due(r.Clock.Now()) || !c.Due(r.Clock.Now()) {
 			t.Errorf("not due: %v %v %v", err, u.RenewAt, c.RenewAt)
@@ -230,6 +240,23 @@ func TestImportIsJournaled(t *testing.T) {
 	}
 	r.Works(r.Is(later.db, acmeKey, connection.Active, ""))
 	r.imports(later, oauth.ImportUnchanged, record)
+}
+
+// A renewal that brings half a pair is none: nothing is stored of it.
+func TestImportOfHalfAPair(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storagetest.SQLite(t))
+	record := withoutPerson(r.byAnother(r.replica(nil), slacksim.AcmeAdmin))
+	in := r.replica(answering("oauth.v2.access", func(a map[string]any) { delete(a, "refresh_token") }))
+	r.Clock.Advance(2 * stage.Life)
+	if bot := r.imports(in, oauth.ImportFailed, record); bot.Reason !=
+		"Slack couldn't be asked to renew it: the answer has no whole pair of tokens." {
+		t.Error(bot.Reason)
+	}
+	if all, err := in.db.List(r.Ctx); err != nil || len(all) != 0 {
+		t.Errorf("%d connections, %v", len(all), err)
+	}
+	r.EmptyJournal()
 }
 
 // stopping is a store during whose work the import is stopped.

@@ -211,6 +211,24 @@ func TestWhoseATokenIs(t *testing.T) {
 	}
 }
 
+// What a connection is made of: Slack's word first, then the record, and an organisation goes by its own name.
+func TestConnectionOfARecord(t *testing.T) {
+	t.Parallel()
+	hook := connection.Webhook{URL: "https://hooks.example.com", ChannelID: "C1"}
+	got := alive{candidate: candidate{Installation: record("one", "a", 1, func(i *Installation) {
+		i.TeamName, i.EnterpriseName, i.Webhook = "Old name", "Grid Inc", hook
+	})}, id: connection.Identity{Team: "Acme", UserID: "UBOT", BotID: "B1"}}
+	c := got.connection(noon)
+	if c.TeamName != "Acme" || c.Webhook != hook || c.BotUserID != "UBOT" || c.InstalledBy != "U1" ||
+		!c.AuthorizedAt.Equal(noon.Add(time.Hour)) || !c.StateSince.Equal(noon) {
+		t.Errorf("a workspace's: %+v", c)
+	}
+	got.TeamID, got.EnterpriseID = "", "E1"
+	if c := got.connection(noon); c.TeamName != "Grid Inc" {
+		t.Errorf("an organisation's: %+v", c)
+	}
+}
+
 // Where Slack asks to wait it is waited for, a few times, and not by somebody who left.
 func TestImportWaits(t *testing.T) {
 	t.Parallel()
