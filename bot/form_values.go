@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,13 +52,14 @@ func (e FieldErrors) Error() string {
 	return "not what the inputs take: " + strings.Join(blocks, ", ")
 }
 
-// inputIn is the input of a block; a block has one.
+// inputIn is the input of a block; of several in a block of actions the first by action_id.
 func inputIn(i *slack.InteractionCallback, blockID string) (a slack.BlockAction, ok bool) {
 	if i.View.State == nil {
 		return a, false
 	}
-	for _, a := range i.View.State.Values[blockID] {
-		return a, true
+	inputs := i.View.State.Values[blockID]
+	for _, id := range slices.Sorted(maps.Keys(inputs)) {
+		return inputs[id], true
 	}
 	return a, false
 }

@@ -28,12 +28,12 @@ func OnTimer(name string, run func(ctx context.Context, t *Timer) error, options
 // still waits or isn't finished at its next time, it takes the place of that one.
 //
 // Its name is "every " and d; a second one with the same d needs a name of its own (Named). New refuses less than
-// Config.LeastInterval.
+// Config.LeastInterval, and parts of seconds.
 func Every(d time.Duration, run func(ctx context.Context, t *Timer) error, options ...Option) Handler {
 	c := schedule.Every(max(d.Truncate(time.Second), time.Second))
 	h := newHandler(KindTimer, c.String(), options, timing(run))
-	if h.calendar = c; d < time.Second {
-		h.broken = fmt.Sprint("every ", d, ": a second is the least")
+	if h.calendar = c; time.Duration(c) != d {
+		h.broken = fmt.Sprint("every ", d, ": that isn't whole seconds, one at least")
 	}
 	return h
 }

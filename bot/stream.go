@@ -47,6 +47,7 @@ type Stream struct {
 	sent   time.Time     // when something was sent last
 	pace   time.Duration // until something is sent again
 	broken error         // nothing is sent any more
+	ended  bool          // nothing is taken any more
 
 	// Guarded by turn.sending.
 	record  *streamRecord
@@ -130,7 +131,7 @@ func (t *Thread) Stream(_ context.Context, options ...StreamOption) (*Stream, er
 		u.state.Streams = append(u.state.Streams, &streamRecord{})
 	}
 	s.record = u.state.Streams[s.n]
-	s.text = s.record.Text
+	s.text, s.ended = s.record.Text, s.record.Closed
 	s.stale = s.record.Edited && len(s.record.Tasks) > 0
 	u.streams = append(u.streams, s)
 	return s, nil
@@ -158,11 +159,12 @@ func (s *Stream) Write(ctx context.Context, markdown string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if s.Closed() {
-		return ErrStreamClosed
-	}
 
 	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return ErrStreamClosed
+	}
 	s.text += markdown
 	broken, due := s.broken, s.dueLocked()
 	s.mu.Unlock()
@@ -270,7 +272,12 @@ func (s *Stream) Close(ctx context.Context, blocks ...slack.Block) error {
 		return nil
 	}
 	s.closing = true
-	defer func() { s.closing = false }()
+	s.end(true) // what another goroutine writes from here on would not be sent
+	defer func() {
+		s.closing = false
+		s.end(s.record.Closed)
+	}()
+
 	if err := s.flushLocked(ctx, true); err != nil {
 		return err
 	}
@@ -285,6 +292,12 @@ func (s *Stream) Close(ctx context.Context, blocks ...slack.Block) error {
 	return nil
 }
 
+func (s *Stream) end(ended bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = ended
+}
+
 // halt ends what a person has stopped. Slack has done so with what it knew of.
 func (s *Stream) halt(ctx context.Context) {
 	s.u.sending.Lock()
@@ -293,6 +306,7 @@ func (s *Stream) halt(ctx context.Context) {
 		_ = s.stopCall(ctx, p, SessionActive, "", nil)
 	}
 	s.record.Closed = true
+	s.end(true)
 }
 
 // keepLocked keeps what is known of the turn's streams.

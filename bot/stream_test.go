@@ -10,9 +10,11 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode"
@@ -553,4 +555,38 @@ func surviving(t *testing.T, database string, seed uint64) {
 	}
 	s.buttons(root, true)
 	t.Logf("%d messages, %d letters", len(got), len(have))
+}
+
+// Others write while the handler closes the stream: what was taken is in the thread, and the rest was refused.
+func TestWritersMeetTheClose(t *testing.T) {
+	t.Parallel()
+	var taken atomic.Int32
+	s := newStudio(t, storagetest.SQLite(t), func(*studio) []bot.Handler {
+		return []bot.Handler{bot.OnAgentMessage("", func(ctx context.Context, th *bot.Thread) error {
+			answer, err := th.Stream(ctx)
+			if err != nil {
+				return err
+			}
+
+			var writers sync.WaitGroup
+			for range 8 {
+				writers.Go(func() {
+					for answer.Write(ctx, "x") == nil {
+						taken.Add(1)
+					}
+				})
+			}
+			for taken.Load() < 100 {
+				runtime.Gosched()
+			}
+			err = answer.Close(ctx)
+			writers.Wait()
+			return err
+		})}
+	})
+	root := ask(t, s.scene, "", "write")
+	s.idle()
+	if got := len(onlyLetters(thread(s.scene, root)...)); got != int(taken.Load()) {
+		t.Errorf("%d letters are in the thread, of %d that were taken", got, taken.Load())
+	}
 }
