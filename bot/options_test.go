@@ -155,6 +155,9 @@ func TestNamesThatNeverCome(t *testing.T) {
 	shortcut := func(id, title, about string) Handler {
 		return OnShortcut(id, func(context.Context, *Shortcut) error { return nil }, Titled(title, about))
 	}
+	step := func(id, title string) Handler {
+		return OnFunction(id, func(context.Context, *Function[struct{}]) error { return nil }, Titled(title, "Opens it."))
+	}
 	inBlock := func(id, block string) Handler {
 		h := actionNamed(id)
 		InBlock(block)(&h)
@@ -213,9 +216,14 @@ func TestNamesThatNeverCome(t *testing.T) {
 		"a shortcut of a long title":  {[]Handler{shortcut("x", strings.Repeat("ä", 25), "Does it.")}, "24 characters", ""},
 		"a shortcut of many words":    {[]Handler{shortcut("x", "Do it", strings.Repeat("x", 151))}, "150", ""},
 		"a shortcut at the limits":    {[]Handler{shortcut("x", strings.Repeat("ä", 24), strings.Repeat("x", 150))}, "", ""},
-		"made by hand":                {[]Handler{{Kind: KindAction, Name: "x"}}, "no function that runs", ""},
-		"before it":                   {[]Handler{message(`^help me`, "im:history"), message(`^help`, "im:history")}, "", ""},
-		"behind one elsewhere":        {[]Handler{message(`.*`, "im:history"), message(`^help`, "channels:history")}, "", ""},
+		"a domain with its scheme": {[]Handler{OnLink("https://example.com", func(context.Context, *Link) error {
+			return nil
+		})}, "without a scheme", ""},
+		"a step of an odd name":  {[]Handler{step("open it", "Open")}, "letters, digits, _ and -", ""},
+		"a step without a title": {[]Handler{step("open", "")}, "Titled", ""},
+		"made by hand":           {[]Handler{{Kind: KindAction, Name: "x"}}, "no function that runs", ""},
+		"before it":              {[]Handler{message(`^help me`, "im:history"), message(`^help`, "im:history")}, "", ""},
+		"behind one elsewhere":   {[]Handler{message(`.*`, "im:history"), message(`^help`, "channels:history")}, "", ""},
 		"behind one in a part": {[]Handler{message(`.*`, "im:history"), message(`^help`, "im:history", "channels:history")},
 			"", ""},
 		"behind two together": {[]Handler{message(`.*`, "im:history"), message(`^`, "channels:history"),
