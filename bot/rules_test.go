@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -517,6 +519,36 @@ func TestLinksOfAHandler(t *testing.T) {
 		h := r.byID["link "+domain]
 		if got := strings.Join(r.linksOf(&e.Inner, h), " "); got != want {
 			t.Errorf("%s gets %q, want %q", domain, got, want)
+		}
+	}
+}
+
+// What is shown for a link names the event by its id where it has one: a message that is still written has no other.
+func TestUnfurlNamesItsEvent(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		id, source string
+		want       url.Values
+	}{
+		{"U.1", "composer", url.Values{"unfurl_id": {"U.1"}, "source": {"composer"}}},
+		{"", "", url.Values{"channel": {"C1"}, "ts": {"1.1"}}},
+		{"U.1", "", url.Values{"channel": {"C1"}, "ts": {"1.1"}}},
+	} {
+		got := url.Values{}
+		slackAt := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for _, name := range []string{"unfurl_id", "source", "channel", "ts"} {
+				if v := r.FormValue(name); v != "" {
+					got.Set(name, v)
+				}
+			}
+			_, _ = w.Write([]byte(`{"ok":true}`))
+		}))
+		l := &Link{Request: ofAnn(t, slackAt.URL, nil), Payload: &LinkShared{Channel: "C1", MessageTS: "1.1",
+			UnfurlID: test.id, Source: test.source}}
+		err := l.Unfurl(t.Context(), map[string][]slack.Block{"https://example.com": {slack.NewDividerBlock()}})
+		slackAt.Close()
+		if err != nil || got.Encode() != test.want.Encode() {
+			t.Errorf("%q %q: %v, want %v; %v", test.id, test.source, got, test.want, err)
 		}
 	}
 }
