@@ -1,7 +1,7 @@
 package bot_test
 
 // Every kind of handler, as Slack sends what it is for, in every way in which it can go, over HTTP and through a
-// socket; what is durable through an inbox on SQLite. The tables say all of it.
+// socket, and timers when their time comes; what is durable through an inbox on SQLite. The tables say all of it.
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,103 +27,127 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
+	"github.com/switchboard-go/switchboard/storage/timers"
 )
 
-// situations are the columns of outcomes, but for that of a permission that is missing.
-var situations = []string{"done", "late", "never", "twice", "again", "error", "no", "panic", "theirs"}
+// together are the columns of outcomes: those of a line are played in one Slack, which takes so many calls in a minute.
+// The last two need other handlers.
+var together = [][]string{
+	{"done", "late", "never", "twice", "again"}, {"error", "no", "panic", "theirs"}, {"needs"}, {"admitted"},
+}
 
 // outcomes is what comes of each kind in each situation: how often its handler runs, and where the person reads what.
 //
 // The handler is done in time, is late, or never ends; it answers twice, or Slack sends twice what it is for; it fails,
-// says no (a UserError), or panics; who acts is of another company (theirs), or a permission is missing (needs). It
-// happens in a thread of a channel or of a DM (talk), in a DM, in Home, in a modal, or nowhere (-).
+// says no (a UserError), or panics; who acts is of another company (theirs), also where the handler is External
+// (admitted), or a permission is missing (needs). It happens in a thread of a channel or of a DM (talk), in a DM, in
+// Home, in a modal, or nowhere (-).
+//
+// Where the outcome is a dash there is no such situation: timers come through no transport and are nobody's, one that
+// is scheduled twice is the same one, and what recurs can't be. External is only for what is refused to other
+// companies.
 //
 // An answer goes with the acknowledgement (ack), to the response_url (url), or by a method of Slack's: a message
 // (post), one that only the person sees (whisper), a window (open, update), the Home tab (publish), a link (unfurl), or
 // the end of a step (complete, fail). Where nothing is said, it is tried again or in the log, and there is nobody to
 // tell.
 const outcomes = `
-kind, places                | done            | late                    | never
-event, thread dm            | 1 post says     | 1 post says             | 1 ended
-message, thread dm          | 1 post says     | 1 post says             | 1 ended
-mention, thread             | 1 post says     | 1 post says             | 1 ended
-function, -                 | 1 complete says | 1 complete says         | 1 ended
-link, thread dm             | 1 unfurl says   | 1 unfurl says           | 1 ended
-home, home                  | 1 publish says  | 1 publish says          | 1 ended, publish long
-command, thread dm          | 1 ack says      | 1 ack late, url says    | 1 ack late, ended, url stopped
-async command, thread dm    | 1 url says      | 1 url says              | 1 ended
-action, thread dm           | 1 url says      | 1 url says              | 1 ended, url stopped
-action, home                | 1 open says     | 1 open says             | 1 ended, open stopped
-action, modal               | 1 push says     | 1 push says             | 1 ended, push stopped
-async action, thread dm     | 1 url says      | 1 url says              | 1 ended
-async action, home modal    | 1 post says     | 1 post says             | 1 ended
-view, -                     | 1 ack says      | 1 ack late, update says | 1 ack late, ended, update stopped
-async view, -               | 1 post says     | 1 post says             | 1 ended
-view_closed, -              | 1               | 1                       | 1 ended, post stopped
-shortcut, -                 | 1 open says     | 1 open says             | 1 ended, open stopped
-message_shortcut, thread dm | 1 url says      | 1 url says              | 1 ended, url stopped
-options, thread dm home modal | 1 ack says    | 1 ack nothing           | 1 ack nothing, ended
-agent_message, dm           | 1 post says     | 1 post says             | 1 ended
-agent_opened, dm            | 1 offer says    | 1 offer says            | 1 ended
-agent_stopped, talk         | 1 post says     | 1 post says             | 1 ended
+kind, places                       | done            | late                    | never
+event, thread dm                   | 1 post says     | 1 post says             | 1 ended
+message, thread dm talk            | 1 post says     | 1 post says             | 1 ended
+mention, thread                    | 1 post says     | 1 post says             | 1 ended
+function, -                        | 1 complete says | 1 complete says         | 1 ended
+link, thread dm talk               | 1 unfurl says   | 1 unfurl says           | 1 ended
+home, home                         | 1 publish says  | 1 publish says          | 1 ended, publish long
+command, thread dm                 | 1 ack says      | 1 ack late, url says    | 1 ack late, ended, url stopped
+async command, thread dm           | 1 url says      | 1 url says              | 1 ended
+action, thread dm talk             | 1 url says      | 1 url says              | 1 ended, url stopped
+action, home                       | 1 open says     | 1 open says             | 1 ended, open stopped
+action, modal                      | 1 push says     | 1 push says             | 1 ended, push stopped
+async action, thread dm talk       | 1 url says      | 1 url says              | 1 ended
+async action, home modal           | 1 post says     | 1 post says             | 1 ended
+view, -                            | 1 ack says      | 1 ack late, update says | 1 ack late, ended, update stopped
+async view, -                      | 1 post says     | 1 post says             | 1 ended
+view_closed, -                     | 1               | 1                       | 1 ended, post stopped
+shortcut, -                        | 1 open says     | 1 open says             | 1 ended, open stopped
+message_shortcut, thread dm talk   | 1 url says      | 1 url says              | 1 ended, url stopped
+options, thread dm talk home modal | 1 ack says      | 1 ack nothing           | 1 ack nothing, ended
+agent_message, dm talk             | 1 post says     | 1 post says             | 1 ended
+agent_opened, dm                   | 1 offer says    | 1 offer says            | 1 ended
+agent_context, dm                  | 1 post says     | 1 post says             | 1 ended
+agent_title, talk                  | 1 post says     | 1 post says             | 1 ended
+agent_stopped, talk                | 1 post says     | 1 post says             | 1 ended
+timer, -                           | 1 post says     | 1 post says             | 1 ended
+every, -                           | 1 post says     | 1 post says             | 1 ended
+cron, -                            | 1 post says     | 1 post says             | 1 ended
 
-kind, places                | twice                           | again                  | error
-event, thread dm            | 1 post again, post says         | 1 post says            | 1
-message, thread dm          | 1 post again, post says         | 1 post says            | 1
-mention, thread             | 1 post again, post says         | 1 post says            | 1
-function, -                 | 1 complete says                 | 1 complete says        | 1
-link, thread dm             | 1 unfurl again, unfurl says     | 1 unfurl says          | 1
-home, home                  | 1 publish again, publish says   | 1 publish says         | 1 publish wrong
-command, thread dm          | 1 ack says                      | 2 ack says, ack says   | 1 ack wrong
-async command, thread dm    | 1 url again, url says           | 2 url says, url says   | 1
-action, thread dm           | 1 url says                      | 2 url says, url says   | 1 url wrong
-action, home                | 1 open says                     | 2 open says, open says | 1 open wrong
-action, modal               | 1 push says                     | 2 push says, push says | 1 push wrong
-async action, thread dm     | 1 url again, url says           | 2 url says, url says   | 1
-async action, home modal    | 1 post again, post says         | 2 post says, post says | 1
-view, -                     | 1 ack says                      | 2 ack says, ack says   | 1 ack wrong
-async view, -               | 1 post again, post says         | 2 post says, post says | 1
-view_closed, -              | 1                               | 2                      | 1 post wrong
-shortcut, -                 | 1 open says                     | 2 open says, open says | 1 open wrong
-message_shortcut, thread dm | 1 url says                      | 2 url says, url says   | 1 url wrong
-options, thread dm home modal | 1 ack says                    | 2 ack says, ack says   | 1 ack nothing
-agent_message, dm           | 1 post again, post says         | 1 post says            | 1
-agent_opened, dm            | 1 offer again, offer says       | 1 offer says           | 1
-agent_stopped, talk         | 1 post again, post says         | 1 post says            | 1
+kind, places                       | twice                         | again                  | error
+event, thread dm                   | 1 post again, post says       | 1 post says            | 1
+message, thread dm talk            | 1 post again, post says       | 1 post says            | 1
+mention, thread                    | 1 post again, post says       | 1 post says            | 1
+function, -                        | 1 complete says               | 1 complete says        | 1
+link, thread dm talk               | 1 unfurl again, unfurl says   | 1 unfurl says          | 1
+home, home                         | 1 publish again, publish says | 1 publish says         | 1 publish wrong
+command, thread dm                 | 1 ack says                    | 2 ack says, ack says   | 1 ack wrong
+async command, thread dm           | 1 url again, url says         | 2 url says, url says   | 1
+action, thread dm talk             | 1 url says                    | 2 url says, url says   | 1 url wrong
+action, home                       | 1 open says                   | 2 open says, open says | 1 open wrong
+action, modal                      | 1 push says                   | 2 push says, push says | 1 push wrong
+async action, thread dm talk       | 1 url again, url says         | 2 url says, url says   | 1
+async action, home modal           | 1 post again, post says       | 2 post says, post says | 1
+view, -                            | 1 ack says                    | 2 ack says, ack says   | 1 ack wrong
+async view, -                      | 1 post again, post says       | 2 post says, post says | 1
+view_closed, -                     | 1                             | 2                      | 1 post wrong
+shortcut, -                        | 1 open says                   | 2 open says, open says | 1 open wrong
+message_shortcut, thread dm talk   | 1 url says                    | 2 url says, url says   | 1 url wrong
+options, thread dm talk home modal | 1 ack says                    | 2 ack says, ack says   | 1 ack nothing
+agent_message, dm talk             | 1 post again, post says       | 1 post says            | 1
+agent_opened, dm                   | 1 offer again, offer says     | 1 offer says           | 1
+agent_context, dm                  | 1 post again, post says       | 1 post says            | 1
+agent_title, talk                  | 1 post again, post says       | 1 post says            | 1
+agent_stopped, talk                | 1 post again, post says       | 1 post says            | 1
+timer, -                           | 1 post again, post says       | 1 post says            | 1
+every, -                           | 1 post again, post says       | -                      | 1
+cron, -                            | 1 post again, post says       | -                      | 1
 
-kind, places                | no            | panic           | theirs          | needs
-event, thread               | 1 whisper no  | 1               | 1 post says     | 0
-event, dm                   | 1 post no     | 1               | 1 post says     | 0
-message, thread             | 1 whisper no  | 1               | 1 post says     | 0 whisper needs
-message, dm                 | 1 post no     | 1               | 1 post says     | 0 post needs
-mention, thread             | 1 whisper no  | 1               | 1 post says     | 0 whisper needs
-function, -                 | 1 fail no     | 1               | 1 complete says | 0 fail needs
-link, thread                | 1 whisper no  | 1               | 1 unfurl says   | 0
-link, dm                    | 1 post no     | 1               | 1 unfurl says   | 0
-home, home                  | 1 publish no  | 1 publish wrong | 1 publish says  | 0 publish needs
-command, thread dm          | 1 ack no      | 1 ack wrong     | 1 ack says      | 0 ack needs
-async command, thread dm    | 1 url no      | 1               | 1 url says      | 0 url needs
-action, thread dm           | 1 url no      | 1 url wrong     | 0 url theirs    | 0 url needs
-action, home                | 1 open no     | 1 open wrong    | 0 open theirs   | 0 open needs
-action, modal               | 1 push no     | 1 push wrong    | 0 push theirs   | 0 push needs
-async action, thread dm     | 1 url no      | 1               | 0 url theirs    | 0 url needs
-async action, home          | 1 open no     | 1               | 0 open theirs   | 0 open needs
-async action, modal         | 1 push no     | 1               | 0 push theirs   | 0 push needs
-view, -                     | 1 ack no      | 1 ack wrong     | 0 ack theirs    | 0 ack needs
-async view, -               | 1 open no     | 1               | 0 open theirs   | 0 open needs
-view_closed, -              | 1 post no     | 1 post wrong    | 0               | 0 post needs
-shortcut, -                 | 1 open no     | 1 open wrong    | 0 open theirs   | 0 open needs
-message_shortcut, thread dm | 1 url no      | 1 url wrong     | 0 url theirs    | 0 url needs
-options, thread dm home modal | 1 ack nothing | 1 ack nothing | 0 ack nothing   | 0 ack nothing
-agent_message, dm           | 1 post no     | 1               | 1 post says     | 0 post needs
-agent_opened, dm            | 1 post no     | 1               | 1 offer says    | 0
-agent_stopped, talk         | 1 post no     | 1               | 1 post says     | 0
+kind, places                       | no            | panic           | theirs          | admitted    | needs
+event, thread                      | 1 whisper no  | 1               | 1 post says     | -           | 0
+event, dm                          | 1 post no     | 1               | 1 post says     | -           | 0
+message, thread                    | 1 whisper no  | 1               | 1 post says     | -           | 0 whisper needs
+message, dm talk                   | 1 post no     | 1               | 1 post says     | -           | 0 post needs
+mention, thread                    | 1 whisper no  | 1               | 1 post says     | -           | 0 whisper needs
+function, -                        | 1 fail no     | 1               | 1 complete says | -           | 0 fail needs
+link, thread                       | 1 whisper no  | 1               | 1 unfurl says   | -           | 0
+link, dm talk                      | 1 post no     | 1               | 1 unfurl says   | -           | 0
+home, home                         | 1 publish no  | 1 publish wrong | 1 publish says  | -           | 0 publish needs
+command, thread dm                 | 1 ack no      | 1 ack wrong     | 1 ack says      | -           | 0 ack needs
+async command, thread dm           | 1 url no      | 1               | 1 url says      | -           | 0 url needs
+action, thread dm talk             | 1 url no      | 1 url wrong     | 0 url theirs    | 1 url says  | 0 url needs
+action, home                       | 1 open no     | 1 open wrong    | 0 open theirs   | 1 open says | 0 open needs
+action, modal                      | 1 push no     | 1 push wrong    | 0 push theirs   | 1 push says | 0 push needs
+async action, thread dm talk       | 1 url no      | 1               | 0 url theirs    | 1 url says  | 0 url needs
+async action, home                 | 1 open no     | 1               | 0 open theirs   | 1 post says | 0 open needs
+async action, modal                | 1 push no     | 1               | 0 push theirs   | 1 post says | 0 push needs
+view, -                            | 1 ack no      | 1 ack wrong     | 0 ack theirs    | 1 ack says  | 0 ack needs
+async view, -                      | 1 open no     | 1               | 0 open theirs   | 1 post says | 0 open needs
+view_closed, -                     | 1 post no     | 1 post wrong    | 0               | 1           | 0 post needs
+shortcut, -                        | 1 open no     | 1 open wrong    | 0 open theirs   | -           | 0 open needs
+message_shortcut, thread dm talk   | 1 url no      | 1 url wrong     | 0 url theirs    | -           | 0 url needs
+options, thread dm talk home modal | 1 ack nothing | 1 ack nothing   | 0 ack nothing   | 1 ack says  | 0 ack nothing
+agent_message, dm talk             | 1 post no     | 1               | 1 post says     | -           | 0 post needs
+agent_opened, dm                   | 1 post no     | 1               | 1 offer says    | -           | 0
+agent_context, dm                  | 1 post no     | 1               | 1 post says     | -           | 0
+agent_title, talk                  | 1 post no     | 1               | 1 post says     | -           | 0
+agent_stopped, talk                | 1 post no     | 1               | 1 post says     | -           | 0
+timer, -                           | 1             | 1               | -               | -           | 0
+every, -                           | 1             | 1               | -               | -           | 0
+cron, -                            | 1             | 1               | -               | -           | 0
 `
 
 // payload is what Slack sends for a kind, in braces what differs.
 type payload struct {
 	kind   string
-	raw    string // event, command or interaction
+	raw    string // event, command or interaction, which Slack sends; or time, which comes
 	places string
 	body   string
 }
@@ -145,34 +170,39 @@ const (
 var payloads = []payload{
 	{"event", "event", "thread dm", `{"type":"reaction_added","user":"{user}","user_team":"{side}","reaction":"eyes",` +
 		`"item":{"type":"message","channel":"{channel}","ts":"1790000002.000200"}}`},
-	{"message", "event", "thread dm", `{"type":"message","text":"say it",` + wrote + `}`},
+	{"message", "event", "thread dm talk", `{"type":"message","text":"say it",` + wrote + `}`},
 	{"mention", "event", "thread", `{"type":"app_mention","text":"ask it",` + wrote + `}`},
 	{"function", "event", "-", `{"type":"function_executed","function":{"id":"Fn1","callback_id":"step","type":"app"},` +
 		`"inputs":{"who":"{user}"},"function_execution_id":"Fx{cell}","workflow_execution_id":"Wx1",` +
 		`"event_ts":"1790000020.000100","bot_access_token":"xwfp-1"}`},
-	{"link", "event", "thread dm", `{"type":"link_shared","user":"{user}","user_team":"{side}","channel":"{channel}",` +
+	{"link", "event", "thread dm talk", `{"type":"link_shared","user":"{user}","user_team":"{side}","channel":"{channel}",` +
 		`"message_ts":"1790000003.000100"{thread},"unfurl_id":"C1.{cell}","source":"conversations_history",` +
 		`"links":[{"domain":"tickets.example.com","url":"https://tickets.example.com/1"}],"is_bot_user_member":true}`},
 	{"home", "event", "home", `{"type":"app_home_opened","user":"{user}","channel":"{channel}","tab":"home"}`},
 	{"command", "command", "thread dm", strings.ReplaceAll(typed, "{id}", "%2Fdo")},
 	{"async command", "command", "thread dm", strings.ReplaceAll(typed, "{id}", "%2Flater")},
-	{"action", "interaction", "thread dm home modal", strings.ReplaceAll(pressed, "{id}", "press")},
-	{"async action", "interaction", "thread dm home modal", strings.ReplaceAll(pressed, "{id}", "later")},
+	{"action", "interaction", "thread dm talk home modal", strings.ReplaceAll(pressed, "{id}", "press")},
+	{"async action", "interaction", "thread dm talk home modal", strings.ReplaceAll(pressed, "{id}", "later")},
 	{"view", "interaction", "-", strings.NewReplacer("{id}", "view_submission", "{form}", "form").Replace(form)},
 	{"async view", "interaction", "-", strings.NewReplacer("{id}", "view_submission", "{form}", "later").Replace(form)},
 	{"view_closed", "interaction", "-", strings.NewReplacer("{id}", "view_closed", "{form}", "form",
 		`,"trigger_id":"tr-{cell}"`, "").Replace(form)},
 	{"shortcut", "interaction", "-", strings.ReplaceAll(short, "{id}", "shortcut") + `}`},
-	{"message_shortcut", "interaction", "thread dm", strings.ReplaceAll(short, "{id}", "message_action") +
+	{"message_shortcut", "interaction", "thread dm talk", strings.ReplaceAll(short, "{id}", "message_action") +
 		`,"message_ts":"1790000002.000200",{where}}`},
-	{"agent_message", "event", "dm", `{"type":"message","text":"agent, do it",` + wrote + `}`},
+	{"agent_message", "event", "dm talk", `{"type":"message","text":"agent, do it",` + wrote + `}`},
 	{"agent_opened", "event", "dm",
 		`{"type":"app_home_opened","user":"{user}","user_team":"{side}","channel":"{channel}",` +
 			`"tab":"messages","event_ts":"1790000003.000100"}`},
 	{"agent_stopped", "event", "talk", `{"type":"agent_session_stopped","user":"{user}","user_team":"{side}",` +
 		`"channel":"{channel}"{thread},"event_ts":"1790000003.000200"}`},
-	{"options", "interaction", "thread dm home modal", `{"type":"block_suggestion",` + acts + `,{where},"block_id":"b",` +
+	{"agent_title", "event", "talk", `{"type":"agent_session_title_changed","user":"{user}","user_team":"{side}",` +
+		`"channel":"{channel}"{thread},"title":"Mine","event_ts":"1790000003.000200"}`},
+	{"agent_context", "event", "dm", `{"type":"app_context_changed","user":"{user}","user_team":"{side}",` +
+		`"channel":"{channel}","context":{},"event_ts":"1790000003.000200"}`},
+	{"options", "interaction", "thread dm talk home modal", `{"type":"block_suggestion",` + acts + `,{where},"block_id":"b",` +
 		`"action_id":"menu","value":"a"}`},
+	{"timer", "time", "-", ""}, {"every", "time", "-", ""}, {"cron", "time", "-", ""},
 }
 
 // fill is a body with what differs in it.
@@ -278,7 +308,7 @@ func (d *drill) RoundTrip(r *http.Request) (*http.Response, error) {
 	if p := methods[place]; p != "" {
 		place = p
 	}
-	if place != "agents.sessions.setStatus" { // which shows that the agent works
+	if place != "agents.sessions.setStatus" && place != "conversations.replies" { // which say nothing
 		c.note(place + " " + c.class(string(body)))
 	}
 	if c.threaded && slices.Contains([]string{"post", "whisper", "url"}, place) && !strings.Contains(string(body), root) {
@@ -315,12 +345,16 @@ func (c *cell) class(text string) string {
 	return text
 }
 
-// run is the work of every handler: what its cell's situation asks for.
+// run is the work of every handler: what the situation of its cell asks for, which is named by who acted, or what.
 func (d *drill) run(ctx context.Context, kind string, r *bot.Request, answer func(text string) error) error {
 	id := r.UserID
 	if r.Step != nil {
 		id = r.Step.ExecutionID
 	}
+	return d.runFor(ctx, id, kind, r, answer)
+}
+
+func (d *drill) runFor(ctx context.Context, id, kind string, r *bot.Request, answer func(text string) error) error {
 	c := d.cellIn(id)
 	if c == nil {
 		return nil
@@ -380,13 +414,13 @@ func say1(ctx context.Context, by interface {
 func (d *drill) handlers(options ...bot.Option) []bot.Handler {
 	with := func(more ...bot.Option) []bot.Option { return slices.Concat(more, options) }
 	durable := func(more ...bot.Option) []bot.Option {
-		return with(append(more, bot.Timeout(4*time.Second))...)
+		return with(append(more, bot.Timeout(8*time.Second))...)
 	}
 	described, titled := bot.Describe("does it", ""), bot.Titled("Do it", "Does it.")
 	type inputs struct {
 		Who string `json:"who" slack:"user_id"`
 	}
-	return []bot.Handler{
+	return append(d.timed(durable(bot.Scopes("chat:write"))...),
 		bot.OnEvent("reaction_added", func(ctx context.Context, e *bot.Event[slackevents.ReactionAddedEvent]) error {
 			return d.run(ctx, "event", e.Request, say1(ctx, e))
 		}, durable(bot.Scopes("reactions:read", "chat:write"))...),
@@ -450,19 +484,113 @@ func (d *drill) handlers(options ...bot.Option) []bot.Handler {
 		bot.OnAgentStopped(func(ctx context.Context, a *bot.Thread) error {
 			return d.run(ctx, "agent_stopped", a.Request, say1(ctx, a))
 		}, durable()...),
+		bot.OnAgentTitle(func(ctx context.Context, a *bot.Thread) error {
+			return d.run(ctx, "agent_title", a.Request, say1(ctx, a))
+		}, durable()...),
+		bot.OnAgentContext(func(ctx context.Context, a *bot.Thread) error {
+			return d.run(ctx, "agent_context", a.Request, say1(ctx, a))
+		}, durable()...),
 		bot.OnOptions("menu", func(ctx context.Context, o *bot.Options) error {
 			return d.run(ctx, "options", o.Request, func(text string) error { return o.Reply(bot.NewOption(text, "v")) })
-		}, with()...),
+		}, with()...))
+}
+
+// timed are handlers of timers: one for all that is scheduled, and one for each cell with what recurs.
+func (d *drill) timed(options ...bot.Option) (handlers []bot.Handler) {
+	work := func(kind string, id func(*bot.Timer) string) func(context.Context, *bot.Timer) error {
+		return func(ctx context.Context, r *bot.Timer) error {
+			return d.runFor(ctx, id(r), kind, r.Request, func(text string) error {
+				_, err := r.Say(ctx, "C0"+id(r), bot.Text(text))
+				return err
+			})
+		}
 	}
+	handlers = append(handlers, bot.OnTimer("timer", work("timer", func(r *bot.Timer) string { return r.Key }), options...))
+	for id, c := range d.cells {
+		named := append(slices.Clip(options), bot.Named(id))
+		switch cell := func(*bot.Timer) string { return id }; c.kind {
+		case "every":
+			handlers = append(handlers, bot.Every(time.Hour, work("every", cell), named...))
+		case "cron":
+			handlers = append(handlers, bot.Cron("0 9 * * *", work("cron", cell), named...))
+		}
+	}
+	return handlers
+}
+
+// clock keeps timers. The time of what recurs comes when the test begins, and is over for a day then.
+type clock struct {
+	*timers.Timers
+	begun atomic.Bool
+	past  sync.Map // the cells whose time has come
+}
+
+func (c *clock) Recur(all []bot.Recurring) {
+	all = slices.Clone(all)
+	for i, r := range all {
+		all[i].Next = func(_ string, now time.Time) (slot, due time.Time) {
+			if _, past := c.past.Load(r.Name); past {
+				now = now.Add(24 * time.Hour)
+			}
+			return now, now
+		}
+	}
+	c.Timers.Recur(all)
+}
+
+func (c *clock) Next(ctx context.Context, names []string) (map[string]time.Time, error) {
+	if !c.begun.Load() {
+		names = nil
+	}
+	return c.Timers.Next(ctx, names)
+}
+
+func (c *clock) Fire(ctx context.Context, name string, n int, deliver func(bot.Due) bot.Delivery) (int, error) {
+	return c.Timers.Fire(ctx, name, n, func(d bot.Due) bot.Delivery {
+		c.past.Store(cmp.Or(d.Timed.Key, d.Name), true)
+		return deliver(d)
+	})
+}
+
+// begin schedules what the cells are about that is scheduled, and lets time go on.
+func (c *clock) begin(t *testing.T, s scene, cells map[string]*cell) {
+	t.Helper()
+	of := s.row(t)
+	home := bot.ValueOwner{ConnectionID: of.ID, AppID: of.AppID, TeamID: of.TeamID}
+	for id, x := range cells {
+		for n := 0; n < x.times() && x.kind == "timer"; n++ {
+			timed := bot.Timed{Name: "timer", Key: id, At: time.Now(), Data: []byte("{}")}
+			if err := c.Schedule(ctx, home, timed); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c.begun.Store(true)
+	c.Wake()
+}
+
+// deliver waits for the time of a cell.
+func (c *clock) deliver(t *testing.T, x *cell) {
+	defer close(x.release)
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if _, past := c.past.Load(x.id); past {
+			return
+		}
+	}
+	t.Errorf("the time of %s, %s, never came", x.kind, x.situation)
+}
+
+// times is how often Slack sends what a cell is about.
+func (c *cell) times() int {
+	if c.situation == "again" {
+		return 2
+	}
+	return 1
 }
 
 // deliver sends what a cell is about, and notes what the acknowledgement says.
 func (c *cell) deliver(t *testing.T, sim *slacksim.Sim) {
-	times := 1
-	if c.situation == "again" {
-		times = 2
-	}
-	for range times {
+	for range c.times() {
 		ack := sim.Sender.Deliver(ctx, slacksim.Raw{Kind: c.raw, Body: c.fill(c.id, c.situation, c.place, sim.URL())})
 		if ack.Status != http.StatusOK || ack.Err != "" {
 			t.Errorf("%s in %s, %s: acknowledged with %d %s", c.kind, c.place, c.situation, ack.Status, ack.Err)
@@ -493,50 +621,88 @@ func table(text string) (want map[[3]string]string) {
 	return want
 }
 
-// practise plays all situations, some at the same time, in a Slack that sends over HTTP or through a socket.
-func practise(t *testing.T, socket bool, situations []string, lacks string) {
+// admitting are the kinds of handlers that can be External.
+var admitting = []bot.Kind{bot.KindAction, bot.KindViewSubmission, bot.KindViewClosed, bot.KindOptions}
+
+// lacking is a permission that every handler asks for where one is missing.
+const lacking = "pins:read"
+
+// newDrill has a cell for each kind that comes this way in each situation that it can be in.
+func newDrill(way string, situations []string, want map[[3]string]string) *drill {
 	d := &drill{cells: map[string]*cell{}}
-	var options []bot.Option
-	if lacks != "" {
-		options = append(options, bot.Scopes(lacks))
+	for _, p := range payloads {
+		if (p.raw == "time") != (way == "time") {
+			continue
+		}
+		for _, place := range strings.Fields(p.places) {
+			for _, situation := range situations {
+				if want[[3]string{p.kind, place, situation}] == "-" {
+					continue
+				}
+				id := fmt.Sprintf("Z%03dQ", len(d.cells))
+				d.cells[id] = &cell{payload: p, id: id, situation: situation, place: place, release: make(chan struct{}),
+					threaded: (place == "thread" || place == "talk") && (strings.Contains(p.body, "{thread}") ||
+						strings.Contains(p.body, "{where}"))}
+			}
+		}
+	}
+	return d
+}
+
+// handlersFor are d's, as the situations need them.
+func (d *drill) handlersFor(situations []string) []bot.Handler {
+	if slices.Contains(situations, "needs") {
+		return d.handlers(bot.Scopes(lacking))
+	}
+	handlers := d.handlers()
+	for i, h := range handlers {
+		if slices.Contains(situations, "admitted") && slices.Contains(admitting, h.Kind) {
+			bot.External()(&handlers[i])
+		}
+	}
+	return handlers
+}
+
+// practise plays situations, some at the same time, in a Slack that sends over HTTP or through a socket, or what comes
+// with time.
+func practise(t *testing.T, way string, situations []string) {
+	want := table(outcomes)
+	d, hands := newDrill(way, situations, want), &clock{}
+	if len(d.cells) == 0 {
+		return
 	}
 	s := playWith(t, storagetest.SQLite(t), func(c *bot.Config) {
 		d.next = cmp.Or(c.Install.Slack().HTTP.Transport, http.DefaultTransport)
 		c.Install.Slack().HTTP.Transport = d
 		c.Workers = 2000
 		bot.AckWithin(time.Second)(c)
-		if socket {
+		hands.Timers = c.Timers.(*timers.Timers)
+		c.Timers = hands
+		if way == "socket" {
 			c.AppToken = "xapp-1-A0PARROT01-1"
 		}
-	}, d.handlers(options...)...)
-	if socket {
+	}, d.handlersFor(situations)...)
+	if way == "socket" {
 		s.overSockets(t)
 	}
-	if lacks != "" {
-		s.without(t, lacks)
+	if slices.Contains(situations, "needs") {
+		s.without(t, lacking)
 	}
 
-	want := table(outcomes)
-	for _, p := range payloads {
-		for _, place := range strings.Fields(p.places) {
-			for _, situation := range situations {
-				id := fmt.Sprintf("Z%03dQ", len(d.cells))
-				d.mu.Lock()
-				d.cells[id] = &cell{payload: p, id: id, situation: situation, place: place, release: make(chan struct{}),
-					threaded: (place == "thread" || place == "talk") && (strings.Contains(p.body, "{thread}") ||
-						strings.Contains(p.body, "{where}"))}
-				d.mu.Unlock()
-			}
-		}
+	if way == "time" {
+		hands.begin(t, s, d.cells)
 	}
-
 	var all sync.WaitGroup
 	turns := make(chan struct{}, 16) // Slack waits for 3 s, which a slow machine needs for all at the same time
 	for _, c := range d.cells {
 		turns <- struct{}{}
 		all.Go(func() {
-			c.deliver(t, s.sim)
-			<-turns
+			defer func() { <-turns }()
+			if c.raw == "time" {
+				hands.deliver(t, c)
+			} else {
+				c.deliver(t, s.sim)
+			}
 		})
 	}
 	all.Wait()
@@ -616,15 +782,13 @@ func (s scene) without(t *testing.T, scope string) {
 }
 
 func TestEveryKindInEverySituation(t *testing.T) {
-	for transport, socket := range map[string]bool{"HTTP": false, "socket": true} {
-		t.Run(transport, func(t *testing.T) {
-			t.Parallel()
-			practise(t, socket, situations, "")
-		})
-		t.Run(transport+" without a permission", func(t *testing.T) {
-			t.Parallel()
-			practise(t, socket, []string{"needs"}, "pins:read")
-		})
+	for _, way := range []string{"HTTP", "socket", "time"} {
+		for _, situations := range together {
+			t.Run(way+" "+situations[0], func(t *testing.T) {
+				t.Parallel()
+				practise(t, way, situations)
+			})
+		}
 	}
 }
 
