@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
@@ -34,7 +35,12 @@ func TestJoinedMessageOutlivesItsProcess(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					m := <-t.Joined()
+					var m *slackevents.MessageEvent
+					select {
+					case m = <-t.Joined():
+					case <-ctx.Done():
+						return ctx.Err()
+					}
 					h.add("joined %s", m.Text)
 					if said := m.Text + " is taken. "; !strings.HasPrefix(said, stream.Written()) || stream.Written() == "" {
 						err = stream.Write(ctx, said)
@@ -50,7 +56,7 @@ func TestJoinedMessageOutlivesItsProcess(t *testing.T) {
 			root := ask(t, s.scene, "", "1")
 			wait(t, s.sim, "the first", func() bool { return status(s.scene, root) == "processing" })
 			ask(t, s.scene, root, "2")
-			<-first.ctx.Done()
+			receive(t, first.ctx.Done(), "the end of the process, with the message taken in")
 			first.ended(t)
 			s.clock.Advance(streamLease + time.Second)
 			s.boot(0, false)
@@ -136,7 +142,7 @@ func TestProcessingIsSaidAgain(t *testing.T) {
 		})}
 	})
 	root := ask(t, s.scene, "", "take your time")
-	<-begun
+	receive(t, begun, "the beginning")
 	for n := range 4 {
 		wait(t, s.sim, "the status", func() bool {
 			calls := s.sim.Calls("agents.sessions.setStatus")
@@ -178,7 +184,7 @@ func TestOldStopEndsNothing(t *testing.T) {
 	})
 
 	root := ask(t, s.scene, "", "1")
-	<-begun
+	receive(t, begun, "the beginning")
 	wait(t, s.sim, "the first", func() bool { return status(s.scene, root) == "processing" })
 	ask(t, s.scene, root, "2")
 	if err := s.sim.Settle(ctx); err != nil {
@@ -190,29 +196,16 @@ func TestOldStopEndsNothing(t *testing.T) {
 	}
 	s.clock.Advance(time.Second)
 	close(let)
-	if got := next(t, begun); got != "2 1" {
+	if got := receive(t, begun, "the second to begin"); got != "2 1" {
 		t.Fatalf("begun: %q", got)
 	}
 
-	for again := ""; again == ""; s.clock.Advance(2 * time.Second) {
-		select {
-		case again = <-begun:
-		case <-time.After(50 * time.Millisecond): // until then its time can have come
-		}
-	}
+	until(t, "the second to be tried again", func() bool {
+		s.clock.Advance(2 * time.Second)
+		return len(begun) > 0
+	})
 	s.idle()
 	if got := thread(s.scene, root); !slices.Contains(got, "Two.") {
 		t.Errorf("the thread has %q", got)
-	}
-}
-
-// next is what comes through a channel, or nothing.
-func next(t *testing.T, from <-chan string) string {
-	t.Helper()
-	select {
-	case what := <-from:
-		return what
-	case <-time.After(20 * time.Second):
-		return ""
 	}
 }

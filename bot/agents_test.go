@@ -5,6 +5,7 @@ package bot_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"slices"
@@ -193,7 +194,7 @@ func TestStopEndsTheWork(t *testing.T) {
 	if err := s.sim.Agents.Stop(ctx, person, dm, root); err != nil {
 		t.Fatal(err)
 	}
-	<-ended
+	receive(t, ended, "the end of the handler's context")
 	if took := time.Since(pressed); took > time.Second {
 		t.Errorf("the context ended after %v", took)
 	}
@@ -208,69 +209,102 @@ func TestStopEndsTheWork(t *testing.T) {
 	}
 }
 
-// What a second message in a thread does to the first is as the handler says, on both databases.
+// What a second message in a thread does to the first is as the handler says, wherever events lie and however they
+// come. With Join an attempt that fails has done none of it: the next one is handed the second message again.
 func TestSecondMessage(t *testing.T) {
 	t.Parallel()
-	for name, database := range map[string]func(testing.TB) string{
-		"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres,
-	} {
-		for busy, want := range map[bot.Busy][]string{
-			bot.Wait:   {"begin 1", "end 1", "begin 2", "end 2"},
-			bot.Cancel: {"begin 1", "cancelled 1", "begin 2", "end 2"},
-			bot.Join:   {"begin 1", "joined 2", "end 1", "begin 3", "end 3"},
+	for _, where := range []string{"sqlite", "postgres", "memory", "sqlite socket", "memory socket"} {
+		for name, test := range map[string]struct {
+			busy  bot.Busy
+			fails int // so many attempts
+			want  []string
+		}{
+			"wait":   {bot.Wait, 0, []string{"begin 1", "end 1", "begin 2", "end 2"}},
+			"cancel": {bot.Cancel, 0, []string{"begin 1", "cancelled 1", "begin 2", "end 2"}},
+			"join":   {bot.Join, 0, []string{"begin 1", "joined 2", "end 1", "begin 3", "end 3"}},
+			"join again": {bot.Join, 1, []string{"begin 1", "joined 2", "begin 1", "joined 2", "end 1", "begin 3",
+				"end 3"}},
 		} {
-			t.Run(fmt.Sprint(name, busy), func(t *testing.T) {
+			t.Run(where+" "+name, func(t *testing.T) {
 				t.Parallel()
-				var h heard
-				goOn := make(chan struct{})
-				s := playOn(t, database(t), bot.OnAgentMessage(`^(\d)$`, func(ctx context.Context, t *bot.Thread) error {
-					h.add("begin %s", t.Text)
-					if t.Text == "1" {
-						_, err := t.Say(ctx, bot.Text("One."))
-						if err != nil {
-							return err
-						}
-						if busy == bot.Join {
-							h.add("joined %s", (<-t.Joined()).Text)
-							if _, err := t.Say(ctx, bot.Text("Two.")); err != nil {
-								return err
-							}
-						}
-						select {
-						case <-goOn:
-						case <-ctx.Done():
-							h.add("cancelled 1")
-							return ctx.Err()
-						}
-					}
-					h.add("end %s", t.Text)
-					return nil
-				}, bot.WhileBusy(busy)))
-
-				root := ask(t, s, "", "1")
-				wait(t, s.sim, "the first", func() bool { return len(thread(s, root)) == 1 })
-				ask(t, s, root, "2")
-				if busy == bot.Join { // the third one comes too late
-					wait(t, s.sim, "the second", func() bool { return len(thread(s, root)) == 2 })
-					ask(t, s, root, "3")
-				}
-				if busy != bot.Cancel {
-					if err := s.sim.Settle(ctx); err != nil {
-						t.Fatal(err)
-					}
-					close(goOn)
-				}
-				for tick := time.NewTicker(5 * time.Millisecond); len(h.all()) < len(want); <-tick.C {
-					if t.Context().Err() != nil {
-						break
-					}
-				}
-				s.settle(t)
-				if got := h.all(); !slices.Equal(got, want) {
-					t.Errorf("%q, want %q", got, want)
-				}
+				secondMessage(t, where, test.busy, test.fails, test.want)
 			})
 		}
+	}
+}
+
+// playIn is play with events that lie, and come, where it says.
+func playIn(t *testing.T, where string, handlers ...bot.Handler) scene {
+	t.Helper()
+	database, socket := storagetest.SQLite(t), strings.HasSuffix(where, "socket")
+	if where == "postgres" {
+		database = storagetest.Postgres(t)
+	}
+	s := playWith(t, database, func(c *bot.Config) {
+		if strings.HasPrefix(where, "memory") {
+			c.Inbox = bot.NewMemoryInbox()
+		}
+		if socket {
+			c.AppToken = "xapp-1-A0PARROT01-1"
+		}
+	}, handlers...)
+	if socket {
+		s.overSockets(t)
+	}
+	return s
+}
+
+func secondMessage(t *testing.T, where string, busy bot.Busy, fails int, want []string) {
+	var h heard
+	goOn := make(chan struct{})
+	s := playIn(t, where, bot.OnAgentMessage(`^(\d)$`, func(ctx context.Context, t *bot.Thread) error {
+		h.add("begin %s", t.Text)
+		if t.Text == "1" {
+			if _, err := t.Say(ctx, bot.Text("One.")); err != nil {
+				return err
+			}
+			if busy == bot.Join {
+				select {
+				case m := <-t.Joined():
+					h.add("joined %s", m.Text)
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+				if t.Attempt <= fails {
+					return errors.New("not yet")
+				}
+				if _, err := t.Say(ctx, bot.Text("Two.")); err != nil {
+					return err
+				}
+			}
+			select {
+			case <-goOn:
+			case <-ctx.Done():
+				h.add("cancelled 1")
+				return ctx.Err()
+			}
+		}
+		h.add("end %s", t.Text)
+		return nil
+	}, bot.WhileBusy(busy)))
+
+	root := ask(t, s, "", "1")
+	wait(t, s.sim, "the first", func() bool { return len(thread(s, root)) == 1 })
+	ask(t, s, root, "2")
+	if busy == bot.Join { // the third one comes too late
+		wait(t, s.sim, "the second", func() bool { return len(thread(s, root)) == 2 })
+		ask(t, s, root, "3")
+	}
+	if busy != bot.Cancel {
+		if err := s.sim.Settle(ctx); err != nil {
+			t.Fatal(err)
+		}
+		close(goOn)
+	}
+	until(t, "all that there is to hear", func() bool { return len(h.all()) >= len(want) })
+	s.settle(t)
+	if got := h.all(); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

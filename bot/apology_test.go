@@ -253,7 +253,7 @@ func TestFailuresOfAClosedModal(t *testing.T) {
 			if _, err := s.sim.CloseView(ctx, slacksim.AcmeMember, openForm(t, s), false); err != nil {
 				t.Fatal(err)
 			}
-			<-closed
+			receive(t, closed, "the handler")
 			dm := s.sim.DM(slacksim.AcmeMember)
 			if want != "" {
 				wait(t, s.sim, "a direct message", func() bool { return said(s.sim, dm, want) == 1 })

@@ -36,6 +36,7 @@ type scene struct {
 	sim      *slacksim.Sim
 	db       *storage.DB
 	inbox    *inbox.Inbox
+	kept     bot.Inbox // where events lie: in inbox, unless a test has them elsewhere
 	bot      *bot.Bot
 	install  *install.Installer
 	database string
@@ -174,7 +175,7 @@ func playWith(t testing.TB, database string, change func(*bot.Config), handlers 
 			t.Error(err)
 		}
 		empty := func() bool {
-			count, err := inbox.Count(settle)
+			count, err := s.kept.Count(settle)
 			if err != nil {
 				t.Error(err)
 			}
@@ -200,7 +201,7 @@ func playWith(t testing.TB, database string, change func(*bot.Config), handlers 
 			t.Errorf("a rule of Slack's was broken: %s %s", breach.Rule, breach.Detail)
 		}
 	})
-	s.sim, s.db, s.inbox, s.bot, s.install, s.finish = sim, db, inbox, b, in, finish
+	s.sim, s.db, s.inbox, s.kept, s.bot, s.install, s.finish = sim, db, inbox, cfg.Inbox, b, in, finish
 	return s
 }
 
@@ -211,6 +212,17 @@ func wait(t *testing.T, sim *slacksim.Sim, what string, ok func() bool) {
 	if err := sim.WaitFor(ctx, ok); err != nil {
 		t.Fatalf("waited in vain for %s", what)
 	}
+}
+
+// receive is what comes through a channel, and the end of the test when that doesn't come.
+func receive[T any](t testing.TB, from <-chan T, what string) (got T) {
+	t.Helper()
+	select {
+	case got = <-from:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("waited in vain for %s", what)
+	}
+	return got
 }
 
 func said(sim *slacksim.Sim, channel, text string) int {

@@ -227,7 +227,7 @@ func TestThenHasADeadline(t *testing.T) {
 	s := play(t, h)
 	sim := s.sim
 	say(t, sim, slacksim.AcmeAdmin, sim.DM(slacksim.AcmeAdmin), "go")
-	if !<-got {
+	if !receive(t, got, "what follows the answer") {
 		t.Error("Then runs for at most 30 s, says Reply; its context has no deadline")
 	}
 }
@@ -242,7 +242,7 @@ func TestLimitedWithoutATime(t *testing.T) {
 	}, bot.Scopes("im:history"))
 	s := play(t, h)
 	say(t, s.sim, slacksim.AcmeAdmin, s.sim.DM(slacksim.AcmeAdmin), "go")
-	first, second := <-runs, <-runs
+	first, second := receive(t, runs, "the first run"), receive(t, runs, "the second run")
 	if gap := second.Sub(first); gap < 900*time.Millisecond {
 		t.Errorf("again after %v", gap)
 	}

@@ -57,7 +57,7 @@ func TestTurnReachesNoOtherWorkspace(t *testing.T) {
 	if r := command(t, s, slacksim.AcmeMember, "/reach"); r.Text != "Tried." {
 		t.Fatalf("%q", r.Text)
 	}
-	f := <-got
+	f := receive(t, got, "the handler")
 	if !errors.Is(f.acts, connection.ErrNotConnected) {
 		t.Errorf("it acts for a person of another workspace: %v", f.acts)
 	}

@@ -340,7 +340,7 @@ func TestOpensDoesNotHoldUpTheAcknowledgement(t *testing.T) {
 			t.Errorf("%s is acknowledged after %v (%s) with %q", line, r.Took.Round(time.Millisecond), r.Err, r.Text)
 		}
 	}
-	<-ended
+	receive(t, ended, "the end of what opens a window")
 	close(stuck)
 	s.finish()
 	if n := len(s.sim.Calls("views.open")); n != 0 || len(ran) != 0 {

@@ -48,11 +48,16 @@ func (s scene) known(t *testing.T) {
 }
 
 // until looks now and then whether something is so that nobody tells of.
-func until(t *testing.T, what string, ok func() bool) {
+func until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	within(t, 20*time.Second, what, ok)
+}
+
+func within(t testing.TB, most time.Duration, what string, ok func() bool) {
 	t.Helper()
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
-	for end := time.After(20 * time.Second); !ok(); {
+	for end := time.After(most); !ok(); {
 		select {
 		case <-look.C:
 		case <-end:
@@ -70,7 +75,7 @@ func (s scene) settle(t *testing.T) {
 		t.Error(err)
 	}
 	until(t, "an empty inbox", func() bool {
-		n, err := s.inbox.Count(ctx)
+		n, err := s.kept.Count(ctx)
 		return err == nil && n.Ready+n.Held+n.Waiting == 0
 	})
 }
@@ -343,11 +348,11 @@ func TestNeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.known(t)
-	if r := command(t, s, slacksim.AcmeMember, "/need users:read"); r.Text != "Enough." || <-need != nil {
+	if r := command(t, s, slacksim.AcmeMember, "/need users:read"); r.Text != "Enough." || receive(t, need, "the handler") != nil {
 		t.Errorf("what is allowed: %q", r.Text)
 	}
 	r := command(t, s, slacksim.AcmeMember, "/need files:read users:read pins:read")
-	if err := <-need; err == nil || err.Error() != "not allowed here: files:read, pins:read" ||
+	if err := receive(t, need, "the handler"); err == nil || err.Error() != "not allowed here: files:read, pins:read" ||
 		!strings.HasPrefix(r.Text, "Parrot can't try files:read or try pins:read: it doesn't have permission to use "+
 			"files:read or use pins:read.") {
 		t.Errorf("%v: %q", err, r.Text)

@@ -350,6 +350,7 @@ func TestSocketsAcknowledgeWhatTheyDoNotKnow(t *testing.T) {
 	}
 	// What can't be read is kept, by its frame; what is only unknown is not.
 	accepted := map[string]int{}
+	w.wait("six to be accepted", func() bool { return len(kinds) >= 6 })
 	for range 6 {
 		accepted[<-kinds]++
 	}
@@ -556,7 +557,7 @@ func TestSocketsAcceptConcurrently(t *testing.T) {
 	var slow slacksim.CommandReply
 	done := make(chan struct{})
 	go func() { defer close(done); slow = w.command("/say slow") }()
-	<-started
+	w.wait("the slow one to begin", func() bool { return len(started) > 0 })
 	for i := range 100 {
 		if r := w.command(fmt.Sprint("/say ", i)); r.Status != 200 {
 			t.Fatalf("%+v", r)
@@ -984,7 +985,7 @@ func TestSocketEnvelopeTooLarge(t *testing.T) {
 		t.Error("the large one was taken in")
 	}
 	w.event()
-	<-accepted
+	w.wait("the next one to be accepted", func() bool { return len(accepted) > 0 })
 	if n := w.Sockets.Opened(); n != 1 {
 		t.Errorf("%d connections were opened, want the one that there was", n)
 	}
@@ -1117,11 +1118,11 @@ func TestSocketsAnswersThatComeTooLateForTheirConnection(t *testing.T) {
 	t.Parallel()
 	// With nothing unread on Slack's side the end looks orderly, and the next write succeeds.
 	w := newSocketStage(t, func(c *slacksim.Config) { c.PingEvery = time.Hour })
-	started, release, otherwise := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	started, release, otherwise := make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	w.connect(w.bot(), func(s *transport.Sockets) {
 		s.Number = 1
 		s.Accept = func(context.Context, transport.Delivery) (transport.Answer, error) {
-			close(started)
+			started <- struct{}{}
 			<-release
 			a := jsonAnswer("late")
 			a.TooLarge = func() { close(otherwise) }
@@ -1134,7 +1135,7 @@ func TestSocketsAnswersThatComeTooLateForTheirConnection(t *testing.T) {
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); w.command("/say late") }()
-	<-started
+	w.wait("the late one to begin", func() bool { return len(started) > 0 })
 	w.Sockets.Drop()
 	<-done
 	w.connected(1) // the next one, which does not wait for the answer
@@ -1210,7 +1211,7 @@ func TestSocketsStopIsBounded(t *testing.T) {
 	})
 	w.connected(2)
 	w.event()
-	<-started
+	w.wait("it to begin", func() bool { return len(started) > 0 })
 	before := time.Now()
 	if err := stop(); err != nil || time.Since(before) > 10*time.Second {
 		t.Errorf("%v after %v", err, time.Since(before))

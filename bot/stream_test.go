@@ -41,7 +41,6 @@ type studio struct {
 	t        testing.TB
 	clock    *slacksim.ManualClock
 	handlers []bot.Handler
-	kept     bot.Inbox // where events lie; nil: in the database
 	now      *process
 }
 
@@ -283,15 +282,13 @@ func (s *studio) idle() {
 	if err := s.sim.Settle(settling); err != nil {
 		s.t.Fatal(err)
 	}
-	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
+	within(s.t, 2*time.Minute, "an empty inbox", func() bool { // an answer of ten minutes can be under way
 		n, err := s.kept.Count(ctx)
 		if err != nil || n.Dead > 0 {
 			s.t.Fatal(n, err)
 		}
-		if n.Ready+n.Held+n.Waiting == 0 {
-			return
-		}
-	}
+		return n.Ready+n.Held+n.Waiting == 0
+	})
 }
 
 // passes moves the clock. In each minute what Slack has sent is answered before: what comes five minutes late is

@@ -80,7 +80,7 @@ func TestSchedule(t *testing.T) {
 	if r := command(t, s, slacksim.AcmeMember, "/remind"); r.Text != "Will do." {
 		t.Fatalf("%q", r.Text)
 	}
-	if err := <-errs; err != nil {
+	if err := receive(t, errs, "the command"); err != nil {
 		t.Error(err)
 	}
 	select {

@@ -89,7 +89,7 @@ func TestUnknownElementsReachTheirHandlers(t *testing.T) {
 	k := s.row(t).Key
 	want := func(text string) {
 		t.Helper()
-		if got := <-heard; got != text {
+		if got := receive(t, heard, text); got != text {
 			t.Errorf("%q, want %q", got, text)
 		}
 	}
