@@ -158,7 +158,7 @@ func (h *Handler) checkEvent() error {
 }
 
 // subscriptions are the types of events that a handler of events asks Slack for, as a manifest names them.
-func (h Handler) subscriptions() (events []string) {
+func (h *Handler) subscriptions() (events []string) {
 	switch {
 	case h.ofAgents():
 		return h.agentSubscriptions()

@@ -131,7 +131,7 @@ func (h *Handler) id() string {
 }
 
 // at is where h was made, for errors.
-func (h Handler) at() string {
+func (h *Handler) at() string {
 	if h.place == "" {
 		return ""
 	}

@@ -169,14 +169,14 @@ var agentKinds = map[string]Kind{
 }
 
 // ofAgents reports whether h makes an app an agent.
-func (h Handler) ofAgents() bool {
+func (h *Handler) ofAgents() bool {
 	return h.Kind == KindAgentOpened || h.Kind == KindAgentMessage || h.Kind == KindAgentStopped ||
 		h.Kind == KindAgentContext || h.Kind == KindAgentTitle
 }
 
 // agentSubscriptions are the events that Slack has to send for h. The stop button is there only for an app that hears
 // of it.
-func (h Handler) agentSubscriptions() []string {
+func (h *Handler) agentSubscriptions() []string {
 	switch h.Kind {
 	case KindAgentOpened:
 		return []string{"app_home_opened"}
@@ -283,7 +283,7 @@ type AgentView struct {
 
 // agentView is the agent in a manifest; nil where no handler makes the app one.
 func agentView(p Profile, handlers []Handler) *AgentView {
-	if !slices.ContainsFunc(handlers, Handler.ofAgents) {
+	if !slices.ContainsFunc(handlers, func(h Handler) bool { return h.ofAgents() }) {
 		return nil
 	}
 	view := p.Agent

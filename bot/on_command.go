@@ -140,7 +140,7 @@ func wordsOf(text string) (words []string) {
 var commandName = regexp.MustCompile(`^/[a-z0-9_-]{1,31}( [a-z0-9_-]+)*$`)
 
 // checkCommand finds out why a command would never come.
-func (h Handler) checkCommand() error {
+func (h *Handler) checkCommand() error {
 	switch {
 	case !commandName.MatchString(h.Name):
 		return errors.New("a command is a slash and 1 to 31 lower-case letters, digits, - and _; subcommands stand behind " +
@@ -152,7 +152,7 @@ func (h Handler) checkCommand() error {
 }
 
 // root is the command that a handler, of a subcommand or not, belongs to.
-func (h Handler) root() string {
+func (h *Handler) root() string {
 	root, _, _ := strings.Cut(h.Name, " ")
 	return root
 }

@@ -322,7 +322,7 @@ func manifestParameters(all []Parameter) ManifestParameters {
 var functionName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
 
 // checkFunction finds out why Slack would refuse a step.
-func (h Handler) checkFunction() error {
+func (h *Handler) checkFunction() error {
 	switch {
 	case !functionName.MatchString(h.Name):
 		return errors.New("the callback_id of a step is 1 to 100 letters, digits, _ and -")

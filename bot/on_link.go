@@ -166,7 +166,7 @@ func graver(a, b error) error {
 var domainName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$`)
 
 // checkDomain finds out why Slack would refuse a domain.
-func (h Handler) checkDomain() error {
+func (h *Handler) checkDomain() error {
 	if !domainName.MatchString(h.Name) {
 		return errors.New("a domain is in lower case, without a scheme, a port and a path: tickets.example.com")
 	}

@@ -46,7 +46,7 @@ func ofShortcut(run func(ctx context.Context, s *Shortcut) error) func(context.C
 }
 
 // checkShortcut finds out why Slack would refuse a shortcut.
-func (h Handler) checkShortcut() error {
+func (h *Handler) checkShortcut() error {
 	length := utf8.RuneCountInString
 	switch {
 	case length(h.Name) < 1 || length(h.Name) > 255:
@@ -59,7 +59,7 @@ func (h Handler) checkShortcut() error {
 	return nil
 }
 
-func (h Handler) manifestShortcut() slack.Shortcut {
+func (h *Handler) manifestShortcut() slack.Shortcut {
 	kind := slack.GlobalShortcut
 	if h.Kind == KindMessageShortcut {
 		kind = slack.MessageShortcut
@@ -68,7 +68,7 @@ func (h Handler) manifestShortcut() slack.Shortcut {
 }
 
 // interactive reports whether h needs Slack's interactivity.
-func (h Handler) interactive() bool { return h.Kind != KindCommand && !h.ofEvents() }
+func (h *Handler) interactive() bool { return h.Kind != KindCommand && !h.ofEvents() }
 
 // checkShortcuts finds shortcuts that no connection would be found for.
 // https://docs.slack.dev/reference/interaction-payloads/shortcuts-interaction-payload

@@ -147,40 +147,40 @@ func (h *Handler) with(o option) { h.given = append(slices.Clip(h.given), o) }
 // idleOptions says on which handlers an option does nothing, and why.
 var idleOptions = []struct {
 	option option
-	idle   func(h Handler) bool
+	idle   func(h *Handler) bool
 	why    string
 }{
-	{optionDescribe, func(h Handler) bool { return h.Kind != KindCommand }, "only commands are in Slack's menu"},
-	{optionNamed, func(h Handler) bool {
+	{optionDescribe, func(h *Handler) bool { return h.Kind != KindCommand }, "only commands are in Slack's menu"},
+	{optionNamed, func(h *Handler) bool {
 		return h.calendar == nil && h.broken == ""
 	}, "only what recurs has another name"},
-	{optionTitled, func(h Handler) bool { return !h.ofShortcut() && h.Kind != KindFunction },
+	{optionTitled, func(h *Handler) bool { return !h.ofShortcut() && h.Kind != KindFunction },
 		"only shortcuts and steps of workflows have a title"},
-	{optionOutputs, func(h Handler) bool { return h.Kind != KindFunction }, "only steps of workflows have outputs"},
-	{optionExternal, func(h Handler) bool { return h.Kind == KindCommand || h.ofShortcut() || h.ofEvents() },
+	{optionOutputs, func(h *Handler) bool { return h.Kind != KindFunction }, "only steps of workflows have outputs"},
+	{optionExternal, func(h *Handler) bool { return h.Kind == KindCommand || h.ofShortcut() || h.ofEvents() },
 		"only buttons and forms are refused to people of other companies"},
-	{optionOpensModal, func(h Handler) bool { return !h.async },
+	{optionOpensModal, func(h *Handler) bool { return !h.async },
 		"it is for durable work (OnCommandAsync, OnActionAsync). Others open their modal by OpenModal"},
-	{optionOpensModal, func(h Handler) bool { return h.opens == nil }, "there is no function that makes the view"},
-	{optionTimeout, func(h Handler) bool { return h.limit <= 0 }, "a limit is above 0"},
-	{optionOrdered, func(h Handler) bool { return h.Kind == KindTimer }, "a timer is of no conversation"},
-	{optionOrdered, func(h Handler) bool { return !h.ofEvents() && !h.async }, "what isn't durable runs when it comes"},
-	{optionOrdered, Handler.ofAgents, "the messages of a thread are in their order by WhileBusy(Wait)"},
-	{optionBots, func(h Handler) bool { return !h.ofMessages() }, "only messages are written by bots"},
-	{optionEdits, func(h Handler) bool { return !h.ofMessages() }, "only messages are edited"},
-	{optionEdits, func(h Handler) bool { return h.Kind == KindAgentMessage }, agentsAnswerOnce},
-	{optionDeletions, func(h Handler) bool { return h.Kind != KindMessage }, "Slack tells of deleted messages alone"},
-	{optionWhileBusy, func(h Handler) bool { return h.Kind != KindAgentMessage }, "only agents are busy in a thread"},
-	{optionInBlock, func(h Handler) bool {
+	{optionOpensModal, func(h *Handler) bool { return h.opens == nil }, "there is no function that makes the view"},
+	{optionTimeout, func(h *Handler) bool { return h.limit <= 0 }, "a limit is above 0"},
+	{optionOrdered, func(h *Handler) bool { return h.Kind == KindTimer }, "a timer is of no conversation"},
+	{optionOrdered, func(h *Handler) bool { return !h.ofEvents() && !h.async }, "what isn't durable runs when it comes"},
+	{optionOrdered, (*Handler).ofAgents, "the messages of a thread are in their order by WhileBusy(Wait)"},
+	{optionBots, func(h *Handler) bool { return !h.ofMessages() }, "only messages are written by bots"},
+	{optionEdits, func(h *Handler) bool { return !h.ofMessages() }, "only messages are edited"},
+	{optionEdits, func(h *Handler) bool { return h.Kind == KindAgentMessage }, agentsAnswerOnce},
+	{optionDeletions, func(h *Handler) bool { return h.Kind != KindMessage }, "Slack tells of deleted messages alone"},
+	{optionWhileBusy, func(h *Handler) bool { return h.Kind != KindAgentMessage }, "only agents are busy in a thread"},
+	{optionInBlock, func(h *Handler) bool {
 		return h.Kind != KindAction && h.Kind != KindOptions
 	}, "only actions stand in a block"},
-	{optionInBlock, func(h Handler) bool { return h.block == "" }, "a block_id has at least one character"},
+	{optionInBlock, func(h *Handler) bool { return h.block == "" }, "a block_id has at least one character"},
 }
 
 const agentsAnswerOnce = "an agent has answered a message by the time it is changed"
 
 // ofEvents reports whether h is run for events, which come from the inbox and have nobody who waits for an answer.
-func (h Handler) ofEvents() bool {
+func (h *Handler) ofEvents() bool {
 	switch h.Kind {
 	case KindEvent, KindFunction, KindLink, KindHome, KindTimer:
 		return true
@@ -189,15 +189,15 @@ func (h Handler) ofEvents() bool {
 }
 
 // ofShortcut reports whether h is run for a shortcut.
-func (h Handler) ofShortcut() bool { return h.Kind == KindShortcut || h.Kind == KindMessageShortcut }
+func (h *Handler) ofShortcut() bool { return h.Kind == KindShortcut || h.Kind == KindMessageShortcut }
 
 // ofMessages reports whether h is run for what somebody wrote.
-func (h Handler) ofMessages() bool {
+func (h *Handler) ofMessages() bool {
 	return h.Kind == KindMessage || h.Kind == KindMention || h.Kind == KindAgentMessage
 }
 
 // checkOptions finds an option that does nothing on h.
-func (h Handler) checkOptions() error {
+func (h *Handler) checkOptions() error {
 	given := h.given
 	if h.Usage != "" || h.About != "" && h.Title == "" && !slices.Contains(given, optionTitled) { // as fields
 		given = append(slices.Clip(given), optionDescribe)
@@ -265,7 +265,7 @@ func never(h, because *Handler, takes string) error {
 }
 
 // odd is what is worth a word about h at the start, though it may be meant; "" when there is nothing.
-func (h Handler) odd() string {
+func (h *Handler) odd() string {
 	if h.Kind == KindEvent && h.pattern == nil {
 		if _, known := eventScopes[h.Name]; !known && messageSubtype(h.Name) == "" {
 			return "this release knows no event of this name: the handler runs only if Slack has it"

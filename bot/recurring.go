@@ -62,7 +62,7 @@ func timing(run func(ctx context.Context, t *Timer) error) func(context.Context,
 }
 
 // checkTimer finds what is wrong with a handler of a timer.
-func (h Handler) checkTimer() error {
+func (h *Handler) checkTimer() error {
 	if h.broken != "" {
 		return errors.New(h.broken)
 	}

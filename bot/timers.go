@@ -63,7 +63,7 @@ type Recurring struct {
 }
 
 // recurring is how h recurs.
-func (h Handler) recurring() Recurring {
+func (h *Handler) recurring() Recurring {
 	return Recurring{Name: h.Name, Spec: h.calendar.String(),
 		Next: func(connectionID string, now time.Time) (slot, due time.Time) {
 			return schedule.Next(h.calendar, h.Name+"/"+connectionID, now)
