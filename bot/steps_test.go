@@ -198,7 +198,6 @@ func TestPressesLeadBackToTheirStep(t *testing.T) {
 	})
 }
 
-// lastWith is the newest message of #general with these words.
 // People of another company whom a handler admits get its answer as anybody does: in the place of the message, also
 // from durable work. What is for them alone stands in a window, because the workspace's token need not know them there.
 func TestOutsidersPressInAStep(t *testing.T) {
@@ -249,6 +248,7 @@ func TestOutsidersPressInAStep(t *testing.T) {
 	}
 }
 
+// lastWith is the newest message of #general with these words.
 func lastWith(sim *slacksim.Sim, words string) (ts string) {
 	for _, m := range slices.Backward(sim.Messages(slacksim.AcmeGeneral, slacksim.AcmeMember)) {
 		if strings.Contains(m.Text, words) {
