@@ -68,14 +68,21 @@ func (c *Connection) Judge(id Identity, code string, at time.Time) {
 // calls take less. What differs by more differs because a clock was set.
 const lateAnswer = time.Minute
 
+// late reports whether a call that was sent at a time is older than what is known since then.
+func late(at, since time.Time) bool {
+	by := since.Sub(at)
+	return by > 0 && by < lateAnswer
+}
+
 // Works is what a call says of c that Slack accepted the token for. at is when it was sent: the answer is no older
 // than that, and of two that overlap nothing says which is newer.
 func (c *Connection) Works(scopes []string, at time.Time) {
-	if late := c.CheckedAt.Sub(at); late > 0 && late < lateAnswer {
+	if late(at, c.CheckedAt) {
 		return // the answer to a later call was written down first
 	}
 	c.CheckedAt = at
-	if (c.State == Retrying || c.State == ReconnectRequired) && !RenewalTrouble(c.Reason) && !c.Dead() {
+	if (c.State == Retrying || c.State == ReconnectRequired) && !RenewalTrouble(c.Reason) && !c.Dead() &&
+		!late(at, c.StateSince) { // what came of a later call is not undone by this one
 		c.SetState(Active, ReasonNone, at)
 	}
 	c.grantedNow(scopes, at)

@@ -26,6 +26,23 @@ func TestLateAnswerChangesNothing(t *testing.T) {
 	}
 }
 
+// A good word about a token that was sent before Slack refused it doesn't bring the connection back; one that was sent
+// after does, and so does one from before a clock was set.
+func TestLateAnswerMendsNothing(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for sent, want := range map[time.Duration]connection.State{
+		-time.Second: connection.ReconnectRequired, time.Second: connection.Active, -time.Hour: connection.Active,
+	} {
+		c := connection.Connection{State: connection.Active}
+		c.SetState(connection.ReconnectRequired, connection.ReasonTokenRevoked, noon)
+		c.Works(nil, noon.Add(sent))
+		if c.State != want {
+			t.Errorf("sent %v from the refusal: %s, want %s", sent, c.State, want)
+		}
+	}
+}
+
 // What was taken away and what never was allowed are two things, and "or" stands between what isn't.
 func TestWithoutPermissions(t *testing.T) {
 	t.Parallel()

@@ -159,9 +159,11 @@ func (s *Stage) Is(db *storage.DB, k connection.Key, state connection.State, rea
 	return c
 }
 
-// Update changes a row behind everybody's back.
+// Update changes a row behind everybody's back, and a moment later than all that was asked before, whose answers may
+// still be on their way to it.
 func (s *Stage) Update(db *storage.DB, k connection.Key, change func(c *connection.Connection)) {
 	s.T.Helper()
+	s.Clock.Advance(time.Millisecond)
 	if _, err := db.Update(s.Ctx, k, func(c *connection.Connection) error {
 		change(c)
 		c.Note(connection.Change{What: "test"})
