@@ -54,7 +54,7 @@ func TestTurns(t *testing.T) {
 
 		// Its process dies, and so does the next one, after they got ahead: then one death counts, and not two. Who had it
 		// has it no longer.
-		in.claim(9)
+		until(t, "the press", func() bool { return len(in.claim(9)) > 0 }) // what has an ordering key is ready a little later
 		for range 2 {
 			lost := e
 			c.die()

@@ -605,7 +605,7 @@ func TestResealMeetsASchedule(t *testing.T) {
 		old, both, fresh := open(oldKey), open(newKey, oldKey), open(newKey)
 		schedule := func(by *timers.Timers, key, data string) {
 			t.Helper()
-			storetest.OK(t, by.Schedule(t.Context(), of, bot.Timed{Name: "remind", Key: key, At: time.Now(),
+			storetest.OK(t, by.Schedule(t.Context(), of, bot.Timed{Name: "remind", Key: key, At: time.Now().Add(-time.Minute),
 				Data: []byte(data)}))
 		}
 
