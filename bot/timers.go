@@ -176,9 +176,10 @@ func newTimers(cfg Config, m *metrics) *timers {
 // run looks for timers that are due until ctx ends.
 func (t *timers) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		t.enlist(ctx)
+		enlistErr := t.enlist(ctx)
 
 		next, err := t.kept.Next(ctx, t.names)
+		err = errors.Join(enlistErr, err)
 		fired, due := 0, false
 		for name, at := range next {
 			if at.After(t.now()) {
@@ -190,30 +191,35 @@ func (t *timers) run(ctx context.Context) {
 			err = errors.Join(err, fireErr)
 		}
 
-		switch ok := t.noted(ctx, "look for timers that are due", err); {
+		switch ok := t.noted(ctx, err); {
 		case !ok:
 			t.wait(ctx, time.Time{}, time.Second)
 		case fired == 0 && due:
 			t.wait(ctx, time.Time{}, timersBusy)
 		case fired == 0:
-			next[""] = t.enlistAt
-			t.wait(ctx, earliest(next), timersEvery)
+			first := earliest(next)
+			if first.IsZero() || t.enlistAt.Before(first) {
+				first = t.enlistAt
+			}
+			t.wait(ctx, first, timersEvery)
 		}
 	}
 }
 
 // enlist gives their timers to connections that have none, when it is time to.
-func (t *timers) enlist(ctx context.Context) {
+func (t *timers) enlist(ctx context.Context) error {
 	now := t.now()
 	if until := t.enlistAt.Sub(now); 0 < until && until <= enlistEvery { // more only if the clock was set back
-		return
+		return nil
+	}
+	if err := errors.Join(t.kept.Enlist(ctx), t.drop(ctx)); err != nil {
+		return fmt.Errorf("give connections their timers: %w", err)
 	}
 
-	if t.noted(ctx, "give connections their timers", errors.Join(t.kept.Enlist(ctx), t.drop(ctx))) {
-		t.pause = min(max(enlistSoon, 2*t.pause), enlistEvery)
-		t.enlistAt = now.Add(t.pause)
-		t.enlisted.Store(true)
-	}
+	t.pause = min(max(enlistSoon, 2*t.pause), enlistEvery)
+	t.enlistAt = now.Add(t.pause)
+	t.enlisted.Store(true)
+	return nil
 }
 
 // idle reports whether no timer is due.
@@ -272,13 +278,13 @@ func (t *timers) wait(ctx context.Context, until time.Time, most time.Duration) 
 }
 
 // noted reports whether err is none, and logs each trouble once.
-func (t *timers) noted(ctx context.Context, doing string, err error) (ok bool) {
+func (t *timers) noted(ctx context.Context, err error) (ok bool) {
 	switch {
 	case err == nil:
 		t.trouble = ""
 	case ctx.Err() == nil && err.Error() != t.trouble:
 		t.trouble = err.Error()
-		t.log.WarnContext(ctx, doing, "cause", err)
+		t.log.WarnContext(ctx, "look for timers that are due", "cause", err)
 	}
 	return err == nil
 }
