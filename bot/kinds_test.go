@@ -523,6 +523,13 @@ type clock struct {
 	*timers.Timers
 	begun atomic.Bool
 	past  sync.Map // the cells whose time has come
+	comes sync.Map // cell → a channel that is closed then
+}
+
+// coming is closed when the time of a cell comes.
+func (c *clock) coming(id string) chan struct{} {
+	ch, _ := c.comes.LoadOrStore(id, make(chan struct{}))
+	return ch.(chan struct{})
 }
 
 func (c *clock) Recur(all []bot.Recurring) {
@@ -547,7 +554,10 @@ func (c *clock) Next(ctx context.Context, names []string) (map[string]time.Time,
 
 func (c *clock) Fire(ctx context.Context, name string, n int, deliver func(bot.Due) bot.Delivery) (int, error) {
 	return c.Timers.Fire(ctx, name, n, func(d bot.Due) bot.Delivery {
-		c.past.Store(cmp.Or(d.Timed.Key, d.Name), true)
+		id := cmp.Or(d.Timed.Key, d.Name)
+		if _, again := c.past.LoadOrStore(id, true); !again {
+			close(c.coming(id))
+		}
 		return deliver(d)
 	})
 }
@@ -572,12 +582,11 @@ func (c *clock) begin(t *testing.T, s scene, cells map[string]*cell) {
 // deliver waits for the time of a cell.
 func (c *clock) deliver(t *testing.T, x *cell) {
 	defer close(x.release)
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if _, past := c.past.Load(x.id); past {
-			return
-		}
+	select {
+	case <-c.coming(x.id):
+	case <-time.After(20 * time.Second):
+		t.Errorf("the time of %s, %s, never came", x.kind, x.situation)
 	}
-	t.Errorf("the time of %s, %s, never came", x.kind, x.situation)
 }
 
 // times is how often Slack sends what a cell is about.
