@@ -256,8 +256,8 @@ func TestTimerThatEndsTheProcess(t *testing.T) {
 func TestWorkForNobodyHere(t *testing.T) {
 	t.Parallel()
 	b, _ := loggedBot(t, nil, oneOf("event"))
-	for kind, handler := range map[string]string{transport.KindTimer: "timer gone", transport.KindCommands: "command /gone",
-		transport.KindInteractive: "action gone"} {
+	for kind, handler := range map[string]string{transport.KindTimer: "timer gone",
+		transport.KindCommands: "command /gone", transport.KindInteractive: "action gone"} {
 		e := &Delivery{Kind: kind, Type: handler, Body: []byte(`{}`)}
 		if err := b.handle(t.Context(), e, nil); err == nil || !strings.Contains(err.Error(), "no handler "+handler) {
 			t.Errorf("%s: %v", handler, err)

@@ -175,9 +175,10 @@ var payloads = []payload{
 	{"function", "event", "-", `{"type":"function_executed","function":{"id":"Fn1","callback_id":"step","type":"app"},` +
 		`"inputs":{"who":"{user}"},"function_execution_id":"Fx{cell}","workflow_execution_id":"Wx1",` +
 		`"event_ts":"1790000020.000100","bot_access_token":"xwfp-1"}`},
-	{"link", "event", "thread dm talk", `{"type":"link_shared","user":"{user}","user_team":"{side}","channel":"{channel}",` +
-		`"message_ts":"1790000003.000100"{thread},"unfurl_id":"C1.{cell}","source":"conversations_history",` +
-		`"links":[{"domain":"tickets.example.com","url":"https://tickets.example.com/1"}],"is_bot_user_member":true}`},
+	{"link", "event", "thread dm talk",
+		`{"type":"link_shared","user":"{user}","user_team":"{side}","channel":"{channel}",` +
+			`"message_ts":"1790000003.000100"{thread},"unfurl_id":"C1.{cell}","source":"conversations_history",` +
+			`"links":[{"domain":"tickets.example.com","url":"https://tickets.example.com/1"}],"is_bot_user_member":true}`},
 	{"home", "event", "home", `{"type":"app_home_opened","user":"{user}","channel":"{channel}","tab":"home"}`},
 	{"command", "command", "thread dm", strings.ReplaceAll(typed, "{id}", "%2Fdo")},
 	{"async command", "command", "thread dm", strings.ReplaceAll(typed, "{id}", "%2Flater")},
@@ -200,8 +201,8 @@ var payloads = []payload{
 		`"channel":"{channel}"{thread},"title":"Mine","event_ts":"1790000003.000200"}`},
 	{"agent_context", "event", "dm", `{"type":"app_context_changed","user":"{user}","user_team":"{side}",` +
 		`"channel":"{channel}","context":{},"event_ts":"1790000003.000200"}`},
-	{"options", "interaction", "thread dm talk home modal", `{"type":"block_suggestion",` + acts + `,{where},"block_id":"b",` +
-		`"action_id":"menu","value":"a"}`},
+	{"options", "interaction", "thread dm talk home modal",
+		`{"type":"block_suggestion",` + acts + `,{where},"block_id":"b",` + `"action_id":"menu","value":"a"}`},
 	{"timer", "time", "-", ""}, {"every", "time", "-", ""}, {"cron", "time", "-", ""},
 }
 
@@ -505,7 +506,8 @@ func (d *drill) timed(options ...bot.Option) (handlers []bot.Handler) {
 			})
 		}
 	}
-	handlers = append(handlers, bot.OnTimer("timer", work("timer", func(r *bot.Timer) string { return r.Key }), options...))
+	handlers = append(handlers, bot.OnTimer("timer", work("timer", func(r *bot.Timer) string { return r.Key }),
+		options...))
 	for id, c := range d.cells {
 		named := append(slices.Clip(options), bot.Named(id))
 		switch cell := func(*bot.Timer) string { return id }; c.kind {

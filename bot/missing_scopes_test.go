@@ -348,7 +348,8 @@ func TestNeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.known(t)
-	if r := command(t, s, slacksim.AcmeMember, "/need users:read"); r.Text != "Enough." || receive(t, need, "the handler") != nil {
+	if r := command(t, s, slacksim.AcmeMember, "/need users:read"); r.Text != "Enough." ||
+		receive(t, need, "the handler") != nil {
 		t.Errorf("what is allowed: %q", r.Text)
 	}
 	r := command(t, s, slacksim.AcmeMember, "/need files:read users:read pins:read")

@@ -231,7 +231,8 @@ func TestAnswersBesideAMessage(t *testing.T) {
 		err := b.answers.deliver(t.Context(), &result{reply: test.reply, req: r}, to, test.replace)
 		slackAt.Close()
 		if got := strings.Join(called, " "); got != test.want || (err != nil) != (test.want == "") {
-			t.Errorf("%+v, replace %v, outside %v: %q, want %q; %v", test.reply, test.replace, test.outside, got, test.want, err)
+			t.Errorf("%+v, replace %v, outside %v: %q, want %q; %v", test.reply, test.replace, test.outside, got,
+				test.want, err)
 		}
 	}
 }

@@ -105,7 +105,8 @@ func TestTableInAStream(t *testing.T) {
 		t.Errorf("block ids: %v", ids)
 	}
 	raw, _ := json.Marshal(list)
-	for _, want := range []string{`"column_settings":[{"align":"left"},{"align":"right"}]`, `"text":"Ann"`, `"text":"42"`} {
+	for _, want := range []string{`"column_settings":[{"align":"left"},{"align":"right"}]`, `"text":"Ann"`,
+		`"text":"42"`} {
 		if !strings.Contains(string(raw), want) {
 			t.Errorf("the blocks lack %s: %s", want, raw)
 		}

@@ -84,12 +84,13 @@ func TestPersonAndAgent(t *testing.T) {
 	}
 
 	ts = w.Call("chat.startStream", token, "channel", dm, "thread_ts", root).Str("ts")
-	w.Call("chat.stopStream", token, "channel", dm, "ts", ts, "markdown_text", "|Name|Age|\n|-|-:|\n|Ann|42|\n\nDone.", "session_status", "suspended",
-		"blocks", `[{"type":"context_actions","block_id":"rate","elements":[{"type":"feedback_buttons","action_id":"fb",
+	w.Call("chat.stopStream", token, "channel", dm, "ts", ts, "markdown_text", "|Name|Age|\n|-|-:|\n|Ann|42|\n\nDone.",
+		"session_status", "suspended", "blocks", `[{"type":"context_actions","block_id":"rate","elements":[{"type":"feedback_buttons","action_id":"fb",
 		"positive_button":{"text":{"type":"plain_text","text":"Good"},"value":"good"},
 		"negative_button":{"text":{"type":"plain_text","text":"Bad"},"value":"bad"}}]}]`)
 	page = b.open("/client/T0ACME0001/dm?thread=" + root)
-	b.want(page, "<table><tr><th><div>Name</div></th>", `<td align="right"><div>42</div></td>`, "Done.", "Waiting for you", ">Good<")
+	b.want(page, "<table><tr><th><div>Name</div></th>", `<td align="right"><div>42</div></td>`, "Done.", "Waiting for you",
+		">Good<")
 	if strings.Contains(page, `id="agent-stop"`) || strings.Contains(page, "Writing…") {
 		t.Error("nothing is being written, and there is a stop button")
 	}

@@ -66,7 +66,8 @@ func Example() {
 	for range 2 {
 		found, err := timers.Fire(ctx, "remind", 10, func(d bot.Due) bot.Delivery {
 			return bot.Delivery{
-				ID: d.Name + " " + d.Timed.Key, Kind: "timer", Type: "timer " + d.Name, Key: d.Key, Received: d.At, Body: d.Data,
+				ID: d.Name + " " + d.Timed.Key, Kind: "timer", Type: "timer " + d.Name, Key: d.Key,
+				Received: d.At, Body: d.Data,
 			}
 		})
 		fmt.Println("due:", found, err)

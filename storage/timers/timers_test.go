@@ -605,8 +605,8 @@ func TestResealMeetsASchedule(t *testing.T) {
 		old, both, fresh := open(oldKey), open(newKey, oldKey), open(newKey)
 		schedule := func(by *timers.Timers, key, data string) {
 			t.Helper()
-			storetest.OK(t, by.Schedule(t.Context(), of, bot.Timed{Name: "remind", Key: key, At: time.Now().Add(-time.Minute),
-				Data: []byte(data)}))
+			timed := bot.Timed{Name: "remind", Key: key, At: time.Now().Add(-time.Minute), Data: []byte(data)}
+			storetest.OK(t, by.Schedule(t.Context(), of, timed))
 		}
 
 		for _, test := range []struct {
