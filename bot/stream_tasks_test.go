@@ -109,6 +109,7 @@ func TestStreamShowsTasks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStudio(t, storagetest.SQLite(t), func(s *studio) []bot.Handler {
+				s.jumps(test.pause)
 				return []bot.Handler{test.handler(s)}
 			})
 			if test.fault.Method != "" {
