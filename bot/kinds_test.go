@@ -202,7 +202,7 @@ var payloads = []payload{
 	{"agent_context", "event", "dm", `{"type":"app_context_changed","user":"{user}","user_team":"{side}",` +
 		`"channel":"{channel}","context":{},"event_ts":"1790000003.000200"}`},
 	{"options", "interaction", "thread dm talk home modal",
-		`{"type":"block_suggestion",` + acts + `,{where},"block_id":"b",` + `"action_id":"menu","value":"a"}`},
+		`{"type":"block_suggestion",` + acts + `,{where},"block_id":"b","action_id":"menu","value":"a"}`},
 	{"timer", "time", "-", ""}, {"every", "time", "-", ""}, {"cron", "time", "-", ""},
 }
 
@@ -524,8 +524,7 @@ func (d *drill) timed(options ...bot.Option) (handlers []bot.Handler) {
 type clock struct {
 	*timers.Timers
 	begun atomic.Bool
-	past  sync.Map // the cells whose time has come
-	comes sync.Map // cell → a channel that is closed then
+	comes sync.Map // cell → a channel that is closed when its time comes
 }
 
 // coming is closed when the time of a cell comes.
@@ -534,11 +533,20 @@ func (c *clock) coming(id string) chan struct{} {
 	return ch.(chan struct{})
 }
 
+func (c *clock) came(id string) bool {
+	select {
+	case <-c.coming(id):
+		return true
+	default:
+		return false
+	}
+}
+
 func (c *clock) Recur(all []bot.Recurring) {
 	all = slices.Clone(all)
 	for i, r := range all {
 		all[i].Next = func(_ string, now time.Time) (slot, due time.Time) {
-			if _, past := c.past.Load(r.Name); past {
+			if c.came(r.Name) {
 				now = now.Add(24 * time.Hour)
 			}
 			return now, now
@@ -557,7 +565,7 @@ func (c *clock) Next(ctx context.Context, names []string) (map[string]time.Time,
 func (c *clock) Fire(ctx context.Context, name string, n int, deliver func(bot.Due) bot.Delivery) (int, error) {
 	return c.Timers.Fire(ctx, name, n, func(d bot.Due) bot.Delivery {
 		id := cmp.Or(d.Timed.Key, d.Name)
-		if _, again := c.past.LoadOrStore(id, true); !again {
+		if !c.came(id) { // a process fires one after the other
 			close(c.coming(id))
 		}
 		return deliver(d)

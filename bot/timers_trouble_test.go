@@ -34,7 +34,8 @@ func (u *unlisted) Next(context.Context, []string) (map[string]time.Time, error)
 func (u *unlisted) Changed() <-chan struct{} { return nil }
 
 // While connections can't be given their timers that is tried again each second, at the start as later, and is one line
-// in the log. Once they have them, they are looked for after a minute, then after two, then four.
+// in the log. Once they have them, they are looked for after a minute, then after two, then four. These minutes are of
+// synctest's clock, on which a sleep takes no time.
 func TestEnlistingIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -52,10 +52,11 @@ func TestTurns(t *testing.T) {
 			}
 		}
 
-		// Its process dies, and so does the next one, after they got ahead: then one death counts, and not two. Who had it
-		// has it no longer.
 		// What has an ordering key is ready a little later than it is stored.
 		until(t, "the press", func() bool { return len(in.claim(9)) > 0 })
+
+		// Its process dies, and so does the next one, after they got ahead: then one death counts, and not two. Who had it
+		// has it no longer.
 		for range 2 {
 			lost := e
 			c.die()
