@@ -1,56 +1,148 @@
-// Package commands is the app itself: what people type, press and see. One file for each feature, and one list, All,
-// that registers them.
+// Package commands is the app itself: what people type, press and see. One file for each feature, and one list that
+// registers them. How the app introduces itself follows from that list.
 package commands
-
-// The list of all handlers, and how the app introduces itself.
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/switchboard-go/switchboard/bot"
-	"github.com/switchboard-go/switchboard/commands/connection"
 	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/connection"
 )
 
-// status is /connection, and the same words in the app's conversations and its Home tab.
-var status = connection.Command{Name: "/connection", Mentions: true, DirectMessages: true, Home: true}
+// features are all that the app does, in the order in which people read of it. A new one is a new file and a line here;
+// one that is taken out of both leaves nothing behind.
+func features() []feature {
+	return []feature{
+		status(),
+	}
+}
 
-// All returns every handler of the app. A new feature is a new file and one more line here; the manifest, the
-// permission list and the landing page follow from it.
+// feature is one thing that the app does, and how the app speaks of it.
+type feature struct {
+	name     string             // in the tagline, in the plural: "polls"
+	does     []string           // what people can do with it, a sentence each: install page, welcome, Home
+	about    string             // for Slack's app directory, one or two sentences
+	try      []bot.Hint         // for the guide of the demo
+	handlers []bot.Handler      // what answers
+	scopes   []connection.Scope // why its permissions are asked for; other features can say more of the same ones
+
+	commands install.Commands                          // what people can type about the connection
+	messages func(cfg install.Config) install.Messages // who writes to people about it; nil: nobody
+	closing  string                                    // what the tagline ends with
+}
+
+// All returns every handler of the app.
 func All() []bot.Handler {
-	return slices.Concat(
-		status.Handlers(),
-	)
+	var handlers []bot.Handler
+	for _, f := range features() {
+		handlers = append(handlers, f.handlers...)
+	}
+	return handlers
 }
 
 // Profile is what the manifest says of the app.
 func Profile() bot.Profile {
-	return bot.Profile{
-		Name:        "Switchboard",
-		Description: "Tells you in Slack whether an app's connection works, what it may do, and who put it there.",
-		LongDescription: "Switchboard keeps exactly one connection for each workspace it is installed in and tells " +
-			"everybody how that connection is: whether it works, which permissions it has, who installed it and when " +
-			"Slack was last heard from. Type /connection status in any channel, write to it in a direct message, or " +
-			"mention it where it was added.",
-		Color:  "#0b6b4f",
-		Scopes: Catalogue(),
+	var about []string
+	for _, f := range features() {
+		about = append(about, f.about)
 	}
+	return bot.Profile{
+		Name:            "Switchboard",
+		Description:     tagline(features()),
+		LongDescription: strings.Join(about, " "),
+		Color:           "#0b6b4f",
+		Scopes:          Catalogue(),
+	}
+}
+
+// tagline names what the app does in one sentence of at most 140 characters.
+func tagline(of []feature) string {
+	var names []string
+	closing := ""
+	for _, f := range of {
+		if f.name != "" {
+			names = append(names, f.name)
+		}
+		if f.closing != "" {
+			closing = f.closing
+		}
+	}
+	if len(names) == 0 {
+		return upperFirst(closing) + "."
+	}
+	line := upperFirst(connection.And(names)) + " in Slack"
+	if closing != "" {
+		line += ", and " + closing
+	}
+	return line + "."
+}
+
+func upperFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
 }
 
 // App is how the app introduces itself on the install pages. The caller adds who runs it.
 func App() install.App {
-	return install.App{
-		Name:    Profile().Name,
-		Summary: Profile().Description,
-		Does: []string{
-			"You type /connection status in any channel and see right away whether the app works here, " +
-				"and what to do if it doesn't.",
-			"You write to it in a direct message, or mention it in a channel, and it answers there.",
-			"Its Home tab shows the same facts: permissions and why, who installed it, who can fix it.",
-		},
-		Commands: status.Commands(),
+	app := install.App{Name: Profile().Name, Summary: Profile().Description}
+	for _, f := range features() {
+		app.Does = append(app.Does, f.does...)
+		if f.commands.Status != "" {
+			app.Commands = f.commands
+		}
 	}
+	return app
 }
 
 // Messages returns what writes to people about their connection, in the app's words and with the links of cfg.
-func Messages(cfg install.Config) install.Messages { return status.Messages(cfg) }
+func Messages(cfg install.Config) install.Messages {
+	for _, f := range features() {
+		if f.messages != nil {
+			return f.messages(cfg)
+		}
+	}
+	return nil
+}
+
+// Catalogue returns all permissions of the app with the words for them, the required ones first. The manifest, the
+// install page, /connection, the Home tab, the table in docs/running.md and what people read where one is missing all
+// say what stands here. https://docs.slack.dev/reference/scopes
+func Catalogue() []connection.Scope {
+	var all []connection.Scope
+	for _, f := range features() {
+		for _, s := range f.scopes {
+			i := slices.IndexFunc(all, func(known connection.Scope) bool { return known.Name == s.Name })
+			if i < 0 {
+				all = append(all, s)
+				continue
+			}
+			all[i] = shared(all[i], s)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b connection.Scope) int {
+		switch {
+		case a.Optional == b.Optional:
+			return 0
+		case b.Optional:
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// shared is a permission that two features have their own reasons for.
+func shared(s, also connection.Scope) connection.Scope {
+	s.Optional = s.Optional && also.Optional
+	if !strings.Contains(s.Why, also.Why) {
+		s.Why += " " + also.Why
+	}
+	if s.Feature != also.Feature {
+		s.Feature = connection.And([]string{s.Feature, also.Feature})
+	}
+	return s
+}

@@ -11,23 +11,21 @@ import (
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
 )
 
-// Guide is what the demo's first page proposes.
+// Guide is what the demo's first page proposes: to install it, what each feature has to try, and to remove it.
 func Guide() []bot.Hint {
-	return []bot.Hint{
-		{
-			Title: "Install it for one workspace.",
-			Text: "Sign in as Dana Reyes, choose Add Switchboard in the sidebar and follow the buttons. " +
-				"Then type /connection status in a channel.",
-		},
+	hints := []bot.Hint{{
+		Title: "Install it for one workspace.",
+		Text: "Sign in as Dana Reyes, choose Add Switchboard in the sidebar and follow the buttons. " +
+			"You can untick an optional permission on Slack’s page.",
+	}}
+	for _, f := range features() {
+		hints = append(hints, f.try...)
+	}
+	return append(hints, []bot.Hint{
 		{
 			Title: "Install it for an organisation.",
 			Text: "The same as Nora Feld: choose the organisation on Slack’s page, then add the app to Northwind Sales. " +
 				"Ada Brandt of Northwind Labs still can’t use it.",
-		},
-		{
-			Title: "Leave a permission out.",
-			Text: "Untick an optional one on Slack’s page, or take one away under Manage Switchboard. " +
-				"/connection status says what it can’t do without it, and how to allow it again.",
 		},
 		{
 			Title: "Press a button from another company.",
@@ -35,7 +33,7 @@ func Guide() []bot.Hint {
 				"who is in that channel from Birch & Co.",
 		},
 		{Title: "Remove it and add it again.", Text: "Both are under Manage Switchboard, for admins. Its history is kept."},
-	}
+	}...)
 }
 
 // DemoHandlers are those that the demo has and the app has not.
