@@ -124,11 +124,18 @@ func (b *tab) open(address string) {
 	b.do("open "+address, chromedp.Navigate(address))
 }
 
+// loaded waits until the page has all that it is made of.
+func (b *tab) loaded() {
+	b.t.Helper()
+	b.ask("load the page", `document.readyState === "complete"`)
+}
+
 func (b *tab) click(selector string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	for {
+		b.loaded() // a page that still loads moves, and a click that it gets meanwhile is lost
 		err := chromedp.Do(ctx, chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
 		switch {
 		case err == nil:
