@@ -29,6 +29,8 @@ func fill(v reflect.Value) {
 		v.SetString("x")
 	case reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 	case reflect.Struct:

@@ -15,6 +15,7 @@ import (
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/words"
 	"github.com/switchboard-go/switchboard/internal/cli"
 	"github.com/switchboard-go/switchboard/internal/server"
 )
@@ -35,6 +36,10 @@ type App struct {
 	// Commands are what people can type about the connection. The pages tell people of them; of one that is "" they
 	// don't speak.
 	Commands install.Commands
+
+	// Words are the library's sentences, as the app says them: in another language, or in another tone. nil: as they are,
+	// in English. See words.Parse.
+	Words *words.Sentences
 
 	// Handlers answer what Slack sends. The manifest, the permissions and the pages follow from them.
 	Handlers []bot.Handler
@@ -88,7 +93,7 @@ func (a App) plain(all *Workspaces) cli.App {
 		Messages: a.Messages, Guide: a.Guide, DemoHandlers: a.DemoHandlers, Version: a.Version,
 		Workspaces: &all.running, LeastInterval: a.LeastInterval,
 		Agent: a.Agent, WorkspacesOnly: a.WorkspacesOnly, NoRotation: a.NoRotation, NoMessages: a.NoMessages,
-		Metadata: a.Metadata,
+		Metadata: a.Metadata, Words: a.Words,
 	}
 	if a.Routes != nil {
 		app.Routes = a.Routes(all)

@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 //go:embed pages/*.html
@@ -55,6 +56,7 @@ type App struct {
 	PrivacyURL string
 	TermsURL   string
 	Version    string
+	Words      *words.Sentences // what the library says; nil: in English
 }
 
 // Commands are what people can type in Slack about the connection, such as "/connection status". The pages tell people

@@ -19,6 +19,7 @@ import (
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/messages"
+	"github.com/switchboard-go/switchboard/install/words"
 	"github.com/switchboard-go/switchboard/internal/server"
 )
 
@@ -32,6 +33,7 @@ type App struct {
 	Does         []string
 	DataKept     string
 	Commands     install.Commands
+	Words        *words.Sentences
 	Handlers     []bot.Handler
 	Use          []bot.Middleware
 	OnError      func(ctx context.Context, r *bot.Request, err error) error
@@ -64,7 +66,7 @@ func (a App) Fill(cfg *server.Config) {
 
 	in := &cfg.Install
 	in.App.Name, in.App.Summary, in.App.Does, in.App.DataKept = a.Name, a.Summary, a.does(), cmp.Or(a.DataKept, dataKept)
-	in.App.Commands, in.App.Version = a.Commands, a.Version
+	in.App.Commands, in.App.Version, in.App.Words = a.Commands, a.Version, a.Words
 	in.Scopes, in.UserScopes = bot.Catalogue(a.Scopes, cfg.Bot.Handlers), bot.UserCatalogue(a.UserScopes, cfg.Bot.Handlers)
 	in.Messages = a.messages(*in, cfg.Bot.Handlers)
 }

@@ -56,19 +56,21 @@ const module = "github.com/switchboard-go/switchboard/"
 // mayImport says which of our packages a room may know, in the patterns of the go command. Whoever is not named may
 // know none.
 var mayImport = map[string][]string{
-	"install/connection": {},
+	"install/words":      {},
+	"install/connection": {"install/words"},
 	"install/slackapi":   {"install/connection"},
 	"install/links":      {"install/connection"},
 	"install/tokens":     {"install/connection", "install/slackapi"},
-	"install/watch":      {"install/connection", "install/slackapi", "install/links", "install/tokens"},
-	"install/oauth":      {"install/connection", "install/slackapi", "install/links", "install/tokens", "install/watch"},
-	"install":            {"install/..."},
-	"bot":                {"install/...", "internal/loopback", "bot/internal/..."},
-	"commands":           {"install/...", "bot", "commands/connection"},
-	"bot/bottest":        {"install/connection", "bot", "internal/cli", "slacksim"},
+	"install/watch":      {"install/connection", "install/slackapi", "install/links", "install/tokens", "install/words"},
+	"install/oauth": {"install/connection", "install/slackapi", "install/links", "install/tokens", "install/watch",
+		"install/words"},
+	"install":     {"install/..."},
+	"bot":         {"install/...", "internal/loopback", "bot/internal/..."},
+	"commands":    {"install/...", "bot", "commands/connection"},
+	"bot/bottest": {"install/connection", "bot", "internal/cli", "slacksim"},
 
 	"install/mrkdwn":      {},
-	"install/messages":    {"install", "install/connection", "install/mrkdwn"},
+	"install/messages":    {"install", "install/connection", "install/mrkdwn", "install/words"},
 	"commands/connection": {"install/...", "bot"}, // for others' bots, too
 
 	// The stage of the tests of installs and tokens.
@@ -167,7 +169,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		}
 		for _, imported := range p.Imports {
 			if ours := roomOf(imported); ours != "" && !known(allowed, ours) {
-				t.Errorf("%s imports %s: the direction is install/connection, slackapi, links, tokens, watch, oauth, install, "+
+				t.Errorf("%s imports %s: the direction is install/words, connection, slackapi, links, tokens, watch, oauth, install, "+
 					"bot, "+
 					"internal/server, internal/cli, the module's root, cmd; storage and slacksim are known to internal/ and tests "+
 					"alone", room, ours)
