@@ -86,7 +86,7 @@ func (cs *Connections) keepVerdict(ctx context.Context, c connection.Connection,
 	code := slackapi.SlackError(said.err)
 	var was []string
 	gone := false
-	now, err := cs.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+	now, err := updateRow(ctx, cs.store, c, func(row *connection.Connection) error {
 		before := row.State
 		if was = row.Scopes; row.Token == c.Token { // else Slack's answer is about a token that has been replaced meanwhile
 			row.Judge(said.id, code, said.sent)

@@ -68,7 +68,7 @@ func (lv *Leaving) Disconnect(ctx context.Context, k connection.Key, by connecti
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), eraseBudget)
 	defer cancel()
 	consent := c.AuthorizedAt
-	_, err = lv.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+	_, err = updateRow(ctx, lv.store, c, func(row *connection.Connection) error {
 		done := row.State == connection.Removed && row.Reason == connection.ReasonDisconnected
 		if done || !row.AuthorizedAt.Equal(consent) {
 			return nil // by another of the same moment, or installed again meanwhile
@@ -121,7 +121,7 @@ func (lv *Leaving) noteFailure(ctx context.Context, c connection.Connection, by 
 		defer close(written)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteBudget)
 		defer cancel()
-		if _, err := lv.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+		if _, err := updateRow(ctx, lv.store, c, func(row *connection.Connection) error {
 			if row.State != connection.Removed && row.AuthorizedAt.Equal(c.AuthorizedAt) {
 				row.Note(failed)
 			}

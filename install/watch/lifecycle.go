@@ -54,7 +54,7 @@ func (lc *Lifecycle) HandleRemoval(ctx context.Context, k connection.Key, said c
 	}
 	asked := c
 	gone := lc.isGone(ctx, c.TokenPair, c.AuthorizedAt, said.At)
-	c, err = lc.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+	c, err = updateRow(ctx, lc.store, c, func(row *connection.Connection) error {
 		if gone != connection.VerdictNo && row.Token != asked.Token && row.Token != "" {
 			gone = connection.VerdictUnclear // renewed meanwhile: what Slack said is about the token before
 		}
@@ -225,7 +225,7 @@ func (lc *Lifecycle) change(
 ) error {
 	c, err := lc.store.Lookup(ctx, k)
 	if err == nil && goesFor(c) {
-		_, err = lc.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+		_, err = updateRow(ctx, lc.store, c, func(row *connection.Connection) error {
 			change(row)
 			return nil
 		})

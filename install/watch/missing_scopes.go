@@ -98,7 +98,7 @@ func (n *Notices) tellMissing(ctx context.Context, c connection.Connection, miss
 		"missing_scopes", names, "told", label)
 	n.cfg.Observer.ToldMissing(label)
 	line := n.line(connection.DidTellMissing, outcome, why)
-	_, err := n.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+	_, err := updateRow(ctx, n.store, c, func(row *connection.Connection) error {
 		row.Note(line)
 		if told.notice.TS != "" && (row.Notice == connection.Notice{} || row.AwaitsScopes()) {
 			row.Notice = told.notice

@@ -216,7 +216,7 @@ func (n *Notices) resolve(ctx context.Context, c connection.Connection, told con
 		what, count = connection.DidTellMissing, n.cfg.Observer.ToldMissing
 	}
 	first := false
-	_, err = n.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+	_, err = updateRow(ctx, n.store, c, func(row *connection.Connection) error {
 		if first = row.Notice == told; first {
 			row.Notice = connection.Notice{}
 			row.Note(n.line(what, connection.OutcomeWorking, told.To))

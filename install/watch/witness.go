@@ -137,7 +137,7 @@ func (cs *Connections) isNews(word string, at time.Time, within time.Duration) b
 // keepWord writes down that Slack took c's token at a time, and what it may do.
 func (cs *Connections) keepWord(ctx context.Context, c connection.Connection, scopes []string, at time.Time) {
 	var was []string
-	now, err := cs.store.Update(ctx, c.Key, func(row *connection.Connection) error {
+	now, err := updateRow(ctx, cs.store, c, func(row *connection.Connection) error {
 		if row.Token != c.Token || row.State == connection.Removed || row.State == connection.Paused {
 			return errNothingToDo
 		}

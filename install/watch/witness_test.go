@@ -7,6 +7,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/internal/stage"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/slacksim"
 )
@@ -82,6 +83,38 @@ func TestCallsAreEvidence(t *testing.T) {
 		}
 		if now := r.Row(in.db, c.Key); now.State != connection.Removed || now.Token != "" {
 			t.Errorf("after the removal: %s %s", now.State, now.Reason)
+		}
+	})
+}
+
+// A workspace may join an organisation between a call and its answer's being written down.
+func TestEvidenceFollowsAMovedConnection(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		in := r.replica(nil)
+		c := r.connect(in, slacksim.BirchAdmin)
+		open, err := in.Open(r.Ctx, c.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := in.Client(open) // of the connection as it was
+
+		r.Join(slacksim.Birch)
+		in.Check(r.Ctx, c.Key)
+		moved := c.Key
+		moved.EnterpriseID = stage.Grid
+		if now := r.Row(in.db, moved); now.ID != c.ID {
+			t.Fatalf("%s didn't move", c.ID)
+		}
+
+		r.Clock.Advance(2 * time.Hour)
+		_, _, err = client.PostMessageContext(r.Ctx, slacksim.BirchAdmin, slack.MsgOptionText("hello", false))
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Wait()
+		if now := r.Row(in.db, moved); !now.CheckedAt.Equal(r.Clock.Now()) {
+			t.Errorf("what the call said is lost: checked %v, now %v", now.CheckedAt, r.Clock.Now())
 		}
 	})
 }
