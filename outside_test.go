@@ -5,7 +5,6 @@ package switchboard_test
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -37,7 +36,7 @@ func TestABotOutsideOfThisModule(t *testing.T) {
 	v := visitor{t: t, cookies: map[string]string{}}
 	public, log := v.startDemo(buildHello(t, string(main)))
 
-	landing := v.install(public)
+	landing := v.install(public, "Hello")
 	if !strings.Contains(landing, "Send messages") || !strings.Contains(landing, "You mention it in a channel") {
 		t.Errorf("the install page: %s", landing)
 	}
@@ -154,7 +153,7 @@ func TestTheCommandUnderAnotherName(t *testing.T) {
 	v := visitor{t: t, cookies: map[string]string{}}
 	public, log := v.startDemo(buildHello(t, statusMain))
 
-	if landing := v.install(public); !strings.Contains(landing, "/hello-status") {
+	if landing := v.install(public, "Hello"); !strings.Contains(landing, "/hello-status") {
 		t.Errorf("the install page: %s", landing)
 	}
 	acme := "/client/" + slacksim.Acme
@@ -228,8 +227,8 @@ func TestNewApp(t *testing.T) {
 	}
 }
 
-// install installs the app in Acme Corp as its admin, and returns the page where that began.
-func (v *visitor) install(public string) (landing string) {
+// install installs an app in Acme Corp as its admin, and returns the page where that began.
+func (v *visitor) install(public, app string) (landing string) {
 	v.t.Helper()
 	v.get(v.slack)
 	v.post("/signin", url.Values{"user": {slacksim.AcmeAdmin}})
@@ -245,7 +244,7 @@ func (v *visitor) install(public string) (landing string) {
 		form.Add("optional", ticked[1])
 	}
 	done := v.post("/oauth/v2/authorize", form)
-	if !strings.Contains(done, "Acme Corp") || !strings.Contains(done, "Hello") {
+	if !strings.Contains(done, "Acme Corp") || !strings.Contains(done, app) {
 		v.t.Fatalf("after the install: %s", done)
 	}
 	return landing
@@ -332,16 +331,21 @@ type visitor struct {
 	slack   string
 	cookies map[string]string
 	seen    strings.Builder // all pages
+	goRun   bool            // the go command runs the program
 }
 
 // startDemo runs the program's demo and returns where the app is, and what it logs.
 func (v *visitor) startDemo(program string) (public string, log *logged) {
 	v.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, program, "demo", "--addr", "127.0.0.1:0")
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd := exec.Command(program, "demo", "--addr", "127.0.0.1:0")
 	cmd.Env = []string{"LOG_LEVEL=info", "LOG_FORMAT=json", "TMPDIR=" + v.t.TempDir()}
 	cmd.Dir = v.t.TempDir()
+	return v.start(cmd, func() error { return cmd.Process.Signal(os.Interrupt) })
+}
+
+// start runs a command that is a demo; interrupt is how one presses Ctrl-C.
+func (v *visitor) start(cmd *exec.Cmd, interrupt func() error) (public string, log *logged) {
+	v.t.Helper()
 	log = &logged{}
 	cmd.Stderr = log
 	out, err := cmd.StdoutPipe()
@@ -349,7 +353,6 @@ func (v *visitor) startDemo(program string) (public string, log *logged) {
 		err = cmd.Start()
 	}
 	if err != nil {
-		cancel()
 		v.t.Fatal(err)
 	}
 	var said strings.Builder
@@ -362,11 +365,16 @@ func (v *visitor) startDemo(program string) (public string, log *logged) {
 	}
 	v.t.Cleanup(func() {
 		_, _ = io.Copy(io.Discard, out)
-		if err := cmd.Wait(); err != nil && ctx.Err() == nil {
-			v.t.Errorf("the demo ended with %v", err)
+		// Once it is interrupted, go run ends with 1, however the program ended.
+		if err := cmd.Wait(); err != nil && !(v.goRun && log.has(`"msg":"stopped"`)) {
+			v.t.Errorf("the demo ended with %v, and logs %s", err, log)
 		}
 	})
-	v.t.Cleanup(cancel) // before it is waited for
+	v.t.Cleanup(func() { // before it is waited for
+		if err := interrupt(); err != nil {
+			v.t.Errorf("Ctrl-C: %v", err)
+		}
+	})
 	if v.slack == "" || !strings.Contains(said.String(), "'s demo is running") {
 		v.t.Fatalf("the demo says %q, and logs %s", said.String(), log)
 	}
