@@ -1,5 +1,5 @@
 # What people type most. `make help` lists it.
-.PHONY: module help demo build test slowest bench bench-many load manifest lint shape screenshots recording
+.PHONY: module help demo build test slowest bench bench-many load manifest lint shape screenshots
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,9 +50,6 @@ shape: ## how the code reads, in numbers (FOLDER=… for a copy of another commi
 
 screenshots: ## the README's pictures, from the demo in Chromium
 	LONG_TESTS=1 SCREENSHOTS=$(CURDIR)/docs/pictures go test -count=1 -run TestBrowser ./internal/cli
-
-recording: ## the README's recording, from the demo in Chromium
-	LONG_TESTS=1 RECORDING=$(CURDIR)/docs/pictures/demo.gif go test -count=1 -run TestRecording ./internal/cli
 
 MODULE = github.com/switchboard-go/switchboard
 module: ## another module path in every file, for whoever publishes under one (TO=github.com/you/bot)

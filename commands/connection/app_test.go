@@ -46,6 +46,7 @@ func theApp() install.App {
 	return install.App{
 		Name: "Switchboard", Summary: "Tells you in Slack whether an app's connection works.",
 		DataKept: "The workspace's name and id.", Commands: whole.Commands(),
+		Does: []string{"Ask in any channel whether it works."},
 	}
 }
 

@@ -43,7 +43,7 @@ func channels(ctx context.Context, t turn, a ask) bot.Reply {
 			more(t, "status", "to see what to do")}
 	}
 	return bot.Reply{
-		Text: "Slack is being asked which channels " + t.app() + " is in. The answer follows.",
+		Text: "Asking Slack which channels " + t.app() + " is in…",
 		Then: func(ctx context.Context) (bot.Reply, error) { return channelsOf(ctx, t, a), nil },
 	}
 }

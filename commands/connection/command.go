@@ -35,6 +35,7 @@ const (
 	actionTest        = "connection.test"
 	actionPermissions = "connection.permissions"
 	actionDisconnect  = "connection.disconnect"
+	actionDetails     = "connection.details"
 	actionMore        = "connection.more" // the menu behind the buttons; each choice is a word
 	actionOffered     = "connection.say." // and a word, for everybody who could type it
 )
@@ -62,7 +63,7 @@ func (c Command) Handlers() []bot.Handler {
 		handlers = append(handlers, c.homeOpened())
 	}
 
-	for _, id := range []string{actionCheck, actionTest, actionPermissions, actionDisconnect} {
+	for _, id := range []string{actionCheck, actionDetails, actionTest, actionPermissions, actionDisconnect} {
 		word := strings.TrimPrefix(id, "connection.")
 		handlers = append(handlers, c.pressed(id, func(*bot.Action) string { return word }))
 	}
@@ -130,8 +131,8 @@ func (c Command) hearsMentions(in connection.Connection) bool {
 	return c.Mentions && allowed(in, forMention...)
 }
 
-// The buttons. Each stands for a word and gives its answer, where it was pressed; only the installer and admins are
-// shown any, and whoever presses is asked for again.
+// The buttons. Each stands for a word and gives its answer, where it was pressed. Those that act are shown to the
+// installer and admins alone, and whoever presses is asked for again.
 
 // offers are the words on the buttons under an answer to what was not understood. Everybody can type them.
 var offers = []string{"status", "permissions", "help"}
@@ -154,19 +155,29 @@ func (c Command) pressed(id string, named func(a *bot.Action) string) bot.Handle
 		if !ok { // of another version
 			return shown(ctx, t, a, bot.Reply{Text: "That is no longer offered." + more(t, "help", "to see what is")})
 		}
-		if no, may := (ask{}).mayAct(ctx, t, "do that"); !may {
-			return shown(ctx, t, a, no)
+		to := ask{to: private}
+		reads := w.name == "check" || w.name == "details" // what everybody can type, too
+		if !reads {
+			no, may := to.mayAct(ctx, t, "do that")
+			if !may {
+				return shown(ctx, t, a, no)
+			}
+			to.is = keeper
 		}
 
-		to := ask{to: private, is: keeper}
 		switch {
 		case a.Payload.View.Type == slack.VTHomeTab:
 			return pressedAtHome(ctx, t, a, w, to)
-		case w.name == "check":
+		case reads && forOne(a):
 			return a.Update(ctx, w.answer(ctx, t, to))
 		}
 		return a.Respond(ctx, w.answer(ctx, t, to))
 	}, bot.WithoutConnection())
+}
+
+// forOne reports whether only the person who pressed sees the message, so that it can become the answer.
+func forOne(a *bot.Action) bool {
+	return a.Payload.Container.IsEphemeral || strings.HasPrefix(a.ChannelID, "D")
 }
 
 // pressedAtHome answers in the Home tab: by its new state where that is the answer, else in a window before it.
@@ -176,6 +187,9 @@ func pressedAtHome(ctx context.Context, t turn, a *bot.Action, w word, to ask) e
 	}
 
 	switch w.name {
+	case "details":
+		_, err := a.OpenModal(ctx, window("Details", detailsAtHome(ctx, t)))
+		return err
 	case "check":
 		return a.Respond(ctx, bot.Reply{Then: func(ctx context.Context) (bot.Reply, error) {
 			h, asked := look(ctx, t, true)

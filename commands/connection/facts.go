@@ -21,15 +21,70 @@ import (
 // quietAfter is how long Slack may send nothing before that is pointed out.
 const quietAfter = 72 * time.Hour
 
+// detailBlocks are all that is known of h, as far as who may read it, with what can always be asked for.
+func detailBlocks(t turn, h install.Health, who viewer) []slack.Block {
+	blocks := factBlocks(t, h, who)
+	if h.Found && who.standing == keeper {
+		blocks = append(blocks, buttons(t, h))
+	}
+	return append(blocks, mrkdwn.Context(footer(t)))
+}
+
+// factBlocks are what can be read of it.
+func factBlocks(t turn, h install.Health, who viewer) []slack.Block {
+	blocks := []slack.Block{mrkdwn.Section(explained(t, h))}
+	if h.Found && who.standing >= member {
+		blocks = append(blocks, facts(h, who))
+		blocks = append(blocks, paragraphs(missingLines(h))...)
+		blocks = append(blocks, mrkdwn.Section(moreFacts(t, h)))
+	}
+	return blocks
+}
+
+// missingLines lists what isn't allowed, each permission with its reason.
+func missingLines(h install.Health) []string {
+	var lines []string
+	for _, s := range h.Missing[:min(missingShown, len(h.Missing))] {
+		lines = append(lines, "• "+notAllowed(h, s)+": "+permissionLine(s, false))
+	}
+	return lines
+}
+
+// notAllowed says of a missing permission whether it was there before, and since when it isn't.
+func notAllowed(h install.Health, s connection.Scope) string {
+	if !h.Connection.TakenAway(s.Name) {
+		return "Not allowed"
+	}
+	return "No longer allowed since " + mrkdwn.Time(h.Connection.MissingSince(s.Name))
+}
+
+// explained names the app and the workspace, and says what the status line leaves out.
+func explained(t turn, h install.Health) string {
+	lines := []string{fmt.Sprintf("*%s* in *%s*", t.app(), mrkdwn.Name(h.Connection.Place()))}
+	if shown := standsSo(h); h.ReasonText != "" && !strings.Contains(shown, mrkdwn.Escape(h.ReasonText)) {
+		lines = append(lines, mrkdwn.Escape(h.ReasonText))
+	} else if h.Sentence != "" && !strings.Contains(shown, mrkdwn.Escape(mrkdwn.Clip(h.Sentence, maxSentence))) {
+		lines = append(lines, mrkdwn.Escape(mrkdwn.Clip(h.Sentence, maxSentence)))
+	}
+
+	switch h.State { // in the others the status line says it already
+	case connection.Retrying, connection.Unknown, connection.ReconnectRequired:
+		if len(h.Missing) > 0 {
+			lines = append(lines, mrkdwn.Escape(mrkdwn.Clip(h.Connection.Without("It", h.Missing), maxSentence)))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
 // facts are for everybody in the workspace.
-func facts(h install.Health, who viewer, checking bool) slack.Block {
+func facts(h install.Health, who viewer) slack.Block {
 	c := h.Connection
 	kind, workspace, how := installedFor(h)
 	fields := []*slack.TextBlockObject{
 		mrkdwn.Field(kind, workspace),
 		mrkdwn.Field("Installed for", how),
 		mrkdwn.Field("Connected by", installer(c, who.installerLeft)),
-		mrkdwn.Field("Last checked", lastChecked(h, checking)),
+		mrkdwn.Field("Last checked", lastChecked(h)),
 		mrkdwn.Field("Last message from Slack", lastEvent(h)),
 		mrkdwn.Field("Permissions", permitted(h)),
 	}
@@ -41,10 +96,7 @@ func facts(h install.Health, who viewer, checking bool) slack.Block {
 		changed := mrkdwn.Day(who.permissions.At) + by(who.permissions.By)
 		fields = append(fields, mrkdwn.Field("Permissions changed", changed))
 	}
-	if who.standing == keeper || who.verbose {
-		fields = append(fields,
-			mrkdwn.Field("Access renewal", renewal(h)), mrkdwn.Field("One connection", oneConnection(c)))
-	}
+	fields = append(fields, mrkdwn.Field("Access renewal", renewal(h)), mrkdwn.Field("One connection", oneConnection(c)))
 	return slack.NewSectionBlock(nil, fields, nil)
 }
 
@@ -78,14 +130,12 @@ func installer(c connection.Connection, left bool) string {
 	return by
 }
 
-func lastChecked(h install.Health, checking bool) string {
+func lastChecked(h install.Health) string {
 	switch at := mrkdwn.Time(h.CheckedAt); {
-	case checking:
-		return at + "; the live answer follows"
 	case h.Live && h.State != connection.Unknown:
 		return "Just now, with Slack"
 	case h.State == connection.Unknown:
-		return "Couldn't check now; last good check " + at
+		return "Couldn't check now. Last good check " + at
 	default:
 		return at
 	}
@@ -167,8 +217,8 @@ func oneConnection(c connection.Connection) string {
 		mrkdwn.Day(c.CreatedAt))
 }
 
-// adminFacts is what admins see besides, and everybody who asks for "status verbose".
-func adminFacts(t turn, h install.Health) string {
+// moreFacts are those that are sentences.
+func moreFacts(t turn, h install.Health) string {
 	lines := []string{"Connection `" + h.Connection.ID + "`. It doesn't depend on the person who installed it."}
 	if how := asking(t, "history"); how != "" {
 		lines = append(lines, "*What happened to it:* "+how+".")

@@ -1,7 +1,7 @@
 package connection
 
-// The App Home: the same state as the command shows, kept for the person who opens it. It is rendered anew at each
-// opening; between openings it is only as true as the time it names.
+// The Home tab: what people can do with the app, and below it the connection in one line, as the command shows it. It
+// is made anew at each opening; between openings it is only as true as the time it names.
 
 import (
 	"context"
@@ -17,9 +17,6 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
 )
-
-// homeLines is how much of the history the tab shows.
-const homeLines = 5
 
 // homeOpened shows the state of the connection.
 func (c Command) homeOpened() bot.Handler {
@@ -47,16 +44,10 @@ func publishHome(ctx context.Context, t turn, h install.Health, done string) err
 		is = unknown
 	}
 
-	who := viewer{audience: direct, standing: is}
+	who := viewer{audience: direct, standing: is, answered: true}
 	learn(ctx, t, h, &who)
-	var newest []connection.Change
-	if is == keeper {
-		if newest, err = t.Install.History(ctx, homeLines); err != nil {
-			t.Log.WarnContext(ctx, "read history", "cause", err)
-		}
-	}
 
-	blocks := homeBlocks(t, h, who, newest, time.Now(), done)
+	blocks := homeBlocks(t, h, who, time.Now(), done)
 	view := slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: blocks}}
 	_, err = t.Client.PublishViewContext(ctx, slack.PublishViewContextRequest{UserID: t.UserID, View: view})
 	if err != nil {
@@ -65,78 +56,99 @@ func publishHome(ctx context.Context, t turn, h install.Health, done string) err
 	return nil
 }
 
-// homeBlocks is the tab: the state first, then what the app does and may do, then who can do what about it. newest are
-// lines of the history, for the installer and admins.
-func homeBlocks(
-	t turn, h install.Health, who viewer, newest []connection.Change, now time.Time, done string,
-) []slack.Block {
-	if who.headlineOnly(t) {
-		return statusReply(t, h, who, false).Blocks
+// homeBlocks is the tab. An app that doesn't work says that first.
+func homeBlocks(t turn, h install.Health, who viewer, now time.Time, done string) []slack.Block {
+	first, second := homeDoes(t), homeConnection(t, h, who, now, done)
+	if h.Broken() {
+		first, second = second, first
 	}
 
-	app := t.Install.App()
-	blocks := []slack.Block{mrkdwn.Header(h.Label), mrkdwn.Section(sentence(t, h, who))}
-	if who.standing == keeper {
-		first := nowButton(t, h)
-		if first == nil {
-			first = checkButton(app.Name)
-		}
-		blocks = append(blocks, slack.NewActionBlock("", first))
+	blocks := first
+	if len(first) > 0 && len(second) > 0 {
+		blocks = append(blocks, slack.NewDividerBlock())
 	}
+	blocks = append(blocks, second...)
+	if who.headlineOnly(t) {
+		return blocks
+	}
+	return append(blocks, mrkdwn.Context(footer(t)))
+}
+
+// doesShown is how much of what people can do with the app the tab lists.
+const doesShown = 10
+
+// homeDoes is what people can do with the app.
+func homeDoes(t turn) []slack.Block {
+	app := t.Install.App()
+	var lines []string
+	for _, does := range app.Does[:min(doesShown, len(app.Does))] {
+		lines = append(lines, "• "+mrkdwn.Escape(mrkdwn.Clip(does, 2*mrkdwn.MaxName)))
+	}
+	if len(lines) == 0 && app.Summary != "" {
+		lines = []string{mrkdwn.Escape(mrkdwn.Clip(app.Summary, maxSentence))}
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	return []slack.Block{
+		mrkdwn.Header("What you can do with " + mrkdwn.Short(app.Name)), mrkdwn.Whole(strings.Join(lines, "\n")),
+	}
+}
+
+// homeConnection is the state in short: one line, one thing to press, and the way to all the rest.
+func homeConnection(t turn, h install.Health, who viewer, now time.Time, done string) []slack.Block {
+	blocks := []slack.Block{mrkdwn.Header("Connection")}
+	if who.headlineOnly(t) {
+		return append(blocks, statusReply(t, h, who, checkedAt(h, now)).Blocks...)
+	}
+
+	blocks = append(blocks, mrkdwn.Section(statusLines(t, h, who)))
 	if done != "" {
 		blocks = append(blocks, mrkdwn.Section(done))
 	}
-
-	does := strings.TrimSpace(mrkdwn.Escape(mrkdwn.Clip(app.Summary, mrkdwn.MaxText/2)) + "\n" + waysToAsk(t, h))
-	blocks = append(blocks,
-		mrkdwn.Context(checkedAt(h, now)+" Reopen this tab to refresh."),
-		slack.NewDividerBlock(),
-		mrkdwn.Header("What it does here"),
-		mrkdwn.Section(does),
-		mrkdwn.Header("What it may do, and why"),
-	)
-	blocks = append(blocks, paragraphs(permissionLines(t, h))...)
-	blocks = append(blocks, slack.NewDividerBlock())
-
-	switch {
-	case who.standing != keeper:
-		blocks = append(blocks, homeForOthers(t, h, who)...)
-	case h.Found:
-		blocks = append(blocks, homeForKeepers(t, h, who, newest)...)
+	if press := homeButtons(t, h, who); len(press) > 0 {
+		blocks = append(blocks, slack.NewActionBlock("", press...))
 	}
-	return append(blocks, mrkdwn.Context(footer(t, h)))
+
+	if h.NextStep != "" && who.standing != keeper {
+		blocks = append(blocks,
+			mrkdwn.Section("This is a message for them to copy:"),
+			mrkdwn.Section(preformatted(forAdmin(t, h))))
+	}
+	return append(blocks, mrkdwn.Context(checkedAt(h, now)+" Reopen this tab to refresh. "+waysToAsk(t, h)))
 }
 
-// homeForKeepers is what the installer and admins see besides.
-func homeForKeepers(t turn, h install.Health, who viewer, newest []connection.Change) []slack.Block {
-	var again *slack.ButtonBlockElement
-	if nowButton(t, h) != nil { // else it stands at the top
-		again = checkButton(t.Install.App().Name)
+// homeButtons are the next step and Details, and for the installer and admins a menu of the rest.
+func homeButtons(t turn, h install.Health, who viewer) []slack.BlockElement {
+	press := nextSteps(t, h, who)
+	if !h.Found || who.standing != keeper {
+		return press
 	}
-	blocks := []slack.Block{
-		mrkdwn.Header("For admins"), facts(h, who, false), buttons(t, h, again), mrkdwn.Section(adminFacts(t, h)),
+	if h.State != connection.Unknown && h.State != connection.Retrying { // else it is the next step
+		press = append(press, checkButton(t.Install.App().Name))
 	}
-	if len(newest) > 0 {
-		lines := strings.Join(historyOf(t, newest), "\n")
-		blocks = append(blocks, mrkdwn.Header("What happened last"), mrkdwn.Whole(lines))
-	}
-	return blocks
+	return append(press, keepersMenu(t, h, true))
 }
 
-// homeForOthers is what those see who can do nothing about it: whom to ask, and what to send them.
-func homeForOthers(t turn, h install.Health, who viewer) []slack.Block {
-	var blocks []slack.Block
-	if h.Found && who.standing == member {
-		blocks = append(blocks, facts(h, who, false))
-	}
+// detailsAtHome are the details in the window that the Home tab opens, which can only be closed. It blocks for Slack and
+// the store, not for long: the window has to be open soon.
+func detailsAtHome(ctx context.Context, t turn) bot.Reply {
+	ctx, cancel := context.WithTimeout(ctx, personBudget)
+	defer cancel()
+	who := viewer{audience: direct, details: true, answered: true}
+	who.standing, _ = standingOf(ctx, t) // not knowing shows less
+	h := t.Health()
+	learn(ctx, t, h, &who)
+	return detailsInWindow(t, h, who)
+}
 
-	ask := h.Connection.Admin()
-	if by := h.Connection.InstalledBy; by != "" && !who.installerLeft {
-		ask = mrkdwn.Person(by) + ", who connected it, or " + ask
+// detailsInWindow are status and details without what has to be pressed.
+func detailsInWindow(t turn, h install.Health, who viewer) bot.Reply {
+	if who.headlineOnly(t) {
+		return statusReply(t, h, who, asOf(h))
 	}
-	return append(blocks,
-		mrkdwn.Section("If something is wrong, ask "+ask+". This is a message for them to copy:"),
-		mrkdwn.Section(preformatted(forAdmin(t, h))))
+	blocks := append([]slack.Block{mrkdwn.Section(statusLines(t, h, who))}, factBlocks(t, h, who)...)
+	return bot.Reply{Text: h.Label + ".", Blocks: append(append(blocks, small(asOf(h))...), mrkdwn.Context(footer(t)))}
 }
 
 // checkedAt says how old the state is that is shown.
@@ -173,23 +185,6 @@ func works(h install.Health) bool {
 	c := h.Connection
 	return h.Found && h.State != connection.NotConnected &&
 		(c.State == connection.Active || c.State == connection.Retrying || !h.WorksUntil.IsZero())
-}
-
-// notAllowed says of a missing permission whether it was there before, and since when it isn't.
-func notAllowed(h install.Health, s connection.Scope) string {
-	if !h.Connection.TakenAway(s.Name) {
-		return "Not allowed"
-	}
-	return "No longer allowed since " + mrkdwn.Time(h.Connection.MissingSince(s.Name))
-}
-
-// permissionLines lists what was asked for, in words, and whether it was granted; what is missing comes first.
-func permissionLines(t turn, h install.Health) []string {
-	var lines []string
-	for _, s := range h.Missing {
-		lines = append(lines, "• "+notAllowed(h, s)+": "+permissionLine(s, false))
-	}
-	return append(lines, grantedLines(t, h)...)
 }
 
 // forAdmin is what somebody who can do nothing about it sends to somebody who can.

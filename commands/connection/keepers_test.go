@@ -189,9 +189,9 @@ func TestStatusSaysUntilWhenItWorks(t *testing.T) {
 	h := turn.Health()
 	h.State, h.Label, h.Sentence, h.WorksUntil = connection.ReconnectRequired, "Needs reconnecting",
 		"It still works, but not for long.", noon
-	r := statusReply(turn, h, viewer{audience: private, standing: keeper}, false)
+	r := statusReply(turn, h, viewer{audience: private, standing: keeper, answered: true}, "")
 	want := "It works until " + mrkdwn.Time(noon) + "."
-	if text := r.Blocks[1].(*slack.SectionBlock).Text.Text; !strings.Contains(r.Text, want) ||
+	if text := r.Blocks[0].(*slack.SectionBlock).Text.Text; !strings.Contains(r.Text, want) ||
 		!strings.Contains(text, want) {
 		t.Errorf("%s\n%s", r.Text, text)
 	}
@@ -206,7 +206,7 @@ func TestWhoseLink(t *testing.T) {
 		for _, is := range []standing{unknown, member, keeper} {
 			h.State = state
 			h.NextStep = "Somebody can fix it."
-			text := everything(t, statusReply(turn, h, viewer{standing: is}, false))
+			text := everything(t, statusReply(turn, h, viewer{standing: is, answered: true}, ""))
 			own, everybodys := strings.Count(text, "/slack/install?"), strings.Contains(text, "/slack/install|Open the "+
 				"install page>")
 			if own > 1 || own == 1 != (is == keeper) || everybodys != (is != keeper && state == connection.ReconnectRequired) {
@@ -217,20 +217,20 @@ func TestWhoseLink(t *testing.T) {
 	// Who asked for it once is not known to be still somebody who may act.
 	h.State = connection.Limited
 	for _, to := range []audience{public, direct, private} {
-		if text := everything(t, statusReply(turn, h, viewerOf(turn, ask{to: to}), false)); strings.Contains(text,
+		if text := everything(t, statusReply(turn, h, viewerOf(turn, ask{to: to}), "")); strings.Contains(text,
 			"/slack/install?") {
 			t.Errorf("to %v: %s", to, text)
 		}
 	}
 	h.State = connection.ReconnectRequired
-	if text := everything(t, statusReply(turn, h, viewerOf(turn, ask{to: public}), false)); !strings.Contains(text,
+	if text := everything(t, statusReply(turn, h, viewerOf(turn, ask{to: public}), "")); !strings.Contains(text,
 		"/slack/install|Open the install page>") {
 		t.Errorf("to everybody, when it is broken: %s", text)
 	}
 	h.State = connection.Limited
 	// Where admins can't be told from others there is a page for them all the same.
 	h.Missing = []connection.Scope{described("users:read")}
-	if text := everything(t, statusReply(turn, h, viewer{}, false)); !strings.Contains(text,
+	if text := everything(t, statusReply(turn, h, viewer{}, "")); !strings.Contains(text,
 		"/slack/install|Open the install page>") {
 		t.Errorf("nobody can be told from others: %s", text)
 	}
@@ -282,8 +282,9 @@ func TestPromises(t *testing.T) {
 		}
 
 		h := turn.Health()
-		for _, who := range []viewer{{standing: keeper}, {standing: keeper, verbose: true}, {standing: member}} {
-			blocks := homeBlocks(turn, h, who, nil, noon, "")
+		for _, who := range []viewer{{standing: keeper, answered: true},
+			{standing: keeper, details: true, answered: true}, {standing: member, answered: true}} {
+			blocks := homeBlocks(turn, h, who, noon, "")
 			home := everything(t, bot.Reply{Blocks: blocks})
 			for words, answered := range map[string]bool{"`/connection status`": command, "rite to me in *Messages*": direct,
 				"ention me in a channel": mentions, `"Send a test message"`: writes && who.standing == keeper} {
@@ -291,7 +292,7 @@ func TestPromises(t *testing.T) {
 					t.Errorf("with %q the Home tab says %s", scopes, home)
 				}
 			}
-			for _, r := range []bot.Reply{{Blocks: blocks}, statusReply(turn, h, who, false),
+			for _, r := range []bot.Reply{{Blocks: blocks}, statusReply(turn, h, who, ""),
 				permissionsReply(turn, h, who.standing, connection.Change{})} {
 				if said := everything(t, r); !command &&
 					strings.Contains(strings.ReplaceAll(said, "the command /connection", ""), "/connection") {
@@ -469,11 +470,11 @@ func TestOrganisationHasItsOwnWords(t *testing.T) {
 	for _, state := range []connection.State{connection.Active, connection.ReconnectRequired, connection.Removed} {
 		turn.Connection.State = state
 		h := turn.Health()
-		r := bot.Reply{Blocks: homeBlocks(turn, h, viewer{audience: direct, standing: member}, nil, noon, "")}
-		all := everything(t, statusReply(turn, h, viewer{standing: keeper}, false)) + everything(t, r) + everything(t,
+		r := bot.Reply{Blocks: homeBlocks(turn, h, viewer{audience: direct, standing: member}, noon, "")}
+		all := everything(t, statusReply(turn, h, viewer{standing: keeper, details: true, answered: true}, "")) + everything(t, r) + everything(t,
 			refusal(turn, member, nil, "do that"))
 		for _, want := range []string{"*Organisation*", "all workspaces of the organisation",
-			"or an admin of the organisation", "admins of the organisation can do that"} {
+			"n admin of the organisation", "admins of the organisation can do that"} {
 			if !strings.Contains(all, want) {
 				t.Errorf("%s: no %q in %s", state, want, all)
 			}

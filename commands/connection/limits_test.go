@@ -348,14 +348,18 @@ func sayings(t *testing.T, c cast) (all []saying) {
 				h.ReasonText = cmp.Or(connection.ReasonText(h.Reason), "Its access was withdrawn in Slack.")
 				at := fmt.Sprintf("%s, by hand %v, organisation %v", state, byHand, org)
 				for _, is := range people {
-					who := viewer{standing: is, verbose: true, installerLeft: true}
+					who := viewer{standing: is, details: true, installerLeft: org}
 					if len(c.lines) > 1 {
 						who.permissions = c.lines[1]
 					}
 					for _, who.audience = range places {
-						for _, shared := range []bool{false, true} {
-							tn.Shared = shared
-							add(statusReply(tn, h, who, shared), "status %s, %v, %v", at, is, who.audience)
+						for _, tn.Shared = range []bool{false, true} {
+							for _, asOf := range []string{asOf(h), untilLive(h), tooSoon(h, who)} {
+								who.details, who.answered = false, asOf != untilLive(h)
+								add(statusReply(tn, h, who, asOf), "status %s, %v, %v, %s", at, is, who.audience, asOf)
+								who.details = true
+								add(statusReply(tn, h, who, asOf), "details %s, %v, %v, %s", at, is, who.audience, asOf)
+							}
 						}
 						tn.Shared = false
 						for _, w := range vocabulary() {
@@ -363,9 +367,11 @@ func sayings(t *testing.T, c cast) (all []saying) {
 							add(answer(ctx, tn, w.name, who.audience), "typed %s %s, %v", w.name, at, who.audience)
 						}
 					}
-					home := homeBlocks(tn, h, who, c.lines[:min(homeLines, len(c.lines))], noon, "Done.")
+					home := homeBlocks(tn, h, who, noon, "Done.")
 					addView(slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: home}}, "home %s, %v", at,
 						is)
+					addView(window("Details", detailsAtHome(ctx, tn)), "details in a window %s, %v", at, is)
+					addView(window("Details", detailsInWindow(tn, h, who)), "details in a window %s, %v", at, is)
 					if h.Found {
 						p := permissionsReply(tn, h, is, who.permissions)
 						add(p, "permissions %s, %v", at, is)

@@ -30,11 +30,13 @@ const (
 func permissions(ctx context.Context, t turn, a ask) bot.Reply {
 	h := t.Health()
 	if !h.Found {
-		return statusReply(t, h, viewerOf(t, a), false)
+		who := viewerOf(t, a)
+		who.answered = true
+		return statusReply(t, h, who, asOf(h))
 	}
 	is, _ := a.standing(ctx, t)
 	if is == stranger || is == guest {
-		return statusReply(t, h, viewer{audience: a.to, standing: is}, false)
+		return statusReply(t, h, viewer{audience: a.to, standing: is, answered: true}, asOf(h))
 	}
 	return permissionsReply(t, h, is, lastPermissions(ctx, t))
 }

@@ -122,7 +122,7 @@ func TestInstallerWhoIsAGuestActsOnNothing(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	s := play(t, storagetest.SQLite(t)) // Leon installed it
-	has(t, "his status", s.command(leon, "status"), "Disconnect…", "Check again")
+	has(t, "his details", s.command(leon, "details"), "Disconnect…", "Check again")
 	buttons, _ := s.last(general, leon)
 	has(t, "his Home tab", s.home(leon), "Disconnect…")
 	s.command(leon, "disconnect")
@@ -161,25 +161,44 @@ func TestInstallerWhoIsAGuestActsOnNothing(t *testing.T) {
 			ack.Status != http.StatusOK {
 			t.Fatalf("press %s: %v %d", action, err, ack.Status)
 		}
-		before := len(s.sim.Messages(general, leon))
 		s.wait("the refusal of "+action, func() bool {
 			m, shown := s.last(general, leon)
-			return m.TS != buttons.TS && strings.Contains(shown, "Guests can't do that") &&
-				len(s.sim.Messages(general, leon)) >= before
+			return m.TS != buttons.TS && strings.Contains(shown, "Guests can't do that")
 		})
-		if ack, err := s.sim.PressHome(ctx, leon, action, value...); err != nil || ack.Status != http.StatusOK {
-			t.Fatalf("press %s at home: %v %d", action, err, ack.Status)
-		}
-		v := s.window(leon)
-		refused(action+" at home", read("", v.Blocks))
-		closeIt(v.ID)
 	}
-	for _, id := range []string{actionCheck, actionTest, actionPermissions} {
-		pressed(id)
-	}
+	pressed(actionTest)
+	pressed(actionPermissions)
 	for _, w := range []string{"history", "support", "disconnect"} {
 		pressed(actionMore, w)
 	}
+	for _, w := range []string{"permissions", "test", "history", "support", "disconnect"} {
+		if ack, err := s.sim.PressHome(ctx, leon, actionMore, w); err != nil || ack.Status != http.StatusOK {
+			t.Fatalf("press %s at home: %v %d", w, err, ack.Status)
+		}
+		v := s.window(leon)
+		refused(w+" at home", read("", v.Blocks))
+		closeIt(v.ID)
+	}
+
+	// What everybody can ask for tells a guest the state and no more.
+	if ack, err := s.sim.PressHome(ctx, leon, actionDetails); err != nil || ack.Status != http.StatusOK {
+		t.Fatalf("details at home: %v %d", err, ack.Status)
+	}
+	v = s.window(leon)
+	has(t, "details at home", read("", v.Blocks), "*Working*.", "!Acme Corp", `!"type":"button"`)
+	closeIt(v.ID)
+	if ack, err := s.sim.Press(ctx, leon, general, buttons.TS, actionCheck); err != nil || ack.Status != http.StatusOK {
+		t.Fatalf("check: %v %d", err, ack.Status)
+	}
+	s.wait("the state in the place of his card", func() bool {
+		for _, m := range s.sim.Messages(general, leon) {
+			if shown := read(m.Text, m.Blocks); m.TS == buttons.TS {
+				return strings.Contains(shown, "✅ *Working*.") && !strings.Contains(shown, "Acme Corp") &&
+					!strings.Contains(shown, `"type":"button"`)
+			}
+		}
+		return false
+	})
 	has(t, "status", s.command(leon, "status"), `!"type":"button"`, "!Connected by")
 	has(t, "permissions", s.command(leon, "permissions"), `!"type":"button"`)
 	has(t, "the Home tab", s.home(leon), `!"type":"button"`)

@@ -3,6 +3,7 @@ package connection
 // Whether it works: from our records right away, and from Slack a moment later.
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -17,10 +18,17 @@ import (
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
 )
 
-// status answers from our records at once, and lets the live answer follow.
+// status answers from our records right away, and lets the live answer follow.
 func status(_ context.Context, t turn, a ask) bot.Reply {
 	who := viewerOf(t, a)
-	who.verbose = slices.ContainsFunc(a.rest, func(w string) bool { return strings.EqualFold(w, "verbose") })
+	who.details = slices.ContainsFunc(a.rest, func(w string) bool { return strings.EqualFold(w, "verbose") })
+	return statusFor(t, who)
+}
+
+// details is status with all that is known.
+func details(_ context.Context, t turn, a ask) bot.Reply {
+	who := viewerOf(t, a)
+	who.details = true
 	return statusFor(t, who)
 }
 
@@ -42,11 +50,12 @@ func viewerOf(t turn, a ask) viewer {
 }
 
 func statusFor(t turn, who viewer) bot.Reply {
+	h := t.Health()
 	if t.Client == nil && !t.Renewing() {
-		// No token to ask with: what we know is all there is.
-		return statusReply(t, t.Health(), who, false)
+		who.answered = true // there is no token to ask with: what we know is all there is
+		return statusReply(t, h, who, asOf(h))
 	}
-	quick := statusReply(t, t.Health(), who, true)
+	quick := statusReply(t, h, who, untilLive(h))
 	quick.Then = func(ctx context.Context) (bot.Reply, error) { return live(ctx, t, who), nil }
 	return quick
 }
@@ -58,18 +67,11 @@ func live(ctx context.Context, t turn, who viewer) bot.Reply {
 		who.standing, _ = standingOf(ctx, t) // not knowing shows less, and nothing else
 	}
 	learn(ctx, t, h, &who)
-	r := statusReply(t, h, who, false)
-	if !asked {
-		confirmed := ""
-		if !h.CheckedAt.IsZero() && who.standing >= member {
-			confirmed = "; Slack last confirmed the connection " + mrkdwn.Time(h.CheckedAt)
-		}
-		note := fmt.Sprintf("Slack was asked less than %[1]d seconds ago, so this is the last answer%[2]s. "+
-			"Ask again in %[1]d seconds.", int(install.RecheckEvery.Seconds()), confirmed)
-		r.Text += " " + note
-		r.Blocks = append(r.Blocks, mrkdwn.Section(note))
+	who.answered = true
+	if asked {
+		return statusReply(t, h, who, asOf(h))
 	}
-	return r
+	return statusReply(t, h, who, tooSoon(h, who))
 }
 
 // look asks Slack how the connection is. With again it does so only now and then; in between the answer is from our
@@ -86,8 +88,10 @@ func learn(ctx context.Context, t turn, h install.Health, who *viewer) {
 	if !h.Found || who.audience == public || who.standing < member {
 		return
 	}
-	who.permissions = lastPermissions(ctx, t)
-	if by := h.Connection.InstalledBy; by != "" && by != t.UserID && t.Client != nil {
+	if who.details {
+		who.permissions = lastPermissions(ctx, t)
+	}
+	if by := h.Connection.InstalledBy; by != "" && by != t.UserID && t.Client != nil && (who.details || h.NextStep != "") {
 		u, err := t.Client.GetUserInfoContext(ctx, by)
 		who.installerLeft = err == nil && u.Deleted
 	}
@@ -110,15 +114,16 @@ func lastPermissions(ctx context.Context, t turn) connection.Change {
 // historyLooked is how many lines are looked through for a change of the permissions.
 const historyLooked = 50
 
-// How a state is shown: one set of blocks for the command, the direct message, the mention and the App Home, made from
-// what install.Check says and nothing else.
+// How a state is shown: one line, the next step to press, and behind a button all that is known. The command, the
+// direct message, the mention and the Home tab show the same, made from what install.Check says and nothing else.
 
 // viewer is who a state is shown to.
 type viewer struct {
 	audience audience
 	standing standing
-	verbose  bool // wants what admins see; members get it, too
+	details  bool // wants all that is known
 	again    bool // can ask again and again, so Slack is not asked each time
+	answered bool // nothing follows: Slack was asked, or can't be
 
 	permissions   connection.Change // the last change of what is granted; zero: none known
 	installerLeft bool              // Slack says that the person who installed it is no longer here
@@ -129,51 +134,67 @@ const (
 	maxSpoken   = 3500 // of a message's top-level text, which Slack recommends to keep below 4,000
 )
 
-// statusReply shows h to who. checking: the live answer is on its way.
-func statusReply(t turn, h install.Health, who viewer, checking bool) bot.Reply {
+// statusReply shows h to who. asOf says how old that is, "" for nothing.
+func statusReply(t turn, h install.Health, who viewer, asOf string) bot.Reply {
 	app := t.Install.App()
-	blocks := []slack.Block{mrkdwn.Header(h.Label)}
 	if who.headlineOnly(t) {
-		text := mrkdwn.Escape(app.Name+": "+h.Label+".") + asOf(h, checking)
-		return bot.Reply{Text: text, Blocks: append(blocks, mrkdwn.Section(text))}
+		line := mark(h) + "*" + mrkdwn.Escape(h.Label) + "*."
+		text := mrkdwn.Escape(app.Name+": "+h.Label+".") + spaced(asOf)
+		return bot.Reply{Text: text, Blocks: append([]slack.Block{mrkdwn.Section(line)}, small(asOf)...)}
 	}
 
-	blocks = append(blocks, mrkdwn.Section(sentence(t, h, who)+asOf(h, checking)))
-	if who.audience != public { // in a channel guests read along
-		if who.standing == keeper {
-			blocks = append(blocks, buttons(t, h, nowButton(t, h), checkButton(app.Name)))
+	blocks := []slack.Block{mrkdwn.Section(statusLines(t, h, who))}
+	if who.answered && who.audience != public { // in a channel guests read along
+		if step := nextSteps(t, h, who); len(step) > 0 {
+			blocks = append(blocks, slack.NewActionBlock("", step...))
 		}
-		if h.Found && who.standing >= member {
-			blocks = append(blocks, facts(h, who, checking))
-			blocks = append(blocks, pastFacts(t, h, who)...)
+		if who.details {
+			blocks = append(blocks, detailBlocks(t, h, who)...)
 		}
 	}
-	blocks = append(blocks, mrkdwn.Context(footer(t, h)))
+	foot := []string{asOf}
+	if h.State != connection.Active {
+		foot = append(foot, "Ref `"+t.Ref+"`")
+	}
+	blocks = append(blocks, small(foot...)...)
 
-	text := mrkdwn.Escape(app.Name+" in "+mrkdwn.Short(h.Connection.Place())+": "+h.Label) + standsSo(h)
-	for _, more := range []string{h.ReasonText, h.NextStep} {
-		text += spaced(mrkdwn.Escape(more))
-	}
-	text += heldBack(h)
+	text := mrkdwn.Escape(app.Name+" in "+mrkdwn.Short(h.Connection.Place())+": "+h.Label) + standsSo(h) +
+		spaced(toFix(t, h, who))
 	if h.State != connection.Active {
 		text += t.ref()
 	}
-	return bot.Reply{Text: text + asOf(h, checking), Blocks: blocks}
+	return bot.Reply{Text: text + spaced(asOf), Blocks: blocks}
 }
 
-// pastFacts is what goes below facts: more of them, or how to ask for more.
-func pastFacts(t turn, h install.Health, who viewer) []slack.Block {
-	switch {
-	case who.verbose:
-		return []slack.Block{mrkdwn.Section(adminFacts(t, h))}
-	case who.standing != keeper:
+// statusLines are the line that a status opens with, and below it who can fix it, if there is something to fix.
+func statusLines(t turn, h install.Health, who viewer) string {
+	lines := mark(h) + "*" + mrkdwn.Escape(h.Label) + "*" + standsSo(h)
+	if fix := toFix(t, h, who); fix != "" {
+		lines += "\n" + fix
+	}
+	return lines
+}
+
+// small is one line of small print, of those parts that say something.
+func small(parts ...string) []slack.Block {
+	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
+	if len(parts) == 0 {
 		return nil
 	}
-	line := "Connection `" + h.Connection.ID + "`"
-	if how := asking(t, "status verbose"); how != "" {
-		line += " · Data kept, and how to remove the app: " + how
+	return []slack.Block{mrkdwn.Context(strings.Join(parts, " · "))}
+}
+
+// mark is what one sees first. That it works is marked only once Slack said so.
+func mark(h install.Health) string {
+	switch {
+	case h.Broken():
+		return "⛔ "
+	case h.State != connection.Active || !h.HeldAt.IsZero():
+		return "⚠️ "
+	case h.Live:
+		return "✅ "
 	}
-	return []slack.Block{mrkdwn.Context(line)}
+	return ""
 }
 
 // headlineOnly: people of another company, and guests, read the state, and nothing of the workspace.
@@ -181,60 +202,72 @@ func (who viewer) headlineOnly(t turn) bool {
 	return who.standing == stranger || who.standing == guest || who.audience == public && t.Shared
 }
 
-// sentence says what the state means, why, since when, and who can do what.
-func sentence(t turn, h install.Health, who viewer) string {
-	mark := ""
-	if h.State == connection.Active && h.Live && h.HeldAt.IsZero() {
-		mark = "✅ "
-	}
-	app, place := t.app(), mrkdwn.Name(h.Connection.Place())
-	text := fmt.Sprintf("*%s* in *%s*\n%s*%s*%s", app, place, mark, mrkdwn.Escape(h.Label), standsSo(h))
-
-	lacks := ""
-	switch h.State { // in the others the sentence says it already
-	case connection.Retrying, connection.Unknown, connection.ReconnectRequired:
-		if len(h.Missing) > 0 {
-			lacks = mrkdwn.Escape(mrkdwn.Clip(h.Connection.Without("It", h.Missing), maxSentence))
-		}
-	}
-	for _, line := range []string{mrkdwn.Escape(h.ReasonText), strings.TrimSpace(heldBack(h)), known(h), lacks,
-		wayOut(t, h, who)} {
-		if line != "" {
-			text += "\n" + line
-		}
-	}
-	return text
-}
-
-// standsSo goes behind the state's label: since when, what that means, and until when it works.
+// standsSo goes behind the state's label: since when, why or what that means, and until when it works.
 func standsSo(h install.Health) string {
-	return since(h) + spaced(mrkdwn.Escape(mrkdwn.Clip(h.Sentence, maxSentence))) + worksUntil(h)
+	said := h.Sentence
+	switch h.State { // in the others it says why, too
+	case connection.ReconnectRequired, connection.Unknown, connection.Retrying:
+		said = cmp.Or(h.ReasonText, h.Sentence)
+	case connection.Removed:
+		if !h.Connection.Org() { // the reason speaks of a workspace
+			said = cmp.Or(h.ReasonText, h.Sentence)
+		}
+	}
+	return since(h) + spaced(mrkdwn.Escape(mrkdwn.Clip(said, maxSentence))) + worksUntil(h) + heldBack(h) +
+		spaced(known(h))
 }
 
 // known is what was known before Slack or our records fell silent, "" in every other state.
 func known(h install.Health) string {
+	if h.State != connection.Unknown {
+		return ""
+	}
 	said := ""
-	if h.State == connection.Unknown && h.LastKnown != "" {
-		said = fmt.Sprintf("What we last knew: %s.", mrkdwn.Escape(lastKnown[h.LastKnown]))
+	if h.LastKnown != "" {
+		said = fmt.Sprintf("What we last knew: %s. ", mrkdwn.Escape(lastKnown[h.LastKnown]))
 	}
-	if h.State == connection.Unknown && !h.CheckedAt.IsZero() {
-		said += " Last good check " + mrkdwn.Time(h.CheckedAt) + "."
+	if !h.CheckedAt.IsZero() {
+		said += "Last good check " + mrkdwn.Time(h.CheckedAt) + ". "
 	}
-	return strings.TrimSpace(said)
+	return said + "Try again in a few minutes."
 }
 
-// wayOut is the next step, with a link for those who get no button that leads there.
-func wayOut(t turn, h install.Health, who viewer) string {
+// toFix says who can fix it, by name, and links to the page for that where they get no button; "" when there is
+// nothing to fix.
+func toFix(t turn, h install.Health, who viewer) string {
 	next := mrkdwn.Escape(h.NextStep)
 	switch {
-	case next == "" || h.GrantURL == "" || who.standing == keeper || !h.Broken() && h.State != connection.Limited:
+	case next == "" || h.GrantURL == "" || !h.Broken() && h.State != connection.Limited:
 		return next
 	case !bound(t, h.GrantURL):
 		return next + " " + mrkdwn.Link(h.GrantURL, "Open the page for that") + "."
-	case h.Broken() || unasked(h, who.standing):
-		return next + " " + mrkdwn.Link(everybodys(t), "Open the install page") + "."
+	case h.State == connection.ReconnectRequired, h.State == connection.Limited:
+		if who.audience != public { // a name in a channel would call the person there
+			next = canFix(t, h, who)
+		}
+	}
+	if who.standing != keeper && (h.Broken() || unasked(h, who.standing)) {
+		next += " " + mrkdwn.Link(everybodys(t), "Open the install page") + "."
 	}
 	return next
+}
+
+// canFix names who can reconnect it or allow more.
+func canFix(t turn, h install.Health, who viewer) string {
+	by, what := h.Connection.InstalledBy, "allow the rest"
+	switch {
+	case h.State == connection.ReconnectRequired:
+		what = "reconnect it"
+	case h.Lacking:
+		what = "allow what's missing"
+	}
+	switch {
+	case who.standing == keeper:
+		return "You can " + what + "."
+	case by == "" || who.installerLeft:
+		return capital(h.Connection.Admin()) + " can " + what + "."
+	}
+	return mrkdwn.Person(by) + ", who installed it, or " + h.Connection.Admin() + " can " + what + "."
 }
 
 // since says when the state began, to go behind its label; a full stop where nobody saw it begin.
@@ -250,23 +283,37 @@ func since(h install.Health) string {
 	return " since " + mrkdwn.Time(h.Since) + "."
 }
 
-// asOf is a sentence to go behind another: how old an answer is that comes from our records alone, "" when Slack was
-// asked.
-func asOf(h install.Health, checking bool) string {
-	said := ""
+// asOf says how old an answer is.
+func asOf(h install.Health) string {
 	switch {
-	case h.Live || h.State == connection.Unknown || !h.Found:
+	case h.Live:
+		return "Checked with Slack just now."
+	case h.State == connection.Unknown || !h.Found:
+		return ""
 	case h.CheckedAt.IsZero():
-		said = " That's what our records say. Slack hasn't confirmed it yet."
+		return "That's what our records say. Slack hasn't confirmed it yet."
 	case h.State == connection.Active || h.State == connection.Limited || h.State == connection.Retrying:
-		said = " That's as of " + mrkdwn.Time(h.CheckedAt) + ", when Slack last confirmed it."
-	default:
-		said = " That's what our records say. Slack last confirmed its access " + mrkdwn.Time(h.CheckedAt) + "."
+		return "As of " + mrkdwn.Time(h.CheckedAt) + ", when Slack last confirmed it."
 	}
-	if checking {
-		said += " The live answer follows."
+	return "That's what our records say. Slack last confirmed its access " + mrkdwn.Time(h.CheckedAt) + "."
+}
+
+// untilLive is asOf while the live answer is on its way.
+func untilLive(h install.Health) string {
+	if h.CheckedAt.IsZero() || !h.Found {
+		return "Asking Slack…"
 	}
-	return said
+	return "As of " + mrkdwn.Time(h.CheckedAt) + ". Asking Slack…"
+}
+
+// tooSoon is asOf for those to whom Slack isn't asked each time.
+func tooSoon(h install.Health, who viewer) string {
+	seconds := int(install.RecheckEvery.Seconds())
+	if h.CheckedAt.IsZero() || who.standing < member {
+		return fmt.Sprintf("Slack was asked less than %[1]d seconds ago. Ask again in %[1]d seconds.", seconds)
+	}
+	return fmt.Sprintf("Slack was asked less than %[1]d seconds ago and last confirmed it %[2]s. "+
+		"Ask again in %[1]d seconds.", seconds, mrkdwn.Time(h.CheckedAt))
 }
 
 // spaced is s with a space before it, if there is any.
@@ -349,41 +396,60 @@ func testButton() *slack.ButtonBlockElement {
 	return mrkdwn.Button(actionTest, "Send a test message", "Send a test message to yourself")
 }
 
-// buttons are for the installer and workspace admins: first those given, then what can always be asked for.
-func buttons(t turn, h install.Health, first ...*slack.ButtonBlockElement) slack.Block {
-	var elements []slack.BlockElement
-	for _, b := range first {
-		if b != nil {
-			elements = append(elements, b)
-		}
+// nextSteps are the one thing to press, if there is one, and the way to all that is known.
+func nextSteps(t turn, h install.Health, who viewer) (step []slack.BlockElement) {
+	grant := nowButton(t, h)
+	switch {
+	case grant != nil && who.standing == keeper:
+		step = append(step, grant)
+	case who.details && who.standing == keeper: // has that button below
+	case h.State == connection.Unknown, h.State == connection.Retrying:
+		step = append(step, checkButton(t.Install.App().Name))
 	}
-	if !h.Found {
-		return slack.NewActionBlock("", elements...)
+	if h.Found && !who.details {
+		step = append(step, mrkdwn.Button(actionDetails, "Details", "Details of "+t.Install.App().Name+"'s connection"))
 	}
-
-	elements = append(elements,
-		mrkdwn.Button(actionPermissions, "Review permissions", "Review the permissions of "+t.Install.App().Name))
-	if works(h) && allowed(h.Connection, "chat:write") {
-		elements = append(elements, testButton())
-	}
-
-	choice := func(word, words string) *slack.OptionBlockObject {
-		return slack.NewOptionBlockObject(word, mrkdwn.Plain(words, mrkdwn.MaxButton), nil)
-	}
-	more := []*slack.OptionBlockObject{choice("history", "History"), choice("support", "Copy details for support")}
-	if h.State != connection.Removed {
-		more = append(more, choice("disconnect", "Disconnect…"))
-	}
-	return slack.NewActionBlock("", append(elements, slack.NewOverflowBlockElement(actionMore, more...))...)
+	return step
 }
 
-// footer says who may see this, how to quote it, and who runs the app.
-func footer(t turn, h install.Health) string {
+// buttons are for the installer and workspace admins: what can always be asked for.
+func buttons(t turn, h install.Health) slack.Block {
+	elements := []slack.BlockElement{
+		checkButton(t.Install.App().Name),
+		mrkdwn.Button(actionPermissions, "Review permissions", "Review the permissions of "+t.Install.App().Name),
+	}
+	if canTest(h) {
+		elements = append(elements, testButton())
+	}
+	return slack.NewActionBlock("", append(elements, keepersMenu(t, h, false))...)
+}
+
+// canTest reports whether the app can send a test message, as far as is known.
+func canTest(h install.Health) bool { return works(h) && allowed(h.Connection, "chat:write") }
+
+// keepersMenu is what the installer and workspace admins can ask for. all: with what is elsewhere a button.
+func keepersMenu(t turn, h install.Health, all bool) *slack.OverflowBlockElement {
+	var menu []*slack.OptionBlockObject
+	add := func(word, words string) {
+		menu = append(menu, slack.NewOptionBlockObject(word, mrkdwn.Plain(words, mrkdwn.MaxButton), nil))
+	}
+	if all {
+		add("permissions", "Review permissions")
+		if canTest(h) {
+			add("test", "Send a test message")
+		}
+	}
+	add("history", "History")
+	add("support", "Copy details for support")
+	if h.State != connection.Removed {
+		add("disconnect", "Disconnect…")
+	}
+	return slack.NewOverflowBlockElement(actionMore, menu...)
+}
+
+// footer says who runs the app, and where to get help with this answer.
+func footer(t turn) string {
 	app := t.Install.App()
 	app.SupportURL = supportAt(app.SupportURL, t.Ref)
-	var parts []string
-	if h.State != connection.Active {
-		parts = append(parts, "Ref `"+t.Ref+"`")
-	}
-	return strings.Join(append(parts, messages.Imprint(app)...), " · ")
+	return strings.Join(messages.Imprint(app), " · ")
 }

@@ -37,13 +37,13 @@ func support(ctx context.Context, t turn, a ask) bot.Reply {
 		return paragraph(text + t.ref())
 	}
 	const copies = "Copy these details for them. There is no secret in them."
-	r := paragraph(text, mrkdwn.Section(copies), mrkdwn.Section(preformatted(details(t, time.Now()))))
+	r := paragraph(text, mrkdwn.Section(copies), mrkdwn.Section(preformatted(toCopy(t, time.Now()))))
 	r.Text += " " + copies + t.ref()
 	return r
 }
 
-// details is what an operator needs to find the matter in the logs.
-func details(t turn, now time.Time) string {
+// toCopy is what an operator needs to find the matter in the logs.
+func toCopy(t turn, now time.Time) string {
 	app, h := t.Install.App(), t.Health()
 	c := h.Connection
 	at := func(t time.Time) string {

@@ -226,6 +226,9 @@ func read(text string, blocks []byte) string {
 		Replace(string(blocks))
 }
 
+// asks is in every answer behind which another one follows.
+const asks = "Asking Slack"
+
 // command types /connection and returns what the person reads in the end. An answer that comes late, or breaks Slack's
 // rules, fails the test.
 func (s *scene) command(user, text string) string {
@@ -238,10 +241,10 @@ func (s *scene) command(user, text string) string {
 		return ""
 	}
 	shown := read(reply.Text, reply.Message.Blocks)
-	if strings.Contains(reply.Text, "answer follows.") {
+	if strings.Contains(reply.Text, asks) {
 		s.wait("the live answer to "+text, func() bool {
 			_, shown = s.last(general, user)
-			return !strings.Contains(shown, "answer follows.")
+			return !strings.Contains(shown, asks)
 		})
 	}
 	s.fits(text+" by "+user, reply.Message)
@@ -271,7 +274,7 @@ func (s *scene) write(user, text string) (m slacksim.Message, shown string) {
 	}
 	s.wait("the answer to "+text, func() bool {
 		m, shown = s.last(dm, user)
-		return m.TS > ts && !strings.Contains(m.Text, "answer follows.")
+		return m.TS > ts && !strings.Contains(m.Text, asks)
 	})
 	s.fits(text, m)
 	return m, shown
@@ -306,18 +309,20 @@ const (
 func TestWhoIsToldWhat(t *testing.T) {
 	t.Parallel()
 	s := play(t, storagetest.SQLite(t))
-	facts := []string{"Working", "Connected by", "8 of 8 allowed"}
-	keeps := append([]string{"Check again", "Review permissions", "Send a test message", "Disconnect…", "Access renewal",
-		"Data kept"}, facts...)
+	line := []string{"✅ *Working* since <!date^", "Nothing to do.", "Checked with Slack just now.", `"connection.details"`,
+		"!Connected by", "!Check again", "!Disconnect…", "!8 of 8"}
+	facts := []string{"✅ *Working* since <!date^", "Connected by", "8 of 8 allowed", "Access renewal", "One connection",
+		"Data kept", "Just now, with Slack"}
+	keeps := append([]string{"Check again", "Review permissions", "Send a test message", "Disconnect…"}, facts...)
+	visitor := []string{"✅ *Working*.", "!Connected by", "!Acme", `!"type":"button"`}
 	for _, test := range []struct {
 		typed                      string
 		installer, member, visitor []string // the installer's is an admin's, too
 	}{
-		{"", keeps, append([]string{`!"type":"button"`, "!Access renewal"}, facts...),
-			[]string{"Working", "!Connected by", "!Acme"}},
-		{"status", keeps, append([]string{`!"type":"button"`}, facts...), []string{"Working", "!Connected by", "!Acme"}},
-		{"status verbose", keeps, append([]string{`!"type":"button"`, "Access renewal", "One connection", "Data kept"},
-			facts...), []string{"Working", "!Connected by", "!Acme"}},
+		{"", line, line, visitor},
+		{"status", line, line, visitor},
+		{"details", keeps, append([]string{`!"type":"button"`}, facts...), visitor},
+		{"status verbose", keeps, append([]string{`!"type":"button"`}, facts...), visitor},
 		{"permissions", []string{"has all 8 permissions", "*Send messages* (required): To answer you."},
 			[]string{"has all 8 permissions", `!"type":"button"`}, []string{"Working", "!permissions"}},
 		{"channels", []string{"Switchboard is in 3 channels.", "*Public channels:* 2: #acme-birch, #general",
@@ -505,7 +510,7 @@ func TestDisconnectWindow(t *testing.T) {
 			press(s, s.sim.DM(dana), dana, actionDisconnect)
 		},
 		"the menu of a status": func(s *scene) {
-			s.command(dana, "status")
+			s.command(dana, "details")
 			press(s, general, dana, actionMore, "disconnect")
 		},
 		"the Home tab": func(s *scene) {
@@ -611,17 +616,19 @@ func TestHomeTab(t *testing.T) {
 	t.Parallel()
 	s := play(t, storagetest.SQLite(t))
 	ctx := context.Background()
-	all := []string{"✅ *Working* since <!date^", "Checked <!date^", "Reopen this tab to refresh.", "What it does here",
-		"What it may do, and why", "*Send messages* (required)"}
+	all := []string{"What you can do with Switchboard", theApp().Does[0], "✅ *Working* since <!date^", "Nothing to do.",
+		"Checked <!date^", "Reopen this tab to refresh.", `"connection.details"`}
 	for who, want := range map[string][]string{
-		leon: append([]string{"For admins", "Check again", "Review permissions", "Disconnect…", "What happened last",
-			"Installed, by <@" + leon + ">."}, all...),
-		dana: append([]string{"For admins", "Check again"}, all...),
-		mia: append([]string{"ask <@" + leon + ">, who connected it, or a workspace admin",
-			"Could you look at Switchboard in Acme Corp?", `!"type":"button"`, "!What happened last"}, all...),
-		gus: {"Working", "!Acme", `!"type":"button"`, "!What it may do"},
+		leon: append([]string{"Check again", "Review permissions", "Disconnect…"}, all...),
+		dana: append([]string{"Check again"}, all...),
+		mia:  append([]string{"!Check again", "!connection.more", "!Could you look at"}, all...),
+		gus:  {"What you can do with Switchboard", "✅ *Working*.", "!Acme", `!"type":"button"`},
 	} {
-		has(t, who, s.home(who), want...)
+		home := s.home(who)
+		has(t, who, home, want...)
+		if strings.Index(home, "What you can do") > strings.Index(home, "*Working*") {
+			t.Errorf("%s reads of the connection first: %s", who, home)
+		}
 	}
 	press := func(action string, value ...string) slacksim.View {
 		t.Helper()
@@ -634,22 +641,25 @@ func TestHomeTab(t *testing.T) {
 		}
 		return v
 	}
+	has(t, "details", read("", press(actionDetails).Blocks), "*Working* since <!date^", "!✅", "Connected by",
+		"8 of 8 allowed", "Access renewal", "One connection", "Data kept", "when Slack last confirmed it", "Run by Acme IT",
+		`!"type":"button"`)
 	has(t, "history", read("", press(actionMore, "history").Blocks), "newest first.", "Installed, by")
 	has(t, "support", read("", press(actionMore, "support").Blocks), "is run by Acme IT.", "Connection: con_")
-	has(t, "permissions", read("", press(actionPermissions).Blocks), "has all 8 permissions")
-	for _, action := range []string{actionCheck, actionTest} {
+	has(t, "permissions", read("", press(actionMore, "permissions").Blocks), "has all 8 permissions")
+	for _, action := range [][]string{{actionCheck}, {actionMore, "test"}} {
 		was, _ := s.sim.Home(dana)
-		if ack, err := s.sim.PressHome(ctx, dana, action); err != nil || ack.Status != http.StatusOK {
+		if ack, err := s.sim.PressHome(ctx, dana, action[0], action[1:]...); err != nil || ack.Status != http.StatusOK {
 			t.Fatalf("%s: %v %d", action, err, ack.Status)
 		}
-		s.wait("the tab after "+action, func() bool { now, _ := s.sim.Home(dana); return now.Hash != was.Hash })
+		s.wait("the tab after "+action[len(action)-1], func() bool { now, _ := s.sim.Home(dana); return now.Hash != was.Hash })
 	}
 	now, _ := s.sim.Home(dana)
 	has(t, "after the test", read("", now.Blocks), "The test message is in your direct messages with Switchboard, under "+
 		"*Messages*.")
 	// Who is no admin any more learns it from the press.
 	s.sim.AddUser(slacksim.User{ID: dana, TeamID: slacksim.Acme, Name: "dana"})
-	has(t, "an admin no longer", read("", press(actionPermissions).Blocks), notTheirs+" do that.")
+	has(t, "an admin no longer", read("", press(actionMore, "permissions").Blocks), notTheirs+" do that.")
 }
 
 // What is missing has a name, a reason and a button; what doesn't need it works.
@@ -665,8 +675,9 @@ func TestWithoutOptionalPermissions(t *testing.T) {
 		"private channels it is in.", "`/invite @Switchboard`")
 	// Nobody can be told from a guest, the installer neither.
 	for _, who := range []string{leon, dana} {
-		has(t, "the status of "+who, s.command(who, "status"), "some features off", "!Connected by", `!"type":"button"`,
-			"!/slack/install?", page)
+		has(t, "the status of "+who, s.command(who, "status"), "some features off", "!connection.grant", "!/slack/install?",
+			page)
+		has(t, "the details of "+who, s.command(who, "details"), "!Connected by", `!"type":"button"`, "!/slack/install?", page)
 	}
 	has(t, "an admin's permissions", s.command(dana, "permissions"), "has 5 of the 8 permissions", `!"type":"button"`)
 	has(t, "the installer's history", s.command(leon, "history"), "Slack couldn't be asked whether you may see its "+
@@ -675,10 +686,7 @@ func TestWithoutOptionalPermissions(t *testing.T) {
 		"so nothing was done. Switchboard can't show admins their buttons: it doesn't have permission to see who is who.",
 		"Allow it")
 	has(t, "an admin's reconnect", s.command(dana, "reconnect"), "this is the link that everybody can have", page)
-	if home := s.home(dana); strings.Contains(home, `"type":"button"`) ||
-		!strings.Contains(home, "Not allowed: *See who is who*") {
-		t.Errorf("the Home tab: %s", home)
-	}
+	has(t, "the Home tab", s.home(dana), "some features off", "!connection.grant", "!connection.more", page)
 
 	s = play(t, storagetest.SQLite(t), readsPrivate)
 	has(t, "permissions", s.command(leon, "permissions"), `"action_id":"connection.grant"`,
@@ -787,12 +795,14 @@ func TestCheckIsSparing(t *testing.T) {
 			s := play(t, database(t))
 			asked := func() int { return len(s.sim.Calls("auth.test")) }
 			before := asked()
-			has(t, "the first", s.command(leon, "check"), "Just now, with Slack")
+			has(t, "the first", s.command(leon, "check"), "✅ *Working*", "Checked with Slack just now.")
 			if n := asked() - before; n != 1 {
 				t.Errorf("the first check asked %d times", n)
 			}
-			has(t, "the second", s.command(dana, "check"), "Slack was asked less than 10 seconds ago, so this is the last "+
-				"answer; Slack last confirmed the connection <!date^", "Ask again in 10 seconds.", "!Just now")
+			has(t, "the second", s.command(dana, "check"), "Slack was asked less than 10 seconds ago and last "+
+				"confirmed it <!date^", "Ask again in 10 seconds.", "!just now", "!✅")
+			s.command(dana, "details")
+			before = asked()
 			m, _ := s.last(general, dana)
 			if _, err := s.sim.Press(context.Background(), dana, general, m.TS, actionCheck); err != nil {
 				t.Fatal(err)
@@ -806,10 +816,10 @@ func TestCheckIsSparing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if other.Connections().MayRecheck(context.Background(), s.connection()) || asked()-before != 1 {
+			if other.Connections().MayRecheck(context.Background(), s.connection()) || asked() != before {
 				t.Errorf("another process may ask, too; Slack was asked %d times", asked()-before)
 			}
-			has(t, "status", s.command(leon, "status"), "Just now, with Slack")
+			has(t, "status", s.command(leon, "status"), "Checked with Slack just now.")
 		})
 	}
 }
@@ -827,7 +837,7 @@ func TestStatusTellsWhatChanged(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	has(t, "status", s.command(mia, "status"), "They have left; the connection doesn't depend on them",
+	has(t, "details", s.command(mia, "details"), "They have left; the connection doesn't depend on them",
 		"*Permissions changed*", ", according to Slack")
 	has(t, "permissions", s.command(mia, "permissions"), "Last changed", "No longer allowed: see the workspace's name "+
 		"and icon.")

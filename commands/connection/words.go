@@ -54,10 +54,15 @@ func vocabulary() []word {
 	return []word{
 		{
 			name: "status", also: []string{"working", "works", "state"}, shared: true, answer: status,
-			does: "whether it works here, what it can do, and who put it here",
+			does: "whether it works here, and who can fix it if it doesn't",
 			more: "It shows right away what our records say, and a moment later what Slack says. Everybody " +
-				"can read it. `status verbose` adds what else admins see: how the access is kept fresh, which " +
-				"data is kept, and how the app is removed.",
+				"can read it. *Details* shows all that is known.",
+		},
+		{
+			name: "details", also: []string{"verbose", "facts"}, answer: details,
+			does: "who put it here, what it can do, and everything else that is known",
+			more: "It is status with all that is known: who installed it, what is allowed, how its access is kept " +
+				"fresh, which data is kept, and how to remove it. Guests only see the state.",
 		},
 		{
 			name: "check", also: []string{"recheck", "ping"}, shared: true, answer: check,

@@ -309,17 +309,19 @@ func TestBrowser(t *testing.T) {
 	b.type_("hello")
 	b.reads("#messages", "Here is what you can ask Switchboard.")
 	b.type_("status")
-	b.reads("#messages .message:last-child", "Working", "Just now, with Slack")
+	b.reads("#messages .message:last-child", "Working", "Checked with Slack just now")
 
 	// In a channel: the command, for her eyes only; a mention, for all.
 	general := address + "/client/" + acme + "/" + slacksim.AcmeGeneral
 	b.open(general)
 	b.type_("/connection status")
-	b.reads("#messages .ephemeral", "Only visible to you", "Working", "Just now, with Slack", "8 of 8 allowed",
-		"Dana Reyes", "Check again")
+	b.reads("#messages .ephemeral", "Only visible to you", "✅ Working since", "Nothing to do.", "Checked with Slack just now.")
 	b.picture("status")
+	b.press(`#messages .ephemeral [data-action-id="connection.details"]`)
+	b.reads("#messages .ephemeral", "✅ Working since", "8 of 8 allowed", "Dana Reyes", "Just now, with Slack", "Check again")
+	b.picture("details")
 	b.press(`#messages .ephemeral [data-action-id="connection.check"]`)
-	b.reads("#messages .ephemeral", "Just now, with Slack")
+	b.reads("#messages .ephemeral", "Checked with Slack just now")
 	b.type_("/connection help")
 	b.reads("#messages .ephemeral:last-child", "whether it works here, what it can do")
 	b.type_("/connection history")
@@ -339,10 +341,10 @@ func TestBrowser(t *testing.T) {
 	// The Home tab.
 	b.open(address + "/client/" + acme + "/dm")
 	b.click("#open-home")
-	b.reads("#home", "Working", "What it may do, and why", "Send messages (required)", "hecked ")
+	b.reads("#home", "Working", "What you can do with Switchboard", "hecked ")
 	b.picture("home")
 	b.press(`#home [data-action-id="connection.check"]`)
-	b.ask("the answer to the button", `((home) => home.includes("Just now, with Slack") ||
+	b.ask("the answer to the button", `((home) => home.includes("Checked ") ||
 		home.includes("Press again in 10 seconds"))(document.querySelector("#home").innerText)`) // by how fast we are
 
 	// Leon, a plain member, sees the state and nothing to press.
@@ -350,8 +352,9 @@ func TestBrowser(t *testing.T) {
 	b.signIn(slacksim.AcmeMember)
 	b.open(general)
 	b.type_("/connection")
-	b.reads("#messages .ephemeral:last-child", "Working", "Just now, with Slack")
-	b.is("a member gets no buttons", `!document.querySelector("#messages .ephemeral [data-action-id]")`)
+	b.reads("#messages .ephemeral:last-child", "Working", "Checked with Slack just now")
+	b.is("a member gets nothing that acts", `[...document.querySelectorAll("#messages .ephemeral [data-action-id]")]
+		.every(e => e.dataset.actionId === "connection.details")`)
 	b.is("a member does not see Dana's answers", `document.querySelectorAll("#messages .ephemeral").length === 1`)
 
 	// The second workspace, by its own admin.
@@ -382,7 +385,9 @@ func TestBrowser(t *testing.T) {
 	b.reads("#happened", "Welcome back. It can use this workspace again.")
 	b.open(general)
 	b.type_("/connection status")
-	b.reads("#messages .ephemeral:last-child", "Working", "Just now, with Slack", "Installed twice")
+	b.reads("#messages .ephemeral:last-child", "Working", "Checked with Slack just now")
+	b.press(`#messages .ephemeral:last-child [data-action-id="connection.details"]`)
+	b.reads("#messages .ephemeral:last-child", "Installed twice")
 
 	// And removed from within.
 	b.type_("/connection disconnect")

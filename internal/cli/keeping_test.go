@@ -1196,7 +1196,7 @@ func (w *world) answers(when string) {
 			w.t.Errorf("%s: %q", when, reply.Text)
 		}
 		w.wait("the live status "+when, func() bool {
-			return strings.Contains(string(w.last(channel, user).Blocks), "Just now, with Slack")
+			return strings.Contains(string(w.last(channel, user).Blocks), "Checked with Slack just now")
 		})
 	}
 	w.settle()
@@ -1509,7 +1509,7 @@ func TestMetrics(t *testing.T) {
 		w.waitLine(slacksim.Acme, "switchboard renew done")
 		w.quick("status", slacksim.AcmeAdmin, "/connection status", "Working")
 		w.wait("the live answer", func() bool {
-			return strings.Contains(string(w.last(slacksim.AcmeGeneral, slacksim.AcmeAdmin).Blocks), "Just now, with Slack")
+			return strings.Contains(string(w.last(slacksim.AcmeGeneral, slacksim.AcmeAdmin).Blocks), "Checked with Slack just now")
 		})
 		w.sour(db, slacksim.Birch)
 		w.waitLine(slacksim.Birch, "switchboard tell done "+slacksim.BirchAdmin)

@@ -182,9 +182,9 @@ func TestPermissionTakenAway(t *testing.T) {
 		w.settle()
 		row := w.connections()[0]
 		// An admin who did not install gets buttons, because Slack says who is an admin.
-		w.quick("status", dana, "/connection status")
+		w.quick("details", dana, "/connection details")
 		w.wait("the buttons", func() bool {
-			return strings.Contains(string(w.last(slacksim.AcmeGeneral, dana).Blocks), "connection.check")
+			return strings.Contains(string(w.last(slacksim.AcmeGeneral, dana).Blocks), "connection.permissions")
 		})
 		w.settle()
 		buttons := w.last(slacksim.AcmeGeneral, dana).TS
@@ -193,13 +193,13 @@ func TestPermissionTakenAway(t *testing.T) {
 		}
 		w.wait("the Home", func() bool {
 			home, ok := w.slack.Home(dana)
-			return ok && strings.Contains(string(home.Blocks), "connection.check")
+			return ok && strings.Contains(string(home.Blocks), "connection.more")
 		})
 
 		if err := w.slack.Admins.Permit(slacksim.Acme, nil, []string{"users:read"}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.slack.Press(ctx, dana, slacksim.AcmeGeneral, buttons, "connection.check"); err != nil {
+		if _, err := w.slack.Press(ctx, dana, slacksim.AcmeGeneral, buttons, "connection.permissions"); err != nil {
 			t.Fatal(err)
 		}
 		const off = "Switchboard can't show admins their buttons: it no longer has permission to see who is who."
@@ -210,7 +210,7 @@ func TestPermissionTakenAway(t *testing.T) {
 			t.Errorf("%s, missing %s", r.State, r.Missing)
 		}
 		// A button of the Home has no place for an answer: it comes as a window.
-		if _, err := w.slack.PressHome(ctx, dana, "connection.check"); err != nil {
+		if _, err := w.slack.PressHome(ctx, dana, "connection.more", "permissions"); err != nil {
 			t.Fatal(err)
 		}
 		if views := w.slack.OpenViews(dana); len(views) != 1 ||

@@ -56,26 +56,27 @@ func TestInstallListenAnswer(t *testing.T) {
 		// The quick answer is the response's body; the live one takes its place.
 		reply := w.type_(dana, slacksim.AcmeGeneral, "/connection status")
 		if reply.Status != http.StatusOK || !strings.Contains(reply.Text, "Working") ||
-			!strings.Contains(reply.Text, "The live answer follows") {
+			!strings.Contains(reply.Text, "Asking Slack") {
 			t.Errorf("status: %d %q", reply.Status, reply.Text)
 		}
 		w.wait("the live status", func() bool {
 			m := w.last(slacksim.AcmeGeneral, dana)
-			return m.Ephemeral && strings.Contains(string(m.Blocks), "Just now, with Slack") &&
-				strings.Contains(string(m.Blocks), "Check again")
+			return m.Ephemeral && strings.Contains(string(m.Blocks), "Checked with Slack just now") &&
+				strings.Contains(string(m.Blocks), "connection.details")
 		})
 		if n := len(w.fromApp(slacksim.AcmeGeneral, slacksim.AcmeMember)); n != 0 {
 			t.Errorf("Leon sees %d of Dana's answers", n)
 		}
 
-		// A plain member sees the state, and no buttons.
+		// A plain member sees the state, and nothing that acts.
 		w.type_(slacksim.AcmeMember, slacksim.AcmeGeneral, "/connection")
 		w.wait("the live status for a member", func() bool {
 			m := w.last(slacksim.AcmeGeneral, slacksim.AcmeMember)
-			return strings.Contains(string(m.Blocks), "Just now, with Slack")
+			return strings.Contains(string(m.Blocks), "Checked with Slack just now")
 		})
-		if m := w.last(slacksim.AcmeGeneral, slacksim.AcmeMember); strings.Contains(string(m.Blocks), `"button"`) {
-			t.Error("a plain member got buttons")
+		if m := w.last(slacksim.AcmeGeneral, slacksim.AcmeMember); strings.Count(string(m.Blocks), `"button"`) != 1 ||
+			!strings.Contains(string(m.Blocks), "connection.details") {
+			t.Errorf("a plain member got other buttons: %s", m.Blocks)
 		}
 
 		if got := w.type_(dana, slacksim.AcmeGeneral, "/connection bogus").Text; !strings.Contains(got, "“bogus”") ||
@@ -87,7 +88,7 @@ func TestInstallListenAnswer(t *testing.T) {
 		w.say(slacksim.AcmeMember, w.slack.DM(slacksim.AcmeMember), "status")
 		w.wait("the answer in the direct message", func() bool {
 			ours := w.fromApp(w.slack.DM(slacksim.AcmeMember), slacksim.AcmeMember)
-			return len(ours) == 1 && strings.Contains(string(ours[0].Blocks), "Just now, with Slack")
+			return len(ours) == 1 && strings.Contains(string(ours[0].Blocks), "Checked with Slack just now")
 		})
 		in, _ := w.slack.Installed(slacksim.Acme)
 		if err := w.slack.Invite(context.Background(), dana, slacksim.AcmeGeneral, in.BotUserID); err != nil {
@@ -105,7 +106,7 @@ func TestInstallListenAnswer(t *testing.T) {
 		}
 		w.wait("the home tab", func() bool {
 			home, ok := w.slack.Home(dana)
-			return ok && strings.Contains(string(home.Blocks), "What it may do, and why") &&
+			return ok && strings.Contains(string(home.Blocks), "What you can do with Switchboard") &&
 				strings.Contains(string(home.Blocks), "Working")
 		})
 
@@ -157,7 +158,7 @@ func TestInstallListenAnswer(t *testing.T) {
 		w.settle()
 		w.type_(dana, slacksim.AcmeGeneral, "/connection status")
 		w.wait("a live status after late events", func() bool {
-			return strings.Contains(string(w.last(slacksim.AcmeGeneral, dana).Blocks), "Just now, with Slack")
+			return strings.Contains(string(w.last(slacksim.AcmeGeneral, dana).Blocks), "Checked with Slack just now")
 		})
 		if got := w.connections(); got[0].State != "active" {
 			t.Errorf("late events removed the new install: %+v", got)

@@ -43,7 +43,7 @@ func TestEveryStateBeginsOnce(t *testing.T) {
 				t.Errorf("%s: the live answer says %s, want %s", what, live.Text, want)
 			}
 			if label == "Working" && (strings.Contains(quick.Text, "Nothing to do") ||
-				!strings.Contains(quick.Text, "That's as of <!date^") || !strings.Contains(live.Text, "Nothing to do.")) {
+				!strings.Contains(quick.Text, " As of <!date^") || !strings.Contains(live.Text, "Nothing to do.")) {
 				t.Errorf("%s: quick %s\nlive %s", what, quick.Text, live.Text)
 			}
 			if !homes {
@@ -107,7 +107,7 @@ func (w *world) live(userID string) (m slacksim.Message) {
 	w.t.Helper()
 	w.wait("the live answer", func() bool {
 		m = w.last(slacksim.AcmeGeneral, userID)
-		return !strings.Contains(m.Text, "The live answer follows")
+		return !strings.Contains(m.Text, "Asking Slack")
 	})
 	return m
 }

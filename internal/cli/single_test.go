@@ -88,14 +88,14 @@ func TestSingleWorkspace(t *testing.T) {
 			t.Helper()
 			w.quick("status "+when, dana, "/connection status", "Working")
 			w.wait("the live status "+when, func() bool {
-				return strings.Contains(string(w.last(slacksim.AcmeGeneral, dana).Blocks), "Just now, with Slack")
+				return strings.Contains(string(w.last(slacksim.AcmeGeneral, dana).Blocks), "Checked with Slack just now")
 			})
 			dm := w.slack.DM(slacksim.AcmeMember)
 			before := len(w.fromApp(dm, slacksim.AcmeMember))
 			w.say(slacksim.AcmeMember, dm, "status")
 			w.wait("the answer to a direct message "+when, func() bool {
 				ours := w.fromApp(dm, slacksim.AcmeMember)
-				return len(ours) == before+1 && strings.Contains(string(ours[before].Blocks), "Just now, with Slack")
+				return len(ours) == before+1 && strings.Contains(string(ours[before].Blocks), "Checked with Slack just now")
 			})
 			w.settle()
 		}
@@ -418,7 +418,7 @@ func TestSingleWorkspaceMoves(t *testing.T) {
 		t.Errorf("Acme: %v %q", err, reply.Text)
 	}
 	w.wait("the live status", func() bool {
-		return strings.Contains(string(w.last(slacksim.BirchGeneral, slacksim.BirchAdmin).Blocks), "Just now, with Slack")
+		return strings.Contains(string(w.last(slacksim.BirchGeneral, slacksim.BirchAdmin).Blocks), "Checked with Slack just now")
 	})
 }
 

@@ -178,7 +178,7 @@ func TestStatusWhenTheTokenIsDead(t *testing.T) {
 			w.browser().install(slacksim.AcmeAdmin)
 			first := w.connections()[0]
 			clear := w.slack.Inject(slacksim.Fault{Method: "auth.test", Error: code})
-			w.quick("quick", slacksim.AcmeAdmin, "/connection status", "Working", "The live answer follows")
+			w.quick("quick", slacksim.AcmeAdmin, "/connection status", "Working", "Asking Slack")
 			w.wait("the truth", func() bool {
 				return strings.Contains(string(w.last(slacksim.AcmeGeneral, slacksim.AcmeAdmin).Blocks), want.words)
 			})
@@ -511,7 +511,7 @@ func TestLateRemovalRemovesNothing(t *testing.T) {
 			w.stop() // what was accepted is worked off
 			clear()
 			w.start(1, nil)
-			w.quick("after", slacksim.AcmeAdmin, "/connection status", "The live answer follows")
+			w.quick("after", slacksim.AcmeAdmin, "/connection status", "Asking Slack")
 			w.waitRow("recovery", func(r record) bool { return r.State == "active" })
 		})
 	}
@@ -563,10 +563,10 @@ func TestWhoMayReadAndPress(t *testing.T) {
 	live := func(user string) string {
 		t.Helper()
 		before := len(w.slack.Calls("response_url"))
-		w.quick("status", user, "/connection status", "Working")
+		w.quick("details", user, "/connection details", "Working")
 		w.wait("the live answer", func() bool {
 			return len(w.slack.Calls("response_url")) > before &&
-				!strings.Contains(w.last(slacksim.AcmeGeneral, user).Text, "The live answer follows")
+				!strings.Contains(w.last(slacksim.AcmeGeneral, user).Text, "Asking Slack")
 		})
 		m := w.last(slacksim.AcmeGeneral, user)
 		return m.Text + string(m.Blocks)
@@ -581,7 +581,7 @@ func TestWhoMayReadAndPress(t *testing.T) {
 	shown := w.last(slacksim.AcmeGeneral, "U0ACMEADM2")
 	defer w.slack.Inject(slacksim.Fault{Method: "users.info", Status: 500})()
 	if _, err := w.slack.Press(context.Background(), "U0ACMEADM2", slacksim.AcmeGeneral, shown.TS,
-		"connection.check"); err != nil {
+		"connection.permissions"); err != nil {
 		t.Fatal(err)
 	}
 	w.wait("the refusal", func() bool {
@@ -596,9 +596,9 @@ func TestBothAnswersCanStand(t *testing.T) {
 	w := newWorld(t, storageURL(t)).start(1, nil)
 	w.slack.SetApp(func(a *slacksim.App) { a.CommandAnswersStay = true })
 	w.browser().install(slacksim.AcmeAdmin)
-	w.quick("quick", slacksim.AcmeAdmin, "/connection status", "Working", "The live answer follows")
+	w.quick("quick", slacksim.AcmeAdmin, "/connection status", "Working", "Asking Slack")
 	w.wait("the live answer", func() bool { return len(w.fromApp(slacksim.AcmeGeneral, slacksim.AcmeAdmin)) == 2 })
-	for i, want := range []string{"The live answer follows", "Just now, with Slack"} {
+	for i, want := range []string{"Asking Slack", "Checked with Slack just now"} {
 		if m := w.fromApp(slacksim.AcmeGeneral, slacksim.AcmeAdmin)[i]; !m.Ephemeral ||
 			!strings.Contains(string(m.Blocks), want) {
 			t.Errorf("answer %d: %s", i, m.Blocks)

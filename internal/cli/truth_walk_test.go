@@ -41,7 +41,7 @@ func TestWalkTruth(t *testing.T) {
 	absent("a state that works", newest, "No action needed", "settings")
 	b.picture("truth-working")
 	b.open(home)
-	b.reads("main", "✅ Working since", "Checked ", "Reopen this tab to refresh.",
+	b.reads("main", "What you can do with Switchboard", "✅ Working since", "Checked ", "Reopen this tab to refresh.",
 		"Type /connection status in any channel, write to me in Messages or mention me")
 	b.picture("truth-home-working")
 
@@ -57,7 +57,7 @@ func TestWalkTruth(t *testing.T) {
 	absent("help", newest, "in a direct message with me")
 	b.picture("truth-help")
 	b.open(home)
-	b.reads("main", "No longer allowed since", "Type /connection status in any channel or mention me")
+	b.reads("main", "it no longer has permission to read direct messages to it", "Type /connection status in any channel or mention me")
 	absent("the Home tab", "main", "Not allowed yet", "write to me in Messages")
 	b.picture("truth-home-taken-away")
 
