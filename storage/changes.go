@@ -76,6 +76,9 @@ func (d *DB) Sweep(ctx context.Context, before time.Time) (int64, error) {
 	if err := d.values.SweepExpired(ctx, d.pool.Clock.Spared(d.Now())); err != nil {
 		return 0, err
 	}
+	if err := d.timers.BeforeSweep(ctx, columns.Micros(before)); err != nil {
+		return 0, err
+	}
 	swept, err := d.sweep(ctx, sweepConnections, before, connectionsAtOnce)
 	return swept, db.Fault(ctx, "sweep connections", err)
 }

@@ -54,8 +54,10 @@ func (t *Timers) Enlist(ctx context.Context) error {
 			return db.Fault(ctx, "list connections for timers", err)
 		}
 	}
+	// A timer may have been parked in the moment in which its heir came.
+	err := t.pool.Transact(ctx, func(tx *gorm.DB) error { return t.pass(tx, parked, 0) })
 	t.Wake()
-	return nil
+	return db.Fault(ctx, "pass timers on", err)
 }
 
 func (t *Timers) enlistAll(ctx context.Context, r bot.Recurring) error {
@@ -109,7 +111,7 @@ func (t *Table) Connected(tx *gorm.DB, id string, k connection.Key) error {
 			return err
 		}
 	}
-	return nil
+	return t.pass(tx, theirs, id)
 }
 
 // Moved takes up again what is parked when a connection, whose row tx has locked, went from a state in which it
@@ -119,5 +121,8 @@ func (t *Table) Moved(tx *gorm.DB, id, was, now string) error {
 		return nil
 	}
 	t.Wake() // or the next look finds it
-	return tx.Exec(reviveStatement, id).Error
+	if err := tx.Exec(reviveStatement, id).Error; err != nil {
+		return err
+	}
+	return t.pass(tx, theirs, id)
 }

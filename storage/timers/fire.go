@@ -75,7 +75,8 @@ func (t *Timers) Fire(ctx context.Context, name string, n int,
 	return found, db.Fault(ctx, "fire timers", err)
 }
 
-// usable returns the timers whose connection can be used, and parks the others.
+// usable returns the timers whose connection can be used. It parks the others, or passes them on: then they are found
+// again right away.
 func (t *Timers) usable(tx *gorm.DB, due []dueRow) (fires []*dueRow, err error) {
 	var idle []int64
 	var connections []string
@@ -99,7 +100,10 @@ func (t *Timers) usable(tx *gorm.DB, due []dueRow) (fires []*dueRow, err error) 
 	if err := tx.Raw(query, connections, running).Scan(&unusable).Error; err != nil || len(unusable) == 0 {
 		return fires, err
 	}
-	return fires, tx.Exec(parkStatement, idle, unusable).Error
+	if err := tx.Exec(parkStatement, idle, unusable).Error; err != nil {
+		return fires, err
+	}
+	return fires, t.pass(tx, thatAreIn, idle)
 }
 
 // fire hands timers to the inbox, deletes those that were for once, and moves on the others.

@@ -90,9 +90,10 @@ const (
 		"last_event, payload) VALUES (@connection, @app, @team, @name, @key, '', @at, @at, 0, '', @payload) " +
 		"ON CONFLICT (connection_id, team_id, name, timer_key) DO UPDATE SET slot = excluded.slot, " +
 		"due_at = excluded.due_at, parked = 0, payload = excluded.payload"
-	cancelStatement = "DELETE FROM timers WHERE connection_id = @connection AND team_id = @team AND name = @name AND " +
-		"timer_key = @key"
-	dropStatement = "DELETE FROM timers WHERE id IN (SELECT id FROM timers WHERE parked = 0 AND due_at < @before AND " +
+	cancelStatement = "DELETE FROM timers WHERE connection_id IN (" + homesQuery + ") AND team_id = @team AND " +
+		"name = @name AND timer_key = @key"
+	replaceStatement = cancelStatement + " AND connection_id <> @connection"
+	dropStatement    = "DELETE FROM timers WHERE id IN (SELECT id FROM timers WHERE parked = 0 AND due_at < @before AND " +
 		"name NOT IN @names AND (@app = '' OR app_id = @app) LIMIT @n) AND parked = 0 AND due_at < @before RETURNING name"
 )
 
@@ -109,7 +110,12 @@ func (t *Table) Schedule(ctx context.Context, of bot.ValueOwner, timed bot.Timed
 
 	values := names(of, timed.Name, timed.Key)
 	values["at"], values["payload"] = columns.Micros(timed.At), box
-	_, err = t.pool.Change(ctx, scheduleStatement, values)
+	err = t.pool.Transact(ctx, func(tx *gorm.DB) error {
+		if err := tx.Exec(replaceStatement, values).Error; err != nil {
+			return err
+		}
+		return tx.Exec(scheduleStatement, values).Error
+	})
 	if errors.Is(err, gorm.ErrForeignKeyViolated) { // swept meanwhile
 		return connection.ErrNotFound
 	}
