@@ -131,6 +131,11 @@ func onEach(t *testing.T, test func(t *testing.T, w *world)) {
 
 // newWorld prepares Slack and the database; start runs the program.
 func newWorld(t *testing.T, database string) *world {
+	return newWorldIn(t, database, slacksim.Config{})
+}
+
+// newWorldIn is newWorld in a Slack with settings of its own, all but the app.
+func newWorldIn(t *testing.T, database string, settings slacksim.Config) *world {
 	w := &world{t: t, database: database, keys: seal.NewKey(), dataDir: t.TempDir()}
 	w.upstream = &http.Transport{MaxIdleConnsPerHost: 64}
 	proxy := &httputil.ReverseProxy{
@@ -150,7 +155,8 @@ func newWorld(t *testing.T, database string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.slack = slacksim.New(slacksim.Config{App: app})
+	settings.App = app
+	w.slack = slacksim.New(settings)
 	w.slack.AddSmallWorld()
 	if err := w.slack.Start("127.0.0.1:0"); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,191 @@
+package cli
+
+// Every command, asking in a browser by everybody there is, where the app is and where it isn't, with each permission
+// missing: what each of them reads is a table.
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/switchboard-go/switchboard/commands"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
+)
+
+// roles are who there is: an admin, who installed the app, a member, a guest, and a member of another company, where the
+// app isn't installed.
+var roles = []string{slacksim.AcmeAdmin, slacksim.AcmeMember, walkGuest, slacksim.BirchMember}
+
+// cell is one situation that a command is asking in.
+type cell struct {
+	who     string
+	in      bool   // the app is in the channel
+	missing string // a permission; "": none
+}
+
+// lacks reports whether one of these permissions is missing.
+func (c cell) lacks(scopes ...string) bool { return slices.Contains(scopes, c.missing) }
+
+func (c cell) guest() bool { return c.who == walkGuest && !c.lacks("users:read") }
+
+// manages reports whether they get the buttons: who they are can be found out, and they are an admin.
+func (c cell) manages() bool { return c.who == slacksim.AcmeAdmin && !c.lacks("users:read") }
+
+// asking is a command with what is to be read after it.
+type asking struct {
+	line string
+	says func(c cell) (want, not []string)
+}
+
+// aboutConnection are the words of /connection.
+var aboutConnection = []asking{
+	{"/connection status", func(c cell) (want, not []string) {
+		switch {
+		case c.guest():
+			return []string{"Switchboard: " + state(c)}, []string{"Acme Corp", "follows", "Review permissions"}
+		case c.missing == "":
+			want = []string{"Nothing to do.", "Just now, with Slack"}
+		case c.lacks("users:read"):
+			want = []string{"some features off", "can't " + feature(c.missing)}
+		default:
+			want = []string{"Just now, with Slack", "It can't " + feature(c.missing)}
+		}
+		if c.manages() {
+			return append(want, "Review permissions", "Check again"), nil
+		}
+		return want, []string{"Review permissions", "follows"}
+	}},
+	{"/connection permissions", func(c cell) (want, not []string) {
+		switch {
+		case c.guest():
+			return []string{"Switchboard: " + state(c)}, []string{"Acme Corp", "Allow it"}
+		case c.missing == "":
+			return []string{"has all", "Nothing to do."}, []string{"Allow it"}
+		case c.manages():
+			return []string{"Not allowed", "Without it, it can't " + feature(c.missing), "Allow it"}, nil
+		}
+		return []string{"Not allowed", "Without it, it can't " + feature(c.missing)}, []string{"Allow it"}
+	}},
+	{"/connection channels", func(c cell) (want, not []string) {
+		add := "To add it to a channel, type /invite @Switchboard there."
+		switch {
+		case c.guest():
+			return []string{"Only members of the workspace can see that."}, []string{"with-it"}
+		case c.lacks("channels:read"):
+			return []string{"can't list the public channels", add}, []string{"with-it"}
+		case c.lacks("users:read"):
+			return []string{"Public channels: 1", add}, []string{"with-it"}
+		}
+		return []string{"Public channels: 1: #with-it", add}, []string{"without-it"}
+	}},
+	{"/connection history", keepersOnly("see its history", "Installed, by @Dana Reyes")},
+	{"/connection reconnect", func(c cell) (want, not []string) {
+		if c.lacks("users:read") { // the public page, where Slack decides
+			return []string{"Slack couldn't be asked who you are", "Open the install page"}, nil
+		}
+		return keepersOnly("reconnect it", "This link is for you. It works once and expires in an hour.")(c)
+	}},
+	{"/connection support", func(c cell) (want, not []string) { return []string{"Acme IT"}, nil }},
+	{"/connection help", func(c cell) (want, not []string) {
+		return []string{"Here is what you can ask Switchboard."}, nil
+	}},
+	{"/connection weather", func(c cell) (want, not []string) { return []string{"I don't know “weather”."}, nil }},
+}
+
+// keepersOnly is what is for admins and whoever installed the app: doing completes "Only admins can".
+func keepersOnly(doing string, theirs ...string) func(c cell) (want, not []string) {
+	return func(c cell) (want, not []string) {
+		switch {
+		case c.lacks("users:read"):
+			return []string{"couldn't be asked whether you may " + doing}, theirs
+		case c.who == slacksim.AcmeAdmin:
+			return theirs, nil
+		case c.who == walkGuest:
+			return []string{"Guests can't " + doing + ".", "Dana Reyes"}, theirs
+		}
+		return []string{"Only @Dana Reyes, who installed it, and workspace admins can " + doing + "."}, theirs
+	}
+}
+
+// state is the app's state in a word.
+func state(c cell) string {
+	switch {
+	case c.missing == "":
+		return "Working"
+	case optional(c.missing):
+		return "Working, some features off"
+	}
+	return "Not working"
+}
+
+func optional(scope string) bool {
+	for _, s := range commands.Catalogue() {
+		if s.Name == scope {
+			return s.Optional
+		}
+	}
+	return false
+}
+
+// feature is what the app can't do without a permission.
+func feature(scope string) string {
+	for _, s := range commands.Catalogue() {
+		if s.Name == scope {
+			return s.Feature
+		}
+	}
+	return ""
+}
+
+// reads types all lines in one situation.
+func (k *walk) reads(c cell, lines []asking) {
+	k.t.Helper()
+	for _, l := range lines {
+		want, not := l.says(c)
+		name, _, _ := strings.Cut(l.line, " ")
+		if c.who == slacksim.BirchMember || c.lacks("commands") {
+			want, not = []string{name + " is not a valid command."}, nil
+		}
+		k.b.says(l.line).reads(want, not)
+	}
+}
+
+// walkRoles goes through the situations of one permission that is missing.
+func (k *walk) walkRoles(missing string) {
+	k.t.Helper()
+	if missing != "" {
+		k.permit(nil, []string{missing})
+		defer k.permit([]string{missing}, nil)
+	}
+	for _, who := range roles {
+		for _, in := range []bool{true, false} {
+			place := map[bool]string{true: withApp, false: noApp}[in]
+			k.clock.Advance(time.Minute) // Slack takes only so many calls in one
+			k.be(who, place)
+			k.b.is("the page says where the app is", `!document.querySelector("#add-app") === `+
+				map[bool]string{true: "true", false: "false"}[in || who == slacksim.BirchMember])
+			k.reads(cell{who: who, in: in, missing: missing}, aboutConnection)
+		}
+	}
+}
+
+// Everybody, in a channel with the app and in one without it, with all permissions and, with LONG_TESTS=1, without each.
+func TestWalkRoles(t *testing.T) {
+	missing := []string{""}
+	for _, s := range commands.Catalogue() {
+		missing = append(missing, s.Name)
+	}
+	const inOneWorld = 3
+	for some := range slices.Chunk(missing[:storagetest.Rounds(1, len(missing))], inOneWorld) {
+		t.Run("without "+strings.Join(some, " "), func(t *testing.T) {
+			t.Parallel()
+			k := newWalk(t, time.Now())
+			k.install()
+			for _, scope := range some {
+				k.walkRoles(scope)
+			}
+		})
+	}
+}
