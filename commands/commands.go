@@ -15,6 +15,7 @@ import (
 // one that is taken out of both leaves nothing behind.
 func features() []feature {
 	return []feature{
+		standup(),
 		status(),
 	}
 }
