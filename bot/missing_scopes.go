@@ -64,7 +64,7 @@ func (req *Request) NotAllowed(missing ...string) Reply {
 	req.Install.in.Notices().NotifyMissing(req.Install.c, scopes, req.UserID)
 	req.Install.in.Connections().RecheckScopes(req.Install.c)
 
-	text := req.Connection.Without(req.Install.App().Name, scopes)
+	text := req.Connection.Without(req.Install.App().Words, req.Install.App().Name, scopes)
 	more := func(name string) bool { return !slices.Contains(missing, name) }
 	if !slices.ContainsFunc(req.Missing(connection.ScopeNames(req.Install.Scopes())...), more) {
 		text += " Everything else works."
@@ -76,7 +76,7 @@ func (req *Request) NotAllowed(missing ...string) Reply {
 		return Reply{Text: mrkdwn.Escape(text), private: true}
 	}
 
-	next := "If Slack doesn't let you allow it, ask " + req.Connection.WhoCan(req.UserID) + "."
+	next := "If Slack doesn't let you allow it, ask " + req.Connection.WhoCan(req.Install.App().Words, req.UserID) + "."
 
 	text = mrkdwn.Escape(text)
 	button := mrkdwn.Button("allow", "Allow it", "Open the page that allows what is missing")

@@ -213,7 +213,7 @@ func (s *Step) settle(ctx context.Context, o outcome) {
 	case len(o.missing) > 0:
 		scopes := req.Install.Describe(o.missing)
 		req.Install.in.Notices().NotifyMissing(req.Install.c, scopes, req.UserID)
-		why = req.Connection.Without(req.Install.App().Name, scopes)
+		why = req.Connection.Without(req.Install.App().Words, req.Install.App().Name, scopes)
 	case errors.As(o.err, new(*decodeError)):
 		why = "The inputs of this step are not what it takes."
 	case o.begun && (req.said.last() || classOf(o.err) == final):

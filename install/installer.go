@@ -99,7 +99,7 @@ func New(cfg Config) (*Installer, error) {
 	})
 	in.watch = watch.New(watch.Config{
 		ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, AppID: cfg.AppID, Scopes: cfg.Scopes, Keep: cfg.Keep,
-		Mode: in.mode, Messages: cfg.Messages, SweepAttempts: in.sweepAttempts,
+		Mode: in.mode, Messages: cfg.Messages, Words: cfg.App.Words, SweepAttempts: in.sweepAttempts,
 		Store: cfg.Store, Slack: in.slack, Links: in.links, Tokens: in.tokens, Log: cfg.Log, Now: cfg.Now, Observer: numbers,
 	})
 	in.flow = oauth.New(oauth.Config{

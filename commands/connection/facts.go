@@ -60,7 +60,7 @@ func notAllowed(h install.Health, s connection.Scope) string {
 
 // explained names the app and the workspace, and says what the status line leaves out.
 func explained(t turn, h install.Health) string {
-	lines := []string{fmt.Sprintf("*%s* in *%s*", t.app(), mrkdwn.Name(h.Connection.Place()))}
+	lines := []string{fmt.Sprintf("*%s* in *%s*", t.app(), mrkdwn.Name(h.Connection.Place(t.Install.App().Words)))}
 	if shown := standsSo(h); h.ReasonText != "" && !strings.Contains(shown, mrkdwn.Escape(h.ReasonText)) {
 		lines = append(lines, mrkdwn.Escape(h.ReasonText))
 	} else if h.Sentence != "" && !strings.Contains(shown, mrkdwn.Escape(mrkdwn.Clip(h.Sentence, maxSentence))) {
@@ -70,7 +70,7 @@ func explained(t turn, h install.Health) string {
 	switch h.State { // in the others the status line says it already
 	case connection.Retrying, connection.Unknown, connection.ReconnectRequired:
 		if len(h.Missing) > 0 {
-			lines = append(lines, mrkdwn.Escape(mrkdwn.Clip(h.Connection.Without("It", h.Missing), maxSentence)))
+			lines = append(lines, mrkdwn.Escape(mrkdwn.Clip(h.Connection.Without(t.Install.App().Words, "", h.Missing), maxSentence)))
 		}
 	}
 	return strings.Join(lines, "\n")

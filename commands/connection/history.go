@@ -188,7 +188,7 @@ func because(t turn, c connection.Change) string {
 	case c.Reason == "":
 		return ""
 	}
-	return cmp.Or(mrkdwn.Escape(connection.ReasonText(c.Reason)), "Slack said "+mrkdwn.Code(c.Reason)+".")
+	return cmp.Or(mrkdwn.Escape(connection.ReasonText(t.Install.App().Words, c.Reason)), "Slack said "+mrkdwn.Code(c.Reason)+".")
 }
 
 // disconnectSaid is what Slack answered to a disconnect that went through.

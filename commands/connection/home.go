@@ -190,7 +190,7 @@ func works(h install.Health) bool {
 // forAdmin is what somebody who can do nothing about it sends to somebody who can.
 func forAdmin(t turn, h install.Health) string {
 	app := t.Install.App().Name
-	text := fmt.Sprintf("Could you look at %s in %s? Slack shows it as: %s.", app, mrkdwn.Short(h.Connection.Place()),
+	text := fmt.Sprintf("Could you look at %s in %s? Slack shows it as: %s.", app, mrkdwn.Short(h.Connection.Place(t.Install.App().Words)),
 		h.Label)
 	if nowButton(t, h) != nil && len(h.Missing) > 0 {
 		text += " " + mrkdwn.Clip(h.Sentence, maxSentence)

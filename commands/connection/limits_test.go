@@ -345,7 +345,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 				case connection.ReconnectRequired:
 					h.WorksUntil = noon
 				}
-				h.ReasonText = cmp.Or(connection.ReasonText(h.Reason), "Its access was withdrawn in Slack.")
+				h.ReasonText = cmp.Or(connection.ReasonText(nil, h.Reason), "Its access was withdrawn in Slack.")
 				at := fmt.Sprintf("%s, by hand %v, organisation %v", state, byHand, org)
 				for _, is := range people {
 					who := viewer{standing: is, details: true, installerLeft: org}

@@ -44,7 +44,7 @@ func permissions(ctx context.Context, t turn, a ask) bot.Reply {
 // permissionsReply says it to a person of the workspace. last is the newest change of the permissions, zero: none
 // known.
 func permissionsReply(t turn, h install.Health, is standing, last connection.Change) bot.Reply {
-	app, team := t.app(), mrkdwn.Name(h.Connection.Place())
+	app, team := t.app(), mrkdwn.Name(h.Connection.Place(t.Install.App().Words))
 	text := fmt.Sprintf("%s has all %d permissions it asks for in %s. Nothing to do.", app, h.Needed, team)
 	if n := len(h.Missing); n > 0 {
 		text = fmt.Sprintf("%s has %d of the %d permissions it asks for in %s.", app, h.Needed-n, h.Needed, team)

@@ -39,7 +39,7 @@ func reconnect(ctx context.Context, t turn, a ask) bot.Reply {
 
 	way := wayBack(t, h, is)
 	button := mrkdwn.Button(messages.ActionGrant, way.words,
-		fmt.Sprintf("%s: %s in %s", way.words, t.Install.App().Name, mrkdwn.Short(t.Connection.Place())))
+		fmt.Sprintf("%s: %s in %s", way.words, t.Install.App().Name, mrkdwn.Short(t.Connection.Place(t.Install.App().Words))))
 	button.URL = way.address
 	if h.Broken() {
 		button.Style = slack.StylePrimary

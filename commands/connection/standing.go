@@ -167,7 +167,9 @@ func refusal(t turn, is standing, err error, doing string) bot.Reply {
 }
 
 // whoCan says whom to ask instead.
-func whoCan(t turn) string { return "Ask " + t.Connection.WhoCan(t.UserID) + "." }
+func whoCan(t turn) string {
+	return "Ask " + t.Connection.WhoCan(t.Install.App().Words, t.UserID) + "."
+}
 
 func recordsSilent(t turn) string {
 	return "We can't reach our own records right now. Try again in a few minutes." + t.ref()

@@ -158,7 +158,7 @@ func statusReply(t turn, h install.Health, who viewer, asOf string) bot.Reply {
 	}
 	blocks = append(blocks, small(foot...)...)
 
-	text := mrkdwn.Escape(app.Name+" in "+mrkdwn.Short(h.Connection.Place())+": "+h.Label) + standsSo(h) +
+	text := mrkdwn.Escape(app.Name+" in "+mrkdwn.Short(h.Connection.Place(t.Install.App().Words))+": "+h.Label) + standsSo(h) +
 		spaced(toFix(t, h, who))
 	if h.State != connection.Active {
 		text += t.ref()
@@ -265,9 +265,9 @@ func canFix(t turn, h install.Health, who viewer) string {
 	case who.standing == keeper:
 		return "You can " + what + "."
 	case by == "" || who.installerLeft:
-		return capital(h.Connection.Admin()) + " can " + what + "."
+		return capital(h.Connection.Admin(t.Install.App().Words)) + " can " + what + "."
 	}
-	return mrkdwn.Person(by) + ", who installed it, or " + h.Connection.Admin() + " can " + what + "."
+	return mrkdwn.Person(by) + ", who installed it, or " + h.Connection.Admin(t.Install.App().Words) + " can " + what + "."
 }
 
 // since says when the state began, to go behind its label; a full stop where nobody saw it begin.
@@ -371,7 +371,7 @@ func nowButton(t turn, h install.Health) *slack.ButtonBlockElement {
 	if h.GrantURL == "" || !h.Broken() && h.State != connection.Limited {
 		return nil
 	}
-	app, team := t.Install.App().Name, mrkdwn.Short(h.Connection.Place())
+	app, team := t.Install.App().Name, mrkdwn.Short(h.Connection.Place(t.Install.App().Words))
 	words, spoken := "Reconnect", "Reconnect "+app+" to "+team
 	switch {
 	case h.Reason == connection.ReasonNotAdded:

@@ -28,7 +28,7 @@ func support(ctx context.Context, t turn, a ask) bot.Reply {
 		text += " To reach them, " + mrkdwn.Link(supportAt(app.SupportURL, t.Ref), "get help here") +
 			". The reference is filled in."
 	case is < guest: // only people of the workspace read who installed it
-		text += " No support contact is set. Ask " + t.Connection.Admin() + "."
+		text += " No support contact is set. Ask " + t.Connection.Admin(t.Install.App().Words) + "."
 	default:
 		text += " No support contact is set. " + whoCan(t)
 	}

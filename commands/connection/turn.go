@@ -33,7 +33,7 @@ type modals interface {
 func (t turn) app() string { return mrkdwn.Escape(t.Install.App().Name) }
 
 // place is what the connection is for, escaped.
-func (t turn) place() string { return mrkdwn.Name(t.Connection.Place()) }
+func (t turn) place() string { return mrkdwn.Name(t.Connection.Place(t.Install.App().Words)) }
 
 // ref goes behind other sentences: how people quote this answer, for those who look into the logs.
 func (t turn) ref() string { return " Reference: " + t.Ref + "." }
@@ -93,7 +93,7 @@ func slackSaid(t turn, err error, needed ...string) string {
 	case "internal_error", "fatal_error", "service_unavailable", "server_error", "request_timeout":
 		return "Slack had trouble of its own." + again
 	default:
-		if words := connection.ReasonText(reason); words != "" {
+		if words := connection.ReasonText(t.Install.App().Words, reason); words != "" {
 			return mrkdwn.Escape(words) + more(t, "status", "to see what to do")
 		}
 		return "Slack said " + mrkdwn.Code(reason) + "."
@@ -105,7 +105,7 @@ func lacking(t turn, names []string) string {
 	if len(names) == 0 {
 		return "It isn't allowed to do that here." + more(t, "permissions", "to see more")
 	}
-	return mrkdwn.Escape(t.Connection.Without("It", t.Install.Describe(names))) + more(t, "permissions", "to see more")
+	return mrkdwn.Escape(t.Connection.Without(t.Install.App().Words, "", t.Install.Describe(names))) + more(t, "permissions", "to see more")
 }
 
 // whyUnasked says, to go behind "because it", why there is nothing to ask Slack with.

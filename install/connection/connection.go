@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 // Key names one connection: an app in a workspace, or in a whole organisation. It is unique in the database.
@@ -147,28 +149,37 @@ func (c Connection) First(id string) Connection {
 
 // Admin names who besides the installer decides about c, to go into a sentence. For a whole organisation an admin of
 // one of its workspaces does not.
-func (c Connection) Admin() string {
-	if c.ID != "" && c.Org() {
-		return "an admin of the organisation"
+func (c Connection) Admin(said *words.Sentences) string {
+	if c.Everywhere() {
+		return said.Say("connections.who.admin_everywhere")
 	}
-	return "a workspace admin"
+	return said.Say("connections.who.admin")
 }
 
 // WhoCan names whom somebody asks who can't do it themselves, to go into a sentence. asker is that person's id.
-func (c Connection) WhoCan(asker string) string {
-	if c.InstalledBy == "" || c.InstalledBy == asker {
-		return c.Admin()
+func (c Connection) WhoCan(said *words.Sentences, asker string) string {
+	switch {
+	case c.InstalledBy == "" || c.InstalledBy == asker:
+		return c.Admin(said)
+	case c.Everywhere():
+		return said.Say("connections.who.installer_everywhere", "person", "<@"+c.InstalledBy+">")
 	}
-	return "<@" + c.InstalledBy + ">, who installed it, or " + c.Admin()
+	return said.Say("connections.who.installer", "person", "<@"+c.InstalledBy+">")
 }
 
 // Place names what c is for, to go into a sentence: its workspace, or the whole organisation.
-func (c Connection) Place() string {
-	if c.ID != "" && c.Org() {
-		return "the whole organisation " + cmp.Or(c.EnterpriseName, c.EnterpriseID)
+func (c Connection) Place(said *words.Sentences) string {
+	switch {
+	case c.Everywhere():
+		return said.Say("connections.place.everywhere", "organisation", cmp.Or(c.EnterpriseName, c.EnterpriseID))
+	case c.TeamName == "":
+		return said.Say("connections.place.unnamed")
 	}
-	return cmp.Or(c.TeamName, "this workspace")
+	return c.TeamName
 }
+
+// Everywhere reports whether c is stored, and for a whole organisation.
+func (c Connection) Everywhere() bool { return c.ID != "" && c.Org() }
 
 // LateConsent bounds how far apart two consents can be whose callbacks ran side by side: a callback takes less.
 const LateConsent = time.Minute

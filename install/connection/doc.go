@@ -4,9 +4,9 @@
 //
 //	c.Judge(connection.Identity{}, "token_revoked", now) // what Slack said of its token
 //	c.State, c.Reason                                    // reconnect_required, token_revoked
-//	connection.ReasonText(c.Reason)                      // Its access was withdrawn in Slack.
+//	connection.ReasonText(nil, c.Reason)                 // Its access was withdrawn in Slack.
 //	c.Missing(needed)                                    // permissions it wasn't granted
 //
 // The states are pure functions of what is known and of what Slack said (Connection.Judge, TokenPair.Failed): nothing
-// here asks anybody, blocks or keeps anything. It imports none of this module's other packages.
+// here asks anybody, blocks or keeps anything. What people read of it stands in package words.
 package connection

@@ -12,7 +12,7 @@ func ExampleConnection_Judge() {
 	c := connection.Connection{TeamName: "Acme Corp", State: connection.Active}
 	c.Judge(connection.Identity{}, "token_revoked", time.Now())
 	fmt.Println(c.State, c.Reason)
-	fmt.Println(connection.ReasonText(c.Reason))
+	fmt.Println(connection.ReasonText(nil, c.Reason))
 	// Output:
 	// reconnect_required token_revoked
 	// Its access was withdrawn in Slack.

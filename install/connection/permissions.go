@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 // Scope is one permission the app asks for, with the words a person decides by.
@@ -67,32 +69,45 @@ func Features(scopes []Scope) []string {
 	return features
 }
 
-// Without says in whole sentences what the app can't do for want of these permissions, and why: what was taken away
-// apart from what it never had. It calls the app by a name, and then "It": "It can't answer mentions: it no longer
+// Without says in whole sentences of said what the app can't do for want of these permissions, and why: what was taken
+// away apart from what it never had. It calls the app by a name, "" for "it": "It can't answer mentions: it no longer
 // has permission to …".
-func (c Connection) Without(app string, missing []Scope) string {
+func (c Connection) Without(said *words.Sentences, app string, missing []Scope) string {
 	isTaken := func(s Scope) bool { // Slack may say so before our records do
 		return c.TakenAway(s.Name) || slices.Contains(c.Scopes, s.Name)
 	}
 	taken := scopesThat(missing, isTaken)
 	never := scopesThat(missing, func(s Scope) bool { return !isTaken(s) })
 
-	var said []string
+	var all []string
 	for _, part := range []struct {
 		scopes []Scope
 		why    string
-	}{{taken, "no longer has permission to "}, {never, "doesn't have permission to "}} {
+	}{{taken, "taken"}, {never, "never"}} {
 		if len(part.scopes) == 0 {
 			continue
 		}
-		why := part.why + Permitted(part.scopes) + "."
-		if off := Features(part.scopes); len(off) > 0 {
-			why = "can't " + Or(off) + ": it " + why
-		}
-		said = append(said, app+" "+why)
-		app = "It"
+		all = append(all, without(said, app, part.why, part.scopes))
+		app = ""
 	}
-	return strings.Join(said, " ")
+	return strings.Join(all, " ")
+}
+
+// without is one of these sentences.
+func without(said *words.Sentences, app, why string, scopes []Scope) string {
+	features := Features(scopes)
+	if len(features) == 0 {
+		why += "_alone"
+	}
+	if app == "" {
+		why += "_it"
+	}
+	permissions := make([]string, len(scopes))
+	for i, s := range scopes {
+		permissions[i] = said.Within(s.Label)
+	}
+	return said.Say("connections.without."+why, "app", app, "features", said.Or(features),
+		"permissions", said.Or(permissions))
 }
 
 // Permitted says what the app lacks, to go behind "permission to": "read direct messages to it".

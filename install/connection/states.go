@@ -7,33 +7,18 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 // checkInterval is how often Slack is asked about a connection that works.
 const checkInterval = 6 * time.Hour
 
-var reasonText = map[string]string{
-	ReasonUninstalled:     "The app was removed from this workspace.",
-	ReasonDisconnected:    "It was disconnected.",
-	ReasonRenewalFailing:  "Its access couldn't be renewed yet. It's tried again automatically.",
-	ReasonRefreshRejected: "Its access couldn't be renewed.",
-	ReasonTokenRevoked:    "Its access was withdrawn in Slack.",
-	ReasonTokenExpired:    "Its access ran out and couldn't be renewed.",
-	ReasonAccountInactive: "The app was removed from this workspace, or the workspace was closed.",
-	ReasonInvalidAuth: "Slack no longer accepts this connection. If your workspace limits apps to certain IP " +
-		"addresses, check those limits.",
-	ReasonMissingScope:        "A permission is missing.",
-	ReasonUnreadable:          "Its stored access can't be read any longer.",
-	ReasonSlackSilent:         "Slack didn't answer, or had trouble of its own.",
-	ReasonRecordsSilent:       "We can't reach our own records right now.",
-	"ekm_access_denied":       "Your organisation's rules stop this.",
-	"org_login_required":      "The workspace is being moved into an organisation.",
-	"team_added_to_org":       "The workspace is being moved into an organisation.",
-	"team_access_not_granted": "An organisation admin hasn't added the app to this workspace.",
-}
-
 // ReasonText says a reason code in words; "" when there are none for it.
-func ReasonText(code string) string { return reasonText[code] }
+func ReasonText(said *words.Sentences, code string) string {
+	text, _ := said.Find("connections.reason." + code)
+	return text
+}
 
 // RenewalTrouble reports whether a reason is about what the next token is bought with. A token of now that works says
 // nothing against it.

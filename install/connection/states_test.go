@@ -64,7 +64,7 @@ func TestWithoutPermissions(t *testing.T) {
 		{[]connection.Scope{who, files}, "Bot can't show files: it no longer has permission to see files. " +
 			"It can't greet by name: it doesn't have permission to see who is who."},
 	} {
-		if got := c.Without("Bot", test.scopes); got != test.want {
+		if got := c.Without(nil, "Bot", test.scopes); got != test.want {
 			t.Errorf("%q, want %q", got, test.want)
 		}
 	}

@@ -85,7 +85,7 @@ func (m Messages) Resolve(ctx context.Context, client *slack.Client, n connectio
 
 // trouble says what happened, why, until when it still works, and what happens if nobody acts.
 func (m Messages) trouble(userID string, h install.Health) message {
-	app, place := m.App.Name, h.Connection.Place()
+	app, place := m.App.Name, h.Connection.Place(m.App.Words)
 	happened := fmt.Sprintf("%s needs reconnecting in %s.", mrkdwn.Escape(app), mrkdwn.Name(place))
 	if h.ReasonText != "" {
 		happened += " " + mrkdwn.Escape(h.ReasonText)
@@ -131,7 +131,7 @@ func (m Messages) trouble(userID string, h install.Health) message {
 
 // resolved takes the place of trouble or missing, without anything to press.
 func (m Messages) resolved(n connection.Notice, h install.Health) message {
-	app, place := mrkdwn.Escape(m.App.Name), mrkdwn.Name(h.Connection.Place())
+	app, place := mrkdwn.Escape(m.App.Name), mrkdwn.Name(h.Connection.Place(m.App.Words))
 	if n.Reason == connection.ReasonMissingScope {
 		text := fmt.Sprintf("%s is allowed everything in %s that people asked for. Nothing to do.", app, place)
 		return message{text: "Resolved: " + text, blocks: []slack.Block{
@@ -151,7 +151,7 @@ func (m Messages) resolved(n connection.Notice, h install.Health) message {
 	text := strings.TrimSpace(fmt.Sprintf("Resolved: %s %s in %s. %s", app, back, place, next))
 
 	was := "You were told that it needed reconnecting, " + mrkdwn.Time(n.At) + "."
-	if why := connection.ReasonText(n.Reason); why != "" {
+	if why := connection.ReasonText(m.App.Words, n.Reason); why != "" {
 		was += " " + mrkdwn.Escape(why)
 	}
 	return message{text: text, blocks: []slack.Block{
@@ -163,8 +163,8 @@ func (m Messages) resolved(n connection.Notice, h install.Health) message {
 func (m Messages) missing(userID string, w install.MissingScopes) message {
 	app := m.App.Name
 	asked := fmt.Sprintf("Somebody in %s wanted something from %s that it can't do there.",
-		mrkdwn.Short(w.Connection.Place()), app)
-	why := w.Connection.Without(app, w.Scopes)
+		mrkdwn.Short(w.Connection.Place(m.App.Words)), app)
+	why := w.Connection.Without(m.App.Words, app, w.Scopes)
 	if len(w.Connection.Missing(m.Scopes)) == len(w.Scopes) {
 		why += " Everything else works."
 	}
@@ -224,7 +224,7 @@ func (m Messages) Welcome(ctx context.Context, client *slack.Client, c connectio
 func (m Messages) welcome(c connection.Connection) message {
 	place, ahead := mrkdwn.Name(cmp.Or(c.TeamName, "your workspace")), ""
 	if c.Org() {
-		place = mrkdwn.Name(c.Place())
+		place = mrkdwn.Name(c.Place(m.App.Words))
 		ahead = "Until an admin of the organisation adds it to workspaces, it won't respond in any. "
 	}
 	app := mrkdwn.Escape(m.App.Name)

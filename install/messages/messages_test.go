@@ -104,7 +104,7 @@ func TestTellAndResolve(t *testing.T) {
 	sim, client := added(t)
 	ctx := context.Background()
 	h := install.Health{
-		State: connection.ReconnectRequired, ReasonText: connection.ReasonText(connection.ReasonRefreshRejected),
+		State: connection.ReconnectRequired, ReasonText: connection.ReasonText(nil, connection.ReasonRefreshRejected),
 		WorksUntil: noon,
 		GrantURL:   "https://bot.example.com/slack/install?connection=con_1",
 		Connection: connection.Connection{

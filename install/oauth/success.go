@@ -270,7 +270,7 @@ func (ps *pages) freshHeadline(i installed, name string) *page {
 // limit says on p what the app can't do for want of permissions.
 func (ps *pages) limit(p *page, c connection.Connection, name string, missing []connection.Scope) {
 	p.Reason += limitedSuffix
-	facts := c.Without("It", missing)
+	facts := c.Without(ps.App.Words, "", missing)
 	if needed := c.Missing(connection.Required(ps.Scopes)); len(needed) > 0 {
 		p.Title, p.good = ps.App.Name+" can't work in "+name+" without "+quoted(needed), false
 		p.Happened = "It is connected, and a permission that it needs isn't allowed."

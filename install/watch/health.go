@@ -6,6 +6,7 @@ package watch
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -61,7 +62,7 @@ func (a *Assessor) Assess(c connection.Connection, err error) Health {
 func (a *Assessor) Describe(names []string) []connection.Scope {
 	scopes := make([]connection.Scope, len(names))
 	for i, name := range names {
-		scopes[i] = connection.Scope{Name: name, Label: "use " + name}
+		scopes[i] = connection.Scope{Name: name, Label: a.cfg.Words.Say("connections.unnamed_scope", "permission", name)}
 		if at := slices.IndexFunc(a.cfg.Scopes, func(s connection.Scope) bool { return s.Name == name }); at >= 0 {
 			scopes[i] = a.cfg.Scopes[at]
 		}
@@ -130,78 +131,69 @@ func (a *Assessor) judge(h *Health, c connection.Connection, e evidence) {
 
 // words fills in what people read for h.State and h.Reason.
 func (a *Assessor) words(h Health) Health {
-	h.ReasonText = connection.ReasonText(h.Reason)
-	switch h.State {
-	case connection.Active:
-		h.sayWorking()
-	case connection.Limited:
-		h.sayLimited()
-	case connection.Retrying:
-		h.Label = "Having trouble, retrying"
-		h.Sentence = "Something went wrong that can pass by itself. It's tried again automatically. Nothing to do yet."
-	case connection.ReconnectRequired:
-		h.Label, h.Sentence = "Needs reconnecting", "It doesn't work until somebody reconnects it. That takes about a minute."
-		h.NextStep = "The person who installed it or " + h.Connection.Admin() + " can reconnect it."
-		if !h.WorksUntil.IsZero() {
-			h.Sentence = "It still works, but not for long. Reconnecting takes about a minute."
-		}
-	case connection.Removed:
-		h.sayRemoved()
-	case connection.Paused:
-		h.Label = "Paused by the people who run the app"
-		h.Sentence = "It does nothing in this workspace until they resume it."
-		h.NextStep = "The people who run the app can resume it."
-	case connection.NotConnected:
-		h.sayNotConnected()
-	case connection.Unknown:
-		h.Label = "Couldn't check"
-		h.Sentence = "We couldn't find out whether it works. Try again in a few minutes."
-	}
+	said := a.cfg.Words
+	h.ReasonText = connection.ReasonText(said, h.Reason)
+	label, means, next := h.outcome()
+	h.Label = said.Say("connections.state." + label)
 
-	if !a.cfg.Mode.Consents() && h.NextStep != "" && h.State != connection.Paused {
-		// Without OAuth nobody in the workspace can fix it: the token is the operator's setting.
-		h.NextStep = "The people who run the app set its access by hand. They can fix it."
+	var sentences []string
+	if h.State == connection.Limited {
+		sentences = append(sentences, h.Connection.Without(said, "", h.Missing))
+		h.ReasonText = "" // that is more exact
+	}
+	if means != "" {
+		sentences = append(sentences, said.Say("connections.means."+means))
+	}
+	h.Sentence = strings.Join(sentences, " ")
+
+	if next != "" && !a.cfg.Mode.Consents() && h.State != connection.Paused {
+		next = "by_hand" // without OAuth nobody in the workspace can fix it: the token is the operator's setting
+	}
+	if next != "" {
+		h.NextStep = said.Say("connections.next." + next)
 	}
 	return h
 }
 
-func (h *Health) sayWorking() {
-	h.Label = "Working"
-	switch {
-	case !h.HeldAt.IsZero():
-		h.Sentence = "Its access works, but not everything reaches it right now."
-	case h.Live: // what nobody has asked Slack yet is no reason to do nothing
-		h.Sentence = "Nothing to do."
+// outcome is which of the words are for h: its label, what it means, and who can do what. "" says nothing.
+func (h *Health) outcome() (label, means, next string) {
+	label = string(h.State)
+	everywhere := ""
+	if h.Found && h.Connection.Org() {
+		everywhere = "_everywhere"
 	}
-}
 
-func (h *Health) sayLimited() {
-	h.Label, h.Sentence = "Working, some features off", h.Connection.Without("It", h.Missing)
-	h.NextStep = "The person who installed it or " + h.Connection.Admin() + " can allow the rest."
-	h.ReasonText = "" // the sentence is more exact
-	switch {
-	case h.Lacking:
-		h.Label = "Not working, a permission is missing"
-		h.NextStep = "The person who installed it or " + h.Connection.Admin() + " can allow what's missing."
-	case h.Live:
-		h.Sentence += " Everything else works."
+	switch h.State {
+	case connection.Active:
+		switch {
+		case !h.HeldAt.IsZero():
+			return label, "events_held", ""
+		case h.Live: // what nobody has asked Slack yet is no reason to do nothing
+			return label, "checked", ""
+		}
+		return label, "", ""
+	case connection.Limited:
+		switch {
+		case h.Lacking:
+			return "lacking", "", "allow" + everywhere
+		case h.Live:
+			return label, "rest_works", "allow_rest" + everywhere
+		}
+		return label, "", "allow_rest" + everywhere
+	case connection.ReconnectRequired:
+		if !h.WorksUntil.IsZero() {
+			return label, "still_works", "reconnect" + everywhere
+		}
+		return label, label, "reconnect" + everywhere
+	case connection.Removed:
+		return label, label + everywhere, "install" + everywhere
+	case connection.Paused:
+		return label, label, "resume"
+	case connection.NotConnected:
+		if h.Reason == connection.ReasonNotAdded {
+			return "not_added", "not_added", "add"
+		}
+		return label, label, "connect"
 	}
-}
-
-func (h *Health) sayRemoved() {
-	h.Label, h.Sentence = "Removed from Slack", "It was removed from this workspace. Installing it again brings it back."
-	h.NextStep = "A member who can add apps, or a workspace admin, can install it again."
-	if h.Connection.Org() {
-		h.Sentence = "It was removed from the whole organisation. Installing it again brings it back."
-		h.NextStep = "An admin of the organisation can install it again."
-	}
-}
-
-func (h *Health) sayNotConnected() {
-	h.Label, h.Sentence = "Not connected", "It isn't connected to this workspace."
-	h.NextStep = "A member who can add apps, or a workspace admin, can connect it."
-	if h.Reason == connection.ReasonNotAdded {
-		h.Label, h.Sentence = "Not added to this workspace", "Your organisation has it. This workspace doesn't."
-		h.NextStep = "An admin of the organisation can add it to this workspace."
-	}
+	return label, label, "" // Retrying, Unknown
 }

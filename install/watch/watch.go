@@ -15,6 +15,7 @@ import (
 	"github.com/switchboard-go/switchboard/install/links"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/install/tokens"
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 // Store is what looking after connections needs of the database. Its methods can be called from any number of
@@ -75,7 +76,8 @@ type Config struct {
 	Scopes       []connection.Scope // all that the app can use
 	Keep         time.Duration      // how long what is over is kept
 	Mode         Mode
-	Messages     Messages // nil: nobody is written to
+	Messages     Messages         // nil: nobody is written to
+	Words        *words.Sentences // nil: English
 	// SweepAttempts deletes the install attempts that are kept no longer, and returns how many.
 	SweepAttempts func(ctx context.Context) (int64, error)
 

@@ -10,6 +10,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"golang.org/x/text/feature/plural"
@@ -86,19 +88,43 @@ func (s *Sentences) Find(key string, params ...any) (said string, ok bool) {
 
 // And lists items as the language does: "a", "a and b", "a, b and c".
 func (s *Sentences) And(items []string) string {
+	return s.list(items, "lists.two", "lists.more", "lists.end")
+}
+
+// Or lists items of which none is, or any will do: "a", "a or b", "a, b or c".
+func (s *Sentences) Or(items []string) string {
+	return s.list(items, "lists.or.two", "lists.or.more", "lists.or.end")
+}
+
+func (s *Sentences) list(items []string, two, more, end string) string {
 	switch len(items) {
 	case 0:
 		return ""
 	case 1:
 		return items[0]
 	case 2:
-		return s.Say("lists.two", "first", items[0], "last", items[1])
+		return s.Say(two, "first", items[0], "last", items[1])
 	}
 	listed := items[0]
 	for _, item := range items[1 : len(items)-1] {
-		listed = s.Say("lists.more", "before", listed, "next", item)
+		listed = s.Say(more, "before", listed, "next", item)
 	}
-	return s.Say("lists.end", "before", listed, "last", items[len(items)-1])
+	return s.Say(end, "before", listed, "last", items[len(items)-1])
+}
+
+// Within is a label, such as "Send messages", as it stands in the middle of a sentence. English begins it small there;
+// in other languages it stays as it is.
+func (s *Sentences) Within(label string) string {
+	if s != nil {
+		if base, _ := s.language.Base(); base.String() != "en" {
+			return label
+		}
+	}
+	first, size := utf8.DecodeRuneInString(label)
+	if size == 0 {
+		return label
+	}
+	return string(unicode.ToLower(first)) + label[size:]
 }
 
 // Language is the language's tag, for the lang attribute of pages: "en".
