@@ -12,13 +12,13 @@ import (
 
 type backupCmd struct {
 	reportFlags
-	File string `arg:"" help:"The file to write. It must not be there yet."`
+	File string `arg:"" help:"The file to write. It must not exist yet."`
 }
 
 // errBackUpPostgres is said instead of a backup that would be a worse one.
 var errBackUpPostgres = errors.New("backup is for SQLite. Back up PostgreSQL with its own tools: point-in-time " +
-	"recovery (a base backup and archived WAL) or a standby, so that no renewed token is lost; or, for less, pg_dump " +
-	"--format=custom --file=FILE and the address of the database. See docs/backup.md")
+	"recovery (a base backup and archived WAL) or a standby, so that no renewed token is lost. Simpler, but it loses " +
+	"what came after it: pg_dump --format=custom --file=FILE, with the database's address. See docs/backup.md")
 
 // Run writes the backup and says what else a restore needs.
 func (c *backupCmd) Run(env *environment) (err error) {
@@ -50,8 +50,8 @@ func (c *backupCmd) Run(env *environment) (err error) {
 	}
 	_, err = fmt.Fprintf(env.stdout, `Wrote %s: %d bytes, the database as of %s.
 Not in it, and needed for a restore:
-  %s, without which nothing in it can be opened. Keep a copy, in another place than the backup.
-  %s, which has the tokens that were renewed since. Leave it where it is, and restore beside it.
+  %s, without which nothing in it can be opened. Keep a copy, somewhere other than the backup.
+  %s, which has the tokens that were renewed since. Leave it where it is, and restore next to it.
 A backup that is older than a renewal (some eight hours) holds spent refresh tokens: without the journal those
 workspaces have to reconnect. docs/backup.md says how to restore.
 `, c.File, size, short(stamp(at)), key, journal)

@@ -109,14 +109,14 @@ type environment struct {
 type commandLine struct {
 	Demo        demoCmd        `cmd:"" help:"Try it on this machine: a small Slack in the browser, no account needed."`
 	Serve       serveCmd       `cmd:"" help:"Run the app for real."`
-	New         newCmd         `cmd:"" help:"Make a new app: a folder with a bot, its tests and what it takes to run it."`
+	New         newCmd         `cmd:"" help:"Make a new app: a folder with a bot, its tests and everything to run it."`
 	Manifest    manifestCmd    `cmd:"" help:"Print the app manifest to paste into Slack."`
 	Connections connectionsCmd `cmd:"" help:"Look at the workspaces that are connected."`
-	Inbox       inboxCmd       `cmd:"" help:"Look at what Slack sent that is not done, and at what failed for good."`
+	Inbox       inboxCmd       `cmd:"" help:"Look at what Slack sent that isn't done yet, and at what failed for good."`
 	Import      importCmd      `cmd:"" help:"Take over the workspaces of an app that another program ran."`
-	Keys        keysCmd        `cmd:"" help:"Look after the keys that seal the stored access."`
+	Keys        keysCmd        `cmd:"" help:"Check and change the keys that encrypt stored tokens."`
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database's tables up to date."`
-	Backup      backupCmd      `cmd:"" help:"Write one file that holds what SQLite holds, while serve runs."`
+	Backup      backupCmd      `cmd:"" help:"Back up SQLite to one file, while serve runs."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 	Help        helpCmd        `cmd:"" help:"Show help, also for one command: ${name} help serve."`
 }

@@ -242,7 +242,7 @@ func TestWrongConfiguration(t *testing.T) {
 		"a data folder below a file": {map[string]string{"DATA_DIR": filepath.Join(empty, "data")}, []string{"DATA_DIR"},
 			"is not a folder"},
 		"a file as folder for others": {map[string]string{"DATA_DIR": empty, "DATABASE_URL": "sqlite:x.db"},
-			[]string{"DATA_DIR"}, "may write to"},
+			[]string{"DATA_DIR"}, "can write to"},
 		"a database below a file": {map[string]string{"DATABASE_URL": "sqlite:" + filepath.Join(empty, "x.db")},
 			[]string{"DATABASE_URL"}, "can't be made"},
 		// Somebody took NAME_FILE for NAME, so the value is the secret and not the name of a file.

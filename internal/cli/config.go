@@ -112,7 +112,7 @@ func (s *source) dotenvSecrets() (names []string) {
 func writableByOthers(f *os.File, name string) (what, fix string) {
 	real, err := filepath.EvalSymlinks(name)
 	if err != nil {
-		return "was moved while it was read", "start again, or move it away"
+		return "was moved while it was being read", "start again, or move it away"
 	}
 
 	info, err := f.Stat()
@@ -135,7 +135,7 @@ func writableByOthers(f *os.File, name string) (what, fix string) {
 	for _, folder := range []string{filepath.Dir(name), filepath.Dir(real)} {
 		if in, err := os.Stat(folder); err != nil || in.Mode().Perm()&0o002 != 0 && in.Mode()&fs.ModeSticky == 0 {
 			return "can be replaced by others on this machine, who can write to its folder",
-				"look through it, then run chmod o-w on the folder that it lies in"
+				"look through it, then run chmod o-w on the folder it is in"
 		}
 	}
 	return "", ""
@@ -208,7 +208,7 @@ func (s *source) secret(name string) connection.Secret {
 			v := strings.TrimSpace(string(b))
 			switch {
 			case err != nil:
-				s.bad(name, "the file can't be read: "+causeOf(err), "name a file that this process may read")
+				s.bad(name, "the file can't be read: "+causeOf(err), "name a file that this process can read")
 			case v == "":
 				// Taken for "not set" it would quietly change what runs: another database, a new key, another mode.
 				s.bad(name, "the file is empty", "write the secret into it, or leave "+name+"_FILE out")
@@ -225,7 +225,7 @@ func odd(r rune) bool { return r < ' ' || r > '~' }
 // checked refuses what no secret of ours looks like: the example of docs/running.md, pasted as it stands.
 func (s *source) checked(name, v string) connection.Secret {
 	if strings.ContainsFunc(v, odd) {
-		s.bad(name, "holds an example, or a character that no such value has", "put the real value there")
+		s.bad(name, "is an example, or has a character that such a value never has", "put the real value there")
 	}
 	return connection.Secret(v)
 }
@@ -265,7 +265,7 @@ func (f databaseFlags) read(s *source, withKeys bool) server.Database {
 	case strings.HasPrefix(raw, "postgres://"), strings.HasPrefix(raw, "postgresql://"):
 		if withKeys && d.Keys == "" && !s.files["ENCRYPTION_KEYS"] {
 			s.bad("ENCRYPTION_KEYS", "is not set, and with PostgreSQL there is no default",
-				"make a key with: openssl rand -base64 32 and keep a copy of it; without it the stored access is lost")
+				"generate a key with: openssl rand -base64 32 and keep a copy of it; without it the stored tokens are lost")
 		}
 		d.URL = connection.Secret(encrypted(s, raw))
 	default:
@@ -288,9 +288,9 @@ func checkFile(s *source, path string) {
 	host := strings.HasPrefix(path, "//") && !strings.HasPrefix(path, "///")
 	switch {
 	case path == "":
-		s.bad("DATABASE_URL", "names no file behind sqlite:", fix)
+		s.bad("DATABASE_URL", "names no file after sqlite:", fix)
 	case path == ":memory:", strings.ContainsAny(path, "?#"), host:
-		s.bad("DATABASE_URL", "is not sqlite: and a plain path, without //, ? and #, and not in memory", fix)
+		s.bad("DATABASE_URL", "has to be sqlite: and a plain path, without //, ? or #, and not in memory", fix)
 	}
 }
 
@@ -310,7 +310,7 @@ func encrypted(s *source, raw string) string {
 	}
 
 	if storage.InTheClear(raw) {
-		s.warn("the database is on another machine, and sslmode lets others read what is sent to it, its password included",
+		s.warn("the database is on another machine, and sslmode lets others read what is sent to it, including its password",
 			"put sslmode=verify-full into DATABASE_URL, with the server's certificate authority in sslrootcert; "+
 				"require at least")
 	}
@@ -476,7 +476,7 @@ func checkOrigin(s *source, name, raw, fix string) {
 
 // Slack sends to https alone. On this machine http may do, with Socket Mode, a tunnel, or no real Slack.
 const (
-	httpWarning = "PUBLIC_URL is not https, and Slack sends to no such address"
+	httpWarning = "PUBLIC_URL is not https, and Slack only sends to https"
 	httpFix     = "put a proxy or a tunnel with https in front and write its address, or use Socket Mode"
 )
 
@@ -502,8 +502,8 @@ func hosts(s *source, flag string) (names []string) {
 		}
 		if strings.ContainsAny(name, "/:*@ ") {
 			s.bad("ADMIN_HOSTS", fmt.Sprintf("holds %q, which is not a name", name),
-				"write names alone, without port and scheme, for example bot.internal,metrics; "+
-					"addresses are answered anyway")
+				"write only names, without port or scheme, for example bot.internal,metrics; "+
+					"IP addresses always work")
 			continue
 		}
 		names = append(names, name)

@@ -25,7 +25,7 @@ type connectionsCmd struct {
 	List       listCmd       `cmd:"" help:"List all connections."`
 	Show       showCmd       `cmd:"" help:"Show one connection."`
 	History    historyCmd    `cmd:"" help:"List what happened to one connection: when, who, what, how it ended."`
-	Attempts   attemptsCmd   `cmd:"" help:"List the newest tries to install, and how they ended."`
+	Attempts   attemptsCmd   `cmd:"" help:"List the latest attempts to install, and how they ended."`
 	Disconnect disconnectCmd `cmd:"" help:"Remove the app from a workspace, and erase its access."`
 	Exchange   exchangeCmd   `cmd:"" help:"Move long-lived tokens to rotation, when the app has token rotation on."`
 }
@@ -179,8 +179,8 @@ func (c *showCmd) Run(env *environment) error {
 			{"Missing", strings.Join(r.Missing, ", ")},
 			{"Access ends", short(r.ExpiresAt)},
 			{"Next renewal", short(r.RenewAt)},
-			{"Renewal fails since", short(r.FailingSince)},
-			{"Last answer to it", r.RenewalError},
+			{"Renewal failing since", short(r.FailingSince)},
+			{"Last renewal error", r.RenewalError},
 			{"Last checked", short(r.CheckedAt)},
 			{"Last event", short(r.LastEventAt)},
 		}
@@ -219,7 +219,7 @@ func (env *environment) lookup(db *storage.DB, name string) (connection.Connecti
 	if len(found) > mostNamed {
 		choice.WriteString("\n  …")
 	}
-	return connection.Connection{}, fmt.Errorf("%q can mean any of these. Name one by its id:%s", printable(name),
+	return connection.Connection{}, fmt.Errorf("%q could be any of these. Give the id of one:%s", printable(name),
 		choice.String())
 }
 
@@ -262,7 +262,7 @@ func (c *historyCmd) Run(env *environment) error {
 			}
 		}
 
-		const none = "Nothing is recorded of this connection; it is older than the history."
+		const none = "This connection has no history: it was made before history was kept."
 		return list(env, c.JSON, rows, none, "WHEN  WHO  WHAT  OUTCOME  REASON", func(r change) []string {
 			return []string{short(r.At), cmp.Or(r.ActorID, r.Actor), r.What, r.Outcome, r.Reason}
 		})
@@ -281,8 +281,8 @@ func (f databaseFlags) withStore(env *environment, do func(*storage.DB, *install
 func checkKeys(ctx context.Context, db *storage.DB) error {
 	err := db.CheckAnyKey(ctx)
 	if errors.Is(err, storage.ErrWrongKeys) {
-		return errors.New("none of the keys at hand opens what is stored here: give the ones that it was sealed with as " +
-			"ENCRYPTION_KEYS, or put the key file back beside the database")
+		return errors.New("none of the keys given opens what is stored here: set ENCRYPTION_KEYS to the ones it was " +
+			"encrypted with, or put the key file back next to the database")
 	}
 	return err
 }

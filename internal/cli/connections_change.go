@@ -25,7 +25,7 @@ type slackFlags struct {
 
 // Help names what has no flag.
 func (slackFlags) Help() string {
-	return "Needs SLACK_CLIENT_ID and SLACK_CLIENT_SECRET, and the database settings that serve runs with. May be used " +
+	return "Needs SLACK_CLIENT_ID and SLACK_CLIENT_SECRET, and the database settings that serve runs with. Safe " +
 		"while serve runs."
 }
 
@@ -59,7 +59,7 @@ func (f slackFlags) withSlack(env *environment, do func(*storage.DB, *install.In
 type disconnectCmd struct {
 	slackFlags
 	EraseAnyway bool   `help:"Erase our access without asking Slack, when Slack can't be asked. The app stays listed in the workspace until somebody removes it there."`
-	Yes         bool   `help:"Do it. Without it, the command says what would happen."`
+	Yes         bool   `help:"Do it. Without this, the command only says what would happen."`
 	Name        string `arg:"" help:"The connection's id (con_…) or the workspace's (T…, or E… for an organisation)."`
 }
 
@@ -72,7 +72,7 @@ func (c *disconnectCmd) Run(env *environment) error {
 		}
 		team := printable(cmp.Or(found.TeamName, found.TeamID))
 		if found.State == connection.Removed {
-			return fmt.Errorf("%s is not connected any longer; nothing was changed", team)
+			return fmt.Errorf("%s is no longer connected; nothing was changed", team)
 		}
 
 		if !c.Yes {
@@ -105,13 +105,13 @@ func (c *disconnectCmd) Run(env *environment) error {
 func notRemoved(team, said string, err error) error {
 	switch {
 	case errors.Is(err, connection.ErrNotConnected):
-		return fmt.Errorf("%s is not connected any longer; nothing was changed", team)
+		return fmt.Errorf("%s is no longer connected; nothing was changed", team)
 	case errors.Is(err, slackapi.ErrUnclear):
 		return fmt.Errorf("slack gave no clear answer, so we don't know whether the app was removed from %s: %w\n"+
-			"Run it again; if Slack had removed the app, it says so then", team, slackapi.Cause(err))
+			"Run it again. If Slack has removed the app, it says so", team, slackapi.Cause(err))
 	case slackapi.SlackError(err) != "":
 		return fmt.Errorf("slack refused to remove the app from %s: %s. Nothing was changed.\n"+
-			"Remove it on the app's page in Slack; or erase our access alone with --erase-anyway", team, said)
+			"Remove it on the app's page in Slack, or erase only our access with --erase-anyway", team, said)
 	}
 	return fmt.Errorf("%s was not disconnected: %w\nRun it again", team, slackapi.Cause(err))
 }
@@ -122,10 +122,10 @@ func removed(team, said string) string {
 	case "ok":
 		return "Slack removed the app from " + team + ", and its access is erased."
 	case "":
-		return "There was no usable access to ask Slack with. What was stored of " + team + " is erased; if the app is " +
+		return "There was no token left to ask Slack with. What was stored about " + team + " is erased. If the app is " +
 			"still listed there, remove it on its page in Slack."
 	}
-	return "Slack says (" + said + ") that the app was gone from " + team + " already. Its access is erased."
+	return "Slack says (" + said + ") that the app was already gone from " + team + ". Its access is erased."
 }
 
 type exchangeCmd struct {
@@ -167,10 +167,10 @@ func (c *exchangeCmd) Run(env *environment) error {
 				moved++
 				fmt.Fprintf(env.stdout, "%s: moved to rotation.\n", team)
 			case env.ctx.Err() != nil:
-				return fmt.Errorf("stopped while %s was being moved; what Slack answers is kept. Run it again to go on", team)
+				return fmt.Errorf("stopped while %s was being moved; what Slack answers is kept. Run it again to continue", team)
 			default:
 				failed++
-				fmt.Fprintf(env.stderr, "%s: not moved, its token works on as it is: %s\n", team,
+				fmt.Fprintf(env.stderr, "%s: not moved; its token keeps working as it is: %s\n", team,
 					cmp.Or(slackapi.SlackError(err), slackapi.Cause(err).Error()))
 			}
 		}
@@ -191,7 +191,7 @@ func exchange(env *environment, in *install.Installer, c connection.Connection) 
 	case c.State == connection.Paused:
 		return "it is paused", nil
 	case !c.ExpiresAt.IsZero():
-		return "its token is renewed already", nil
+		return "its token already rotates", nil
 	}
 	err = in.Tokens().Exchange(env.ctx, c.Key)
 	if errors.Is(err, connection.ErrNotConnected) {

@@ -37,7 +37,7 @@ func (c *demoCmd) Run(env *environment) (err error) {
 	level, format := c.logFlags.read(s, "warn")
 	if host, _, err := net.SplitHostPort(c.Addr); err != nil || !loopback.Is(host) {
 		s.bad("--addr", fmt.Sprintf("%q is not an address of this machine", c.Addr),
-			"write for example 127.0.0.1:8080; the demo is open to whoever reaches it")
+			"use 127.0.0.1:8080, for example; anybody who can reach the demo can use it")
 	}
 	if err := s.err(); err != nil {
 		return err

@@ -21,7 +21,7 @@ type importCmd struct {
 type importBoltCmd struct {
 	slackFlags
 	From   string `required:"" placeholder:"FILE|DIR|URL" help:"Where Bolt keeps them: the folder of its file store, one file, sqlite:PATH or postgres://…. It is only read."`
-	AppID  string `name:"slack-app-id" placeholder:"ID" help:"SLACK_APP_ID: what is of another app is left out."`
+	AppID  string `name:"slack-app-id" placeholder:"ID" help:"SLACK_APP_ID: installations of any other app are left out."`
 	DryRun bool   `help:"Ask Slack, say what would happen, and store nothing."`
 	JSON   bool   `help:"Print JSON."`
 }
@@ -79,7 +79,7 @@ func (c *importBoltCmd) Run(env *environment) error {
 
 		switch {
 		case stopped != nil:
-			return fmt.Errorf("stopped before all of them were looked at: %w. Run it again to go on", stopped)
+			return fmt.Errorf("stopped before all of them were looked at: %w. Run it again to continue", stopped)
 		case err == nil && report.Failed > 0 && c.DryRun:
 			return fmt.Errorf("%d of them couldn't be looked at now. Run it again", report.Failed)
 		case err == nil && report.Failed > 0:
@@ -135,12 +135,12 @@ func (r *importReport) print(env *environment, asJSON bool) error {
 		r.Failed)
 	switch {
 	case r.DryRun:
-		_, err = fmt.Fprintln(env.stdout, "Nothing was stored. To do it, leave out --dry-run.")
+		_, err = fmt.Fprintln(env.stdout, "Nothing was stored. To import, leave out --dry-run.")
 	case r.Imported == 0:
 		_, err = fmt.Fprintln(env.stdout, "Nothing was changed.")
 	case renews:
-		_, err = fmt.Fprintf(env.stdout, "%s serve renews the imported tokens right away. The old app must not renew them "+
-			"any longer: stop it now.\n", env.name)
+		_, err = fmt.Fprintf(env.stdout, "%s serve renews the imported tokens right away. The old app must stop "+
+			"renewing them: stop it now.\n", env.name)
 	}
 	return err
 }

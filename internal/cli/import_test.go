@@ -552,11 +552,11 @@ func TestImportSaysWhatItDid(t *testing.T) {
 	if err := errors.Join(err, os.Remove(keyFile)); err != nil {
 		t.Fatal(err)
 	}
-	says("the key is lost", 2, "ENCRYPTION_KEYS", "sealed with the missing key", "put the key file back")
+	says("the key is lost", 2, "ENCRYPTION_KEYS", "encrypted with the missing key", "put the key file back")
 	w.keys = strings.TrimSpace(string(key))
 	says("the key as a setting", 0, "unchanged")
 	w.keys = seal.NewKey()
-	says("another key", 1, "none of the keys at hand opens what is stored here")
+	says("another key", 1, "none of the keys given opens what is stored here")
 	w.keys = strings.TrimSpace(string(key))
 
 	// What the report says of each for scripts, and what of another app is left out.
@@ -586,7 +586,7 @@ func TestImportSaysWhatItDid(t *testing.T) {
 	var out, errs bytes.Buffer
 	code := exitCode(&errs, run(ctx, []string{"import", "bolt", "--from", many.from}, w.settings(nil), &out, &errs))
 	if code != 1 || !strings.Contains(errs.String(), "stopped before all of them were looked at") ||
-		!strings.Contains(errs.String(), "Run it again to go on") {
+		!strings.Contains(errs.String(), "Run it again to continue") {
 		t.Errorf("stopped: exit %d: %s%s", code, &out, &errs)
 	}
 }
@@ -610,7 +610,7 @@ func TestImportReport(t *testing.T) {
 	stays := install.ImportResult{From: "b", Key: connection.Key{TeamID: "T1"}, Outcome: "unchanged", Renews: true}
 	renews := stays
 	renews.Outcome = "imported"
-	const stop = "The old app must not renew them"
+	const stop = "The old app must stop renewing them"
 
 	said := report(false, org, stays)
 	if missing := inOrder(said, "imported", "Grid", "E1", "U1", "a", "unchanged", "T1", "the bot", "b",

@@ -18,10 +18,10 @@ import (
 )
 
 type inboxCmd struct {
-	List   inboxListCmd   `cmd:"" help:"List the events that are not done; dead letters are those that failed for good."`
+	List   inboxListCmd   `cmd:"" help:"List the events that aren't done; dead letters are those that failed for good."`
 	Show   inboxShowCmd   `cmd:"" help:"Show one event."`
-	Replay inboxReplayCmd `cmd:"" help:"Have dead letters worked again."`
-	Drop   inboxDropCmd   `cmd:"" help:"Give dead letters up, and erase what they hold."`
+	Replay inboxReplayCmd `cmd:"" help:"Try dead letters again."`
+	Drop   inboxDropCmd   `cmd:"" help:"Give up on dead letters, and erase their content."`
 }
 
 // letterLine is an event as scripts see it. Fields may be added, never renamed.
@@ -58,7 +58,7 @@ func letterOf(l inbox.Letter) letterLine {
 
 type inboxListCmd struct {
 	reportFlags
-	State string `enum:"all,ready,held,waiting,queued,dead" default:"all" help:"Only these: ready, held (being worked), waiting (for the next attempt), queued (behind another of its conversation), dead. Default: ${default}."`
+	State string `enum:"all,ready,held,waiting,queued,dead" default:"all" help:"Only these: ready, held (being worked on), waiting (for the next attempt), queued (behind another one in its conversation), dead. Default: ${default}."`
 	Limit int    `default:"50" help:"How many, newest first. Default: ${default}."`
 }
 
@@ -93,7 +93,7 @@ func (c *inboxListCmd) Run(env *environment) error {
 
 type inboxShowCmd struct {
 	reportFlags
-	Payload bool  `help:"Also what Slack sent. It can hold what people wrote; what gives access is left out."`
+	Payload bool  `help:"Also show what Slack sent. It can contain what people wrote; tokens are left out."`
 	ID      int64 `arg:"" help:"The event's ID in inbox list."`
 }
 
@@ -114,7 +114,7 @@ func (c *inboxShowCmd) Run(env *environment) error {
 
 		readable := "yes"
 		if !line.Readable {
-			readable = "no: no key at hand opens it"
+			readable = "no: none of the keys opens it"
 		}
 		err = details(env, c.JSON, line, [][2]string{
 			{"ID", strconv.FormatInt(line.ID, 10)},
@@ -128,7 +128,7 @@ func (c *inboxShowCmd) Run(env *environment) error {
 			{"Received", short(line.ReceivedAt)},
 			{"Next", short(line.NextAt)},
 			{"Finished", short(line.FinishedAt)},
-			{"Conversation", cmp.Or(line.Lane, "in no order")},
+			{"Conversation", cmp.Or(line.Lane, "none: its order doesn't matter")},
 			{"Readable", readable},
 		})
 		if err == nil && c.Payload && !c.JSON {
@@ -192,7 +192,7 @@ type lettersFlags struct {
 // change applies do to each of the letters that were named, or with 0 to all, and prints how many there were.
 func (c *lettersFlags) change(env *environment, what string, do func(db *storage.DB, id int64) (int64, error)) error {
 	if c.All == (len(c.IDs) > 0) {
-		return badUsage("name the dead letters by their IDs, or write --all")
+		return badUsage("give the IDs of dead letters, or --all")
 	}
 	return c.withDatabase(env, func(db *storage.DB, _ *install.Installer) error {
 		if err := checkKeys(env.ctx, db); err != nil {
@@ -213,7 +213,7 @@ func (c *lettersFlags) change(env *environment, what string, do func(db *storage
 			case errors.Is(err, connection.ErrNotFound):
 				err = fmt.Errorf("there is no event %d in the inbox", id)
 			case errors.Is(err, inbox.ErrNotDead):
-				err = fmt.Errorf("event %d is no dead letter; it was left alone", id)
+				err = fmt.Errorf("event %d isn't a dead letter, so it was left alone", id)
 			}
 			problems = append(problems, err)
 		}

@@ -503,7 +503,7 @@ func TestDeadLetters(t *testing.T) {
 			t.Errorf("replay: %d %q", code, out)
 		}
 		l.all(t, "replayed", []string{"EvDead0"}, patience)
-		if _, errs, code := w.command("inbox", "replay", id); code != 1 || !strings.Contains(errs, "no dead letter") {
+		if _, errs, code := w.command("inbox", "replay", id); code != 1 || !strings.Contains(errs, "isn't a dead letter") {
 			t.Errorf("replayed twice: %d %q", code, errs)
 		}
 		if out, _, code = w.command("inbox", "drop", "--all", "--json"); code != 0 ||

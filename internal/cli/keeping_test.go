@@ -348,7 +348,7 @@ func TestHistory(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, errs, code := w.command("connections", "history", slacksim.Acme); code != 1 ||
-			!strings.Contains(errs, "can mean any of these. Name one by its id:") {
+			!strings.Contains(errs, "could be any of these. Give the id of one:") {
 			t.Errorf("two of one name: exit %d %s", code, errs)
 		}
 		if got := briefs(w.lines(other.ID)); !slices.Equal(got, []string{"person " + dana + " install done"}) {
@@ -369,7 +369,7 @@ func TestHistory(t *testing.T) {
 			t.Errorf("nothing, for scripts: exit %d %s", code, out)
 		}
 		if out, _, code := w.command("connections", "history", first.ID); code != 0 ||
-			!strings.Contains(out, "Nothing is recorded") {
+			!strings.Contains(out, "This connection has no history") {
 			t.Errorf("nothing, in words: exit %d %s", code, out)
 		}
 	})
@@ -718,7 +718,7 @@ func TestDisconnectCommand(t *testing.T) {
 				w.secretsOf(slacksim.Acme))
 		}
 		if _, errs, code := disconnect("--yes", slacksim.Acme); code != 1 ||
-			!strings.Contains(errs, "Acme Corp is not connected any longer; nothing was changed") {
+			!strings.Contains(errs, "Acme Corp is no longer connected; nothing was changed") {
 			t.Errorf("again: exit %d %s", code, errs)
 		}
 		w.settle()
@@ -1235,7 +1235,7 @@ func TestMoveToRotationByCommand(t *testing.T) {
 			t.Errorf("with rotation off: exit %d %s%s", code, out, errs)
 		}
 		for _, team := range []string{"Acme Corp", "Birch & Co"} {
-			if !strings.Contains(errs, team+": not moved, its token works on as it is: token_rotation_not_enabled") {
+			if !strings.Contains(errs, team+": not moved; its token keeps working as it is: token_rotation_not_enabled") {
 				t.Errorf("nothing of %s in %s", team, errs)
 			}
 		}
@@ -1260,7 +1260,7 @@ func TestMoveToRotationByCommand(t *testing.T) {
 		w.moved()
 		calls := len(w.slack.Calls())
 		for name, says := range map[string]string{"--all": "Moved 0 connection(s).",
-			slacksim.Acme: "Acme Corp: nothing to move: its token is renewed already."} {
+			slacksim.Acme: "Acme Corp: nothing to move: its token already rotates."} {
 			if out, errs, code := w.command("connections", "exchange", name); code != 0 || !strings.Contains(out, says) ||
 				strings.Contains(out, "moved to") || len(w.slack.Calls()) != calls {
 				t.Errorf("%s again: exit %d %s%s", name, code, out, errs)
@@ -1404,7 +1404,7 @@ func TestKeysOfJournalAndPeople(t *testing.T) {
 		}
 		alone := map[string]string{"ENCRYPTION_KEYS": added}
 		if out, errs, code := w.with(alone, "serve"); code != 2 ||
-			!strings.Contains(errs, "open nothing of what is stored") || !strings.Contains(errs, "keys rotate "+
+			!strings.Contains(errs, "don't open what is stored") || !strings.Contains(errs, "keys rotate "+
 			"--erase-unreadable") {
 			t.Errorf("serve with the new key alone: exit %d %s%s", code, out, errs)
 		}
@@ -1413,7 +1413,7 @@ func TestKeysOfJournalAndPeople(t *testing.T) {
 			!strings.Contains(out, `"resealed": 5`) || !strings.Contains(out, `"unreadable": 0`) {
 			t.Errorf("rotate: exit %d %s%s", code, out, errs)
 		}
-		if out, errs, code := w.with(both, "keys", "rotate"); code != 0 || !strings.Contains(out, "Sealed 0 row(s)") {
+		if out, errs, code := w.with(both, "keys", "rotate"); code != 0 || !strings.Contains(out, "Encrypted 0 row(s)") {
 			t.Errorf("rotate again: exit %d %s%s", code, out, errs)
 		}
 		if report, errs, code := w.keysCheck(added); code != 0 || report.Keys[0].Rows != 5 {

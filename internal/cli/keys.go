@@ -15,8 +15,8 @@ import (
 )
 
 type keysCmd struct {
-	Check  keysCheckCmd  `cmd:"" help:"Say what is sealed with which key, and what no key opens. Changes nothing."`
-	Rotate keysRotateCmd `cmd:"" help:"Seal everything with the first key of ENCRYPTION_KEYS. Safe while serve runs with the same list; can be stopped and run again."`
+	Check  keysCheckCmd  `cmd:"" help:"Show what is encrypted with which key, and what no key opens. Changes nothing."`
+	Rotate keysRotateCmd `cmd:"" help:"Encrypt everything with the first key of ENCRYPTION_KEYS. Safe while serve runs with the same list; can be stopped and run again."`
 }
 
 type keysCheckCmd struct{ reportFlags }
@@ -41,8 +41,8 @@ type keyLine struct {
 }
 
 // errUnreadable makes keys check exit with 1; the report has said why.
-var errUnreadable = errors.New("some stored access can't be read with these keys; add the key it was sealed with, or " +
-	"let those workspaces reconnect")
+var errUnreadable = errors.New("some stored tokens can't be read with these keys; add the key they were encrypted " +
+	"with, or let those workspaces reconnect")
 
 // Run prints how many rows hold secrets sealed with each key.
 func (c *keysCheckCmd) Run(env *environment) error {
@@ -72,15 +72,15 @@ func (c *keysCheckCmd) Run(env *environment) error {
 }
 
 func (r keyReport) print(env *environment) error {
-	err := list(env, false, r.Keys, "Nothing is sealed yet.", "KEY  ROWS  USE", func(k keyLine) []string {
+	err := list(env, false, r.Keys, "Nothing is encrypted yet.", "KEY  ROWS  USE", func(k keyLine) []string {
 		use := "opens"
 		switch {
 		case k.First:
-			use = "seals and opens"
+			use = "encrypts and opens"
 		case !k.Known:
 			use = "missing from ENCRYPTION_KEYS"
 		case k.Rows == 0:
-			use = "opens; nothing needs it, it can be taken out"
+			use = "opens; nothing needs it, so it can be removed"
 		}
 		return []string{k.ID, strconv.Itoa(k.Rows), use}
 	})
@@ -93,7 +93,7 @@ func (r keyReport) print(env *environment) error {
 
 type keysRotateCmd struct {
 	reportFlags
-	EraseUnreadable bool `help:"Drop what no key opens, when that key is lost for good. Those workspaces keep their id and history and have to reconnect."`
+	EraseUnreadable bool `help:"Erase what no key opens, when that key is lost for good. Those workspaces keep their id and history and have to reconnect."`
 }
 
 // Run seals everything anew that is not sealed with the first key.
@@ -102,16 +102,16 @@ func (c *keysRotateCmd) Run(env *environment) error {
 		resealed, unreadable, err := db.Reseal(env.ctx, c.EraseUnreadable)
 		if errors.Is(err, seal.ErrNoKey) {
 			return server.Wrong("ENCRYPTION_KEYS", "is not set, and there is no key file beside the database",
-				"give the key to seal with, or put the key file back")
+				"give the key to encrypt with, or put the key file back")
 		}
 		if err != nil {
-			return fmt.Errorf("%w\n%d rows are sealed with the first key now; run it again to go on", err, resealed)
+			return fmt.Errorf("%w\n%d rows are encrypted with the first key now; run it again to continue", err, resealed)
 		}
 
 		if c.JSON {
 			err = printJSON(env.stdout, map[string]int{"resealed": resealed, "unreadable": unreadable})
 		} else {
-			_, err = fmt.Fprintf(env.stdout, "Sealed %d row(s) with the first key. The other keys can be taken out when keys "+
+			_, err = fmt.Fprintf(env.stdout, "Encrypted %d row(s) with the first key. The other keys can be removed when keys "+
 				"check says that nothing needs them.\n", resealed)
 			if c.EraseUnreadable && err == nil {
 				_, err = fmt.Fprintf(env.stdout, "Erased %d row(s) that no key opens.\n", unreadable)

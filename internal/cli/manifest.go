@@ -30,9 +30,9 @@ func (p *program) placeholderURL() string {
 
 type manifestCmd struct {
 	PublicURL   string `name:"public-url" placeholder:"URL" help:"PUBLIC_URL: the address that Slack will send to."`
-	Sockets     bool   `name:"socket-mode" help:"For Socket Mode: Slack sends through connections that serve opens (SLACK_APP_TOKEN), and to no address."`
+	Sockets     bool   `name:"socket-mode" help:"For Socket Mode: Slack sends through connections that serve opens (SLACK_APP_TOKEN), not to an address."`
 	JSON        bool   `help:"Print JSON."`
-	Permissions bool   `help:"Print the permissions and what each is for instead, as a Markdown table."`
+	Permissions bool   `help:"Print a Markdown table of the permissions and what each is for instead."`
 }
 
 // Run prints the manifest.

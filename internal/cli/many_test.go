@@ -121,7 +121,7 @@ func TestAmbiguousName(t *testing.T) {
 		ids = append(ids, c.ID)
 	}
 	_, errs, code := w.command("connections", "show", "E0MANY0001")
-	if missing := inOrder(errs, "can mean any of these", ids[0], "T0MANY0000", ids[mostNamed-1], "…"); code != 1 ||
+	if missing := inOrder(errs, "could be any of these", ids[0], "T0MANY0000", ids[mostNamed-1], "…"); code != 1 ||
 		missing != "" ||
 		strings.Contains(errs, "\x1b") || strings.Contains(errs, ids[mostNamed]) {
 		t.Errorf("exit %d, no %q: %s", code, missing, errs)

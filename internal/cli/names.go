@@ -33,7 +33,7 @@ var namesOfOthers = []string{"SLACK_API_TOKEN", "PRIVATE_URL"}
 // checkNames refuses misspelt names of ours in .env, and in the environment those that begin with SLACK_. It warns of
 // what else stands in .env, or begins with SLACK_, and is no setting: it may be another program's.
 func (s *source) checkNames() {
-	const fix = "correct the name; what belongs to another program, put into another file"
+	const fix = "correct the name; put what belongs to another program into another file"
 	given := map[string][]string{".env": slices.Sorted(maps.Keys(s.dotenv)), "the environment": s.environment()}
 	for where, names := range given {
 		var unknown []string
@@ -42,7 +42,7 @@ func (s *source) checkNames() {
 			switch {
 			case slices.Contains(settingNames, name):
 			case certain && (where == ".env" || strings.HasPrefix(strings.ToUpper(name), "SLACK_")):
-				s.bad(name, "stands in "+where+" and is no setting; it looks like a misspelt "+ours, fix)
+				s.bad(name, "is in "+where+" but isn't a setting; it looks like a misspelt "+ours, fix)
 			case ours != "":
 				unknown = append(unknown, name+" (misspelt "+ours+"?)")
 			case where == ".env" || strings.HasPrefix(name, "SLACK_"):
@@ -51,8 +51,8 @@ func (s *source) checkNames() {
 		}
 
 		if len(unknown) > 0 {
-			s.warn("there are names in "+where+" that are no settings, and do nothing here: "+strings.Join(unknown, ", "),
-				"look for misspelt ones; another program's may stay")
+			s.warn("these names in "+where+" aren't settings, and do nothing here: "+strings.Join(unknown, ", "),
+				"check for misspelt ones; another program's can stay")
 		}
 	}
 }
@@ -75,7 +75,7 @@ func showable(name string) string {
 	if ordinaryName.MatchString(name) {
 		return name
 	}
-	return "one that isn't shown, because it may be a secret"
+	return "one that isn't shown, because it might be a secret"
 }
 
 // meant is the setting of ours that somebody may have misspelt as name, or "". It is certain where a name of another

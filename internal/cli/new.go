@@ -26,7 +26,7 @@ var newFiles embed.FS
 
 type newCmd struct {
 	Folder string `arg:"" help:"The folder to make. Its name is the app's."`
-	Module string `help:"The app's module path, such as github.com/you/mybot. Without it example.com and the folder's name."`
+	Module string `help:"The app's module path, such as github.com/you/mybot. Default: example.com/ and the folder's name."`
 }
 
 // newApp is what the templates are filled with.
@@ -51,10 +51,10 @@ var (
 func (c *newCmd) Run(env *environment) error {
 	base := filepath.Base(filepath.Clean(c.Folder))
 	if !folderName.MatchString(base) {
-		return badUsage("the folder %q names the app: it needs lower-case letters, digits and -, at most 31", base)
+		return badUsage("the folder %q names the app, so use lower-case letters, digits and -, at most 31 characters", base)
 	}
 	if c.Module != "" && !modulePath.MatchString(c.Module) {
-		return badUsage("--module %q is no module path: give one such as github.com/you/%s", c.Module, base)
+		return badUsage("--module %q isn't a module path; use one such as github.com/you/%s", c.Module, base)
 	}
 	if err := vacant(c.Folder); err != nil {
 		return err

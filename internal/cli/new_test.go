@@ -100,7 +100,7 @@ func TestNewLeavesAlone(t *testing.T) {
 		{"a name that is none", []string{filepath.Join(root, "My Bot")}, 2, "the folder \"My Bot\" names the app"},
 		{"a name with a digit first", []string{filepath.Join(root, "2bots")}, 2, "names the app"},
 		{"a name too long for a command", []string{filepath.Join(root, strings.Repeat("b", 32))}, 2, "at most 31"},
-		{"no module path", []string{filepath.Join(root, "empty"), "--module", "no module"}, 2, "is no module path"},
+		{"no module path", []string{filepath.Join(root, "empty"), "--module", "no module"}, 2, "isn't a module path"},
 	} {
 		out, errs, code := try(nil, append([]string{"new"}, test.args...)...)
 		if code != test.code || out != "" || !strings.Contains(errs, test.says) {

@@ -58,7 +58,7 @@ func TestReadyzListsItsChecks(t *testing.T) {
 	}
 
 	w.noJournal()
-	const list = "[+]database ok\n[+]schema ok\n[-]journal failed: the journal in DATA_DIR can't be written, or was " +
+	const list = "[+]database ok\n[+]schema ok\n[-]journal failed: the journal in DATA_DIR can't be written to, or was " +
 		"deleted a moment ago\n" +
 		"[+]sockets ok\n[+]stopping ok\nreadyz check failed\n"
 	for _, query := range []string{"", "?verbose", "?exclude=nothing"} {

@@ -70,7 +70,7 @@ func checkSecret(s *source, name string, secret connection.Secret) {
 
 // checkAppToken refuses what is no app-level token. None is fine.
 func checkAppToken(s *source, token connection.Secret) {
-	const fix = "make one on the app's Basic Information page, with the scope connections:write; or leave it out, and " +
+	const fix = "create one on the app's Basic Information page, with the scope connections:write; or leave it out, and " +
 		"Slack sends to PUBLIC_URL/slack/events"
 	switch {
 	case token == "":

@@ -22,13 +22,13 @@ type serveCmd struct {
 	PublicURL  string `name:"public-url" placeholder:"URL" help:"PUBLIC_URL: the address that browsers and Slack see."`
 	ListenAddr string `name:"listen-addr" placeholder:"HOST:PORT" help:"LISTEN_ADDR: where to listen. Default: 127.0.0.1:3000."`
 	AdminAddr  string `name:"admin-addr" placeholder:"HOST:PORT" help:"ADMIN_ADDR: where /livez, /readyz and /metrics are; never public. Default: 127.0.0.1:3001."`
-	AdminHosts string `name:"admin-hosts" placeholder:"NAMES" help:"ADMIN_HOSTS: names that ADMIN_ADDR answers to, with commas; it answers to IP addresses and localhost anyway."`
+	AdminHosts string `name:"admin-hosts" placeholder:"NAMES" help:"ADMIN_HOSTS: host names that ADMIN_ADDR answers to, separated by commas; IP addresses and localhost always work."`
 	DrainDelay string `name:"drain-delay" placeholder:"DURATION" help:"DRAIN_DELAY: how long requests are still taken after SIGTERM, with /readyz red, so that a proxy finds out before they are refused; 0 on Ctrl-C. Default: 5s."`
 	KeepDays   string `name:"keep-days" placeholder:"DAYS" help:"KEEP_DAYS: how long facts and history of a removed connection are kept, and dead letters. Default: 90."`
-	Lease      string `name:"inbox-lease" placeholder:"DURATION" help:"INBOX_LEASE: how long the events of a replica that died lie before another one takes them. Default: 30s."`
-	Workers    string `name:"workers" placeholder:"N" help:"WORKERS: how many events are worked at once, at most half of them of one workspace; 0 accepts events and leaves the work to other replicas. Default: 128."`
-	Inbox      string `name:"inbox" placeholder:"WHERE" help:"INBOX: database, or memory to measure what the database costs; memory loses what it acknowledged with the process. Default: database."`
-	Installs   string `name:"installs" placeholder:"WHO" help:"INSTALLS: open; closed to workspaces that are not connected yet; or the ids of those that may connect (T… and E…, with commas). Default: open."`
+	Lease      string `name:"inbox-lease" placeholder:"DURATION" help:"INBOX_LEASE: how long the events of a replica that died wait before another one takes them. Default: 30s."`
+	Workers    string `name:"workers" placeholder:"N" help:"WORKERS: how many events are handled at a time, at most half of them for one workspace; 0 accepts events and leaves the work to other replicas. Default: 128."`
+	Inbox      string `name:"inbox" placeholder:"WHERE" help:"INBOX: database, or memory to measure what the database costs; with memory, what was acknowledged is lost with the process. Default: database."`
+	Installs   string `name:"installs" placeholder:"WHO" help:"INSTALLS: open; closed to workspaces that are not connected yet; or the ids of those that can connect (T… and E…, separated by commas). Default: open."`
 	Move       string `name:"move-to-rotation" placeholder:"BOOL" help:"MOVE_TO_ROTATION: true exchanges long-lived tokens for rotating ones. Your app must have token rotation on. Default: false."`
 }
 
@@ -80,7 +80,7 @@ func (c *serveCmd) Run(env *environment) error {
 	c.operatorFlags.read(s, &cfg.Install.App)
 	c.check(s, &cfg)
 	if cfg.Install.AppID == "" && server.NeedsAppID(env.Handlers) {
-		s.bad("SLACK_APP_ID", "is not set: Slack doesn't say which app a shortcut is of", basics)
+		s.bad("SLACK_APP_ID", "is not set: Slack doesn't say which app a shortcut belongs to", basics)
 	}
 
 	if err := s.err(); err != nil {

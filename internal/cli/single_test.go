@@ -355,7 +355,7 @@ func TestWrongKeys(t *testing.T) {
 			{"connections", "disconnect", "--erase-anyway", "--yes", slacksim.Acme},
 			{"inbox", "list"}, {"inbox", "show", "1"}, {"inbox", "replay", "--all"}, {"inbox", "drop", "--all"}} {
 			_, errs, code := w.with(wrong, args...)
-			if code != 1 || !strings.Contains(errs, "none of the keys at hand opens what is stored here: give") {
+			if code != 1 || !strings.Contains(errs, "none of the keys given opens what is stored here: set") {
 				t.Errorf("%v with a wrong key: exit %d %s", args, code, errs)
 			}
 		}
@@ -368,7 +368,7 @@ func TestWrongKeys(t *testing.T) {
 			t.Errorf("attempts hold nothing that is sealed: exit %d %s", code, errs)
 		}
 		// Keys that open nothing at all are those of another database.
-		if _, errs, code := w.with(wrong, "serve"); code != 2 || !strings.Contains(errs, "open nothing of what is stored") {
+		if _, errs, code := w.with(wrong, "serve"); code != 2 || !strings.Contains(errs, "don't open what is stored") {
 			t.Errorf("serve with a wrong key: exit %d %s", code, errs)
 		}
 		w.sealOne(wrong["ENCRYPTION_KEYS"])
@@ -430,7 +430,7 @@ func TestKeys(t *testing.T) {
 		w.browser().install(slacksim.AcmeAdmin)
 		w.browser().install(slacksim.BirchAdmin)
 		w.settle()
-		if out, errs, code := w.command("keys", "check"); code != 0 || !strings.Contains(out, "seals and opens") {
+		if out, errs, code := w.command("keys", "check"); code != 0 || !strings.Contains(out, "encrypts and opens") {
 			t.Errorf("check: exit %d %s%s", code, out, errs)
 		}
 		added := seal.NewKey()
@@ -448,8 +448,8 @@ func TestKeys(t *testing.T) {
 			t.Errorf("rotate: exit %d %s%s", code, out, errs)
 		}
 		w.quick("during", slacksim.AcmeAdmin, "/connection status", "Working")
-		if out, _, code := w.with(both, "keys", "check"); code != 0 || !strings.Contains(out, "nothing needs it, it can be "+
-			"taken out") {
+		if out, _, code := w.with(both, "keys", "check"); code != 0 || !strings.Contains(out, "nothing needs it, so it can "+
+			"be removed") {
 			t.Errorf("after: exit %d %s", code, out)
 		}
 		w.settle()

@@ -48,7 +48,7 @@ func TestSocketMode(t *testing.T) {
 	w.slack.SetApp(func(a *slacksim.App) { a.SocketMode = false })
 	eventually(t, "readyz to be red", func() bool { return w.ready() == http.StatusServiceUnavailable })
 	if page := w.browser().get(w.replicas[0].admin.String() + "/readyz"); !strings.Contains(page.body,
-		"Socket Mode is switched off") {
+		"Socket Mode is turned off") {
 		t.Errorf("readyz says %q", page.body)
 	}
 }

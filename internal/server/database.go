@@ -109,14 +109,14 @@ func (d Database) MustExist() error {
 		return nil
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no database at %s; %s migrate up makes it, or check DATABASE_URL and DATA_DIR", path,
+		return fmt.Errorf("there is no database at %s; %s migrate up creates it, or check DATABASE_URL and DATA_DIR", path,
 			d.Program)
 	}
 	return nil
 }
 
 // DataDirFix is what to do about a data folder that can't be used.
-const DataDirFix = "name a folder that this process may write to, and that outlives it: " +
+const DataDirFix = "name a folder that this process can write to, and that outlives it: " +
 	"new tokens wait there while the database is down"
 
 // MakeFolder makes the folder of the SQLite file, for what may make the file itself.
@@ -130,7 +130,7 @@ func (d Database) MakeFolder() error {
 			return Wrong("DATA_DIR", "can't be made: "+err.Error(), DataDirFix)
 		}
 		return Wrong("DATABASE_URL", "names a folder that can't be made: "+err.Error(),
-			"name a file in a folder that this process may write to")
+			"name a file in a folder that this process can write to")
 	}
 	return nil
 }
@@ -236,8 +236,8 @@ func (d Database) openToServe(ctx context.Context) (*storage.DB, error) {
 	}
 	if err == nil {
 		if err = db.CheckAnyKey(ctx); errors.Is(err, storage.ErrWrongKeys) {
-			err = Wrong("ENCRYPTION_KEYS", "open nothing of what is stored; these are the keys of another database",
-				"give the keys it was sealed with, or put the key file back beside it. If they are lost for good: "+
+			err = Wrong("ENCRYPTION_KEYS", "don't open what is stored; they belong to another database",
+				"give the keys it was encrypted with, or put the key file back next to it. If they are lost for good: "+
 					d.erasing()+"; every workspace then has to reconnect")
 		}
 	}
@@ -286,7 +286,7 @@ func (d Database) keyLost(ctx context.Context) (err error) {
 	}
 	return Wrong("ENCRYPTION_KEYS",
 		"is not set, and there is no key file "+d.KeyFile()+". What is stored in the database, or in DATA_DIR, is "+
-			"sealed with the missing key, so no new one is made",
+			"encrypted with the missing key, so no new one is made",
 		"put the key file back, give its content as ENCRYPTION_KEYS, or check DATABASE_URL and DATA_DIR. If the key is lost "+
 			"for good, give a new one as "+
 			"ENCRYPTION_KEYS (openssl rand -base64 32) and run "+d.erasing()+"; "+

@@ -22,8 +22,8 @@ func (s *Server) claimJournal() {
 	shared := errors.Is(err, journal.ErrShared)
 	switch before := s.shared.Swap(shared); {
 	case shared && !before:
-		s.log.Warn("another process serves from the same DATA_DIR, so there is one copy of new tokens and not two: "+
-			"in a restart that passes; otherwise give each process a DATA_DIR of its own", "cause", err)
+		s.log.Warn("another process serves from the same DATA_DIR, so new tokens have one copy instead of two: "+
+			"during a restart this passes; otherwise give each process a DATA_DIR of its own", "cause", err)
 	case before && !shared:
 		s.log.Info("DATA_DIR is this process's own now")
 	case err != nil && !shared && !errors.Is(err, journal.ErrNone):

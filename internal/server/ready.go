@@ -163,7 +163,7 @@ func (s *Server) askDatabase(ctx context.Context) fault {
 	case errors.Is(err, storage.ErrFileGone):
 		return fault{"the database's file was deleted, moved or replaced while it was open", err}
 	case errors.Is(err, storage.ErrNotWritable):
-		return fault{"the database answers and can't be written: it is read-only, or its disk is full", err}
+		return fault{"the database answers but can't be written to: it is read-only, or its disk is full", err}
 	default:
 		return fault{"the database doesn't answer", err}
 	}
@@ -179,7 +179,7 @@ func (s *Server) schema() fault {
 
 func (s *Server) askJournal(ctx context.Context) fault {
 	if err := s.install.Tokens().Journal.Ready(ctx); err != nil {
-		return fault{"the journal in DATA_DIR can't be written, or was deleted a moment ago", err}
+		return fault{"the journal in DATA_DIR can't be written to, or was deleted a moment ago", err}
 	}
 	return fault{}
 }
@@ -189,7 +189,7 @@ func (s *Server) sockets() fault {
 	words := socketWords[state]
 	var refused *bot.TokenRefused
 	if errors.As(err, &refused) {
-		words = socketWords[bot.SocketsRefused] + " (" + refused.Code + "); it is tried again"
+		words = socketWords[bot.SocketsRefused] + " (" + refused.Code + "); trying again"
 	}
 	return fault{words, err}
 }
@@ -197,6 +197,6 @@ func (s *Server) sockets() fault {
 // socketWords say how Socket Mode is where it is not as it should be.
 var socketWords = map[string]string{
 	bot.SocketsConnecting: "no connection to Slack yet (Socket Mode)",
-	bot.SocketsDisabled:   "Socket Mode is switched off in the app's settings at Slack",
+	bot.SocketsDisabled:   "Socket Mode is turned off in the app's settings in Slack",
 	bot.SocketsRefused:    "Slack refuses SLACK_APP_TOKEN",
 }

@@ -34,7 +34,8 @@ func checkRoute(mux *http.ServeMux, pattern string, h http.Handler) (err error) 
 	case !strings.HasPrefix(path, "/"):
 		return errors.New("write a path that begins with /, and no host")
 	case first == "" || first == "slack" || strings.HasPrefix(first, "{"):
-		return errors.New("/ and all below /slack/ are taken: installing, and what Slack sends. Choose another path")
+		return errors.New("/ and everything under /slack/ are taken, for installing and for what Slack sends. " +
+			"Choose another path")
 	}
 
 	defer func() {

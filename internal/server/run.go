@@ -183,7 +183,7 @@ func (s *Server) waitForProxies(ctx context.Context) {
 		wait = hurried
 	}
 
-	s.log.Info("stopping: /readyz is red, and the doors are still open", "drain_delay", s.cfg.DrainDelay.String())
+	s.log.Info("stopping: /readyz is red, and requests are still taken", "drain_delay", s.cfg.DrainDelay.String())
 	<-wait.Done()
 	if !errors.Is(wait.Err(), context.DeadlineExceeded) {
 		s.log.Info("stopping: the wait was ended early")

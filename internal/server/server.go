@@ -112,9 +112,9 @@ func (cfg Config) check() error {
 	need("SLACK_SIGNING_SECRET", len(cfg.Bot.SigningSecrets) > 0 || cfg.Bot.AppToken != "",
 		"copy it from the app's Basic Information page, or use Socket Mode (SLACK_APP_TOKEN)")
 	need("SLACK_APP_ID", in.AppID != "" || !NeedsAppID(cfg.Bot.Handlers),
-		"copy it from the app's Basic Information page: Slack doesn't say which app a shortcut is of")
+		"copy it from the app's Basic Information page: Slack doesn't say which app a shortcut belongs to")
 	need("ENCRYPTION_KEYS", cfg.Database.Keys != "" || cfg.Database.Path() != "",
-		"make a key with: openssl rand -base64 32 and keep a copy of it; PostgreSQL has no default")
+		"generate a key with: openssl rand -base64 32 and keep a copy of it; PostgreSQL has no default")
 	if u, err := url.Parse(in.PublicURL); err != nil || u.Scheme == "http" && !loopback.Is(u.Host) {
 		problems = append(problems, Problem{
 			Setting: "PUBLIC_URL", What: "is not https, and its host is not this machine",
@@ -163,7 +163,7 @@ func (s *Server) serve(ctx context.Context) error {
 		return err
 	}
 	if s.cfg.Database.MustExist() != nil {
-		s.log.Info("making a new, empty database", "path", s.cfg.Database.Path())
+		s.log.Info("creating a new, empty database", "path", s.cfg.Database.Path())
 	}
 	err := s.prepare(ctx)
 	if ctx.Err() != nil && err != nil && !errors.As(err, new(*ConfigError)) {

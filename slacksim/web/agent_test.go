@@ -55,7 +55,7 @@ func TestPersonAndAgent(t *testing.T) {
 	w.Call("agents.sessions.rename", token, "channel_id", dm, "thread_ts", root, "title", "A <chat>")
 	page = b.open("/client/T0ACME0001/dm?thread=" + root)
 	b.want(page, "<ol><li><div>It</div></li></ol>", "<strong>grows</strong>", "Writing…", ">Working…</span>",
-		`id="agent-stop"`, `value="A &lt;chat&gt;"`, "Look again")
+		`id="agent-stop"`, `value="A &lt;chat&gt;"`, "Refresh")
 	if b.thread(page) != root {
 		t.Errorf("the stop button is that of %s, want %s", b.thread(page), root)
 	}

@@ -122,7 +122,7 @@ func typedInto(r *http.Request, f slacksim.Form) (slacksim.Form, bool) {
 func suggested(w http.ResponseWriter, r *http.Request, u slacksim.User, place string, got slacksim.Suggestions,
 	err error) {
 	if errors.Is(err, slacksim.ErrNoOptionsURL) {
-		got.Shown, err = "The app says nowhere where to ask for them.", nil
+		got.Shown, err = "The app doesn't say where to ask for them.", nil
 	}
 	if got.Shown != "" {
 		problem(w, http.StatusBadGateway, "No options", got.Shown, "")

@@ -64,7 +64,7 @@ func (s *site) doPermissions(w http.ResponseWriter, r *http.Request, u slacksim.
 	if !slices.Contains(in.Scopes, scope) || len(in.Scopes) == 1 ||
 		s.sim.Admins.Permit(u.TeamID, nil, []string{scope}) != nil {
 		problem(w, http.StatusConflict, "Nothing happened",
-			"The app does not have that permission, or nothing besides it. To take the last one, remove the app.", "")
+			"The app doesn't have that permission, or it's the only one left. To take that one away, remove the app.", "")
 		return
 	}
 	http.Redirect(w, r, "/client/"+u.TeamID+"/app/permissions?taken="+scope, http.StatusSeeOther)

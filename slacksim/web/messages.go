@@ -53,7 +53,7 @@ func (s messageForms) doChange(w http.ResponseWriter, r *http.Request, u slacksi
 		ok = text != "" && s.sim.Forms.Retype(r.Context(), u.ID, channel, m.TS, text) == nil
 	}
 	if !ok {
-		problem(w, http.StatusConflict, "Nothing happened", "That message can't be changed any more.", "")
+		problem(w, http.StatusConflict, "Nothing happened", "That message can no longer be changed.", "")
 		return
 	}
 	back(w, r, "/client/"+u.TeamID+"/"+r.PathValue("place"))

@@ -160,7 +160,7 @@ func TestPersonInstallsTalksAndRemoves(t *testing.T) {
 	if page := b.open("/client/T0ACME0001/C0ACMEGENE"); strings.Contains(page, `id="add-app"`) {
 		t.Error("the app is still offered")
 	}
-	b.want(b.open("/client/T0ACME0001/home"), "has not put anything here yet")
+	b.want(b.open("/client/T0ACME0001/home"), "hasn't put anything here yet")
 	w.Settled()
 	if len(w.Bot.Events("app_home_opened")) == 0 {
 		t.Error("no app_home_opened")
@@ -711,7 +711,7 @@ func TestOrganisationAddsWorkspaces(t *testing.T) {
 	labs := w.browser()
 	labs.send("/signin", "user", slacksim.LabsAdmin)
 	labs.want(labs.open(strings.TrimPrefix(w.AuthorizeURL(botScopes), w.Sim.URL())),
-		"Only an organisation admin can change what it may do.")
+		"Only an organisation admin can change what it is allowed to do.")
 	page := labs.open("/client/T0NWLABS01/app")
 	labs.want(page, "not available in Northwind Labs", `<span class="badge">not here</span>`,
 		"An admin of the organisation adds it to workspaces.")
@@ -763,7 +763,7 @@ func TestAdminTakesAPermissionAway(t *testing.T) {
 	}
 	b.send("/signin", "user", slacksim.AcmeAdmin)
 	b.want(b.open("/client/T0ACME0001/app"), `href="`+at+`"`)
-	b.want(b.open(at), "Slack itself has no such page", `data-take="im:write"`)
+	b.want(b.open(at), "The real Slack has no page like this", `data-take="im:write"`)
 	_, page := b.send(at, "scope", "im:write")
 	b.want(page, "Taken away: Start direct messages with people.")
 	if strings.Contains(page, `data-take="im:write"`) {

@@ -57,7 +57,7 @@ func TestStepsWithoutScript(t *testing.T) {
 		run.UserID != slacksim.AcmeAdmin {
 		t.Errorf("at %s, ran %+v", b.at, run)
 	}
-	b.want(b.open(app), `<span class="tag running">running</span>`, "Look again")
+	b.want(b.open(app), `<span class="tag running">running</span>`, "Refresh")
 	w.Call("functions.completeSuccess", tok, "function_execution_id", run.ID, "outputs", `{"url":"https://t.example/1"}`)
 	b.want(b.open(app), `<span class="tag completed">completed</span>`, "The ticket:", `<a href="https://t.example/1"`)
 

@@ -141,7 +141,7 @@ func signIn(w http.ResponseWriter, u slacksim.User) {
 func (s *site) doSignIn(w http.ResponseWriter, r *http.Request) {
 	u, ok := s.sim.Directory.User(r.PostFormValue("user"))
 	if !ok || u.Deleted {
-		problem(w, http.StatusNotFound, "Nobody of that name", "That person is not in this Slack.", "")
+		problem(w, http.StatusNotFound, "No such person", "That person is not in this Slack.", "")
 		return
 	}
 	signIn(w, u)
