@@ -90,6 +90,22 @@ type Store struct {
 // return connection.ErrNotConnected.
 func (req *Request) Store() Store { return req.store }
 
+// TeamID says whose values these are: a workspace's (T…), or an organisation's (E…). "" without a connection.
+func (s Store) TeamID() string { return s.of.TeamID }
+
+// In returns the request with the Store and the timers of another workspace (T…) of the organisation that the app is
+// installed for. A channel can belong to several workspaces of it, and what somebody presses there comes from theirs:
+// where the value of a button says whose Store (Store.TeamID) knows more of it, whoever presses finds that. Client and
+// the rest stay the request's. The connection of a single workspace has no other, and the request stays as it is.
+func (req *Request) In(teamID string) *Request {
+	if !req.Connection.Org() || !strings.HasPrefix(teamID, "T") {
+		return req
+	}
+	there := *req
+	there.store.of.TeamID = teamID
+	return &there
+}
+
 // Get decodes the value of a key into into, a pointer, and reports whether there is one.
 func (s Store) Get(ctx context.Context, key string, into any) (found bool, err error) {
 	if err := s.check(key); err != nil {

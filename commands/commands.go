@@ -16,6 +16,7 @@ import (
 func features() []feature {
 	return []feature{
 		standup(),
+		poll(),
 		status(),
 	}
 }
