@@ -8,7 +8,9 @@ import (
 )
 
 // polls is an app of nothing but polls.
-func polls(t *testing.T) *bottest.Suite { return bottest.NewApp(t, bottest.App{Handlers: poll().handlers}) }
+func polls(t *testing.T) *bottest.Suite {
+	return bottest.NewApp(t, bottest.App{Handlers: poll().handlers})
+}
 
 func TestPollOnOneLine(t *testing.T) {
 	t.Parallel()
