@@ -112,8 +112,8 @@ func poll() feature {
 	}
 }
 
-// question is a poll as it is kept.
-type question struct {
+// pollRecord is a poll as it is kept.
+type pollRecord struct {
 	Text      string   // what is asked, as plain text but for mentions
 	Options   []string // the same
 	Several   bool     // everybody can vote for several of them
@@ -134,12 +134,12 @@ type question struct {
 }
 
 // over reports whether a press at a time is too late.
-func (q question) over(at time.Time) bool {
+func (q pollRecord) over(at time.Time) bool {
 	return !q.Closed.IsZero() && !at.Before(q.Closed) || !q.Ends.IsZero() && !at.Before(q.Ends)
 }
 
 // voter names somebody's ballot. Of an anonymous poll that is a code that only the poll's secret leads back from.
-func (q question) voter(userID string) string {
+func (q pollRecord) voter(userID string) string {
 	if !q.Anonymous {
 		return userID
 	}
@@ -227,7 +227,7 @@ func readPollRef(value string) (r pollRef, err error) {
 // askPoll is /poll: the form, or what was typed on one line.
 func askPoll(ctx context.Context, c *bot.Command) error {
 	if strings.TrimSpace(c.Text) != "" {
-		return askOnLine(ctx, c, question{})
+		return askOnLine(ctx, c, pollRecord{})
 	}
 	if err := c.Need("chat:write"); err != nil {
 		return err
@@ -237,15 +237,15 @@ func askPoll(ctx context.Context, c *bot.Command) error {
 }
 
 func askAnonymously(ctx context.Context, c *bot.Command) error {
-	return askOnLine(ctx, c, question{Anonymous: true})
+	return askOnLine(ctx, c, pollRecord{Anonymous: true})
 }
 
 func askForSeveral(ctx context.Context, c *bot.Command) error {
-	return askOnLine(ctx, c, question{Several: true})
+	return askOnLine(ctx, c, pollRecord{Several: true})
 }
 
 // askOnLine posts what was typed, or keeps it until it can be posted.
-func askOnLine(ctx context.Context, c *bot.Command, q question) error {
+func askOnLine(ctx context.Context, c *bot.Command, q pollRecord) error {
 	readPollLine(c.Text, &q)
 	wrong := q.wrong(c.Now())
 	if q.Text == "" {
@@ -295,7 +295,7 @@ var pollQuotes = map[rune]string{'"': `"”“`, '“': `”"“`, '”': `”"`
 // readPollLine reads `"Question?" First, Second`. Options can stand in quotes, too, with or without commas between
 // them; then they can hold commas. The words anonymous and several can stand before it. Without a question in quotes
 // nothing is read.
-func readPollLine(text string, q *question) {
+func readPollLine(text string, q *pollRecord) {
 	text = strings.TrimSpace(plainWords(text))
 	for {
 		word, rest, more := strings.Cut(text, " ")
@@ -348,7 +348,7 @@ func pollItems(text string) (items []string, quoted bool) {
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // wrong is what is wrong with a question, by the inputs of the form.
-func (q question) wrong(now time.Time) map[string]string {
+func (q pollRecord) wrong(now time.Time) map[string]string {
 	wrong := map[string]string{}
 	switch n := utf8.RuneCountInString(q.Text); {
 	case n == 0:
@@ -450,7 +450,7 @@ func submitPoll(ctx context.Context, s *bot.Submission) error {
 		return err
 	}
 
-	q := question{
+	q := pollRecord{
 		Text: oneLine(form.Question), By: s.UserID, Channel: form.Channel, Ends: form.Ends, Timed: !form.Ends.IsZero(),
 		Several: slices.Contains(form.Ticks, pollTickSeveral), Anonymous: slices.Contains(form.Ticks, pollTickAnonymous),
 	}
@@ -476,7 +476,7 @@ func submitPoll(ctx context.Context, s *bot.Submission) error {
 func randomID() string { return strings.ToLower(rand.Text()[:16]) }
 
 // postPoll posts q as the poll of an id, unless that was done already.
-func postPoll(ctx context.Context, req *bot.Request, id string, q question) error {
+func postPoll(ctx context.Context, req *bot.Request, id string, q pollRecord) error {
 	store := req.Store()
 	if q.Ends.IsZero() {
 		q.Ends = req.Now().Add(pollLife)
@@ -487,7 +487,7 @@ func postPoll(ctx context.Context, req *bot.Request, id string, q question) erro
 	}
 
 	posted := false
-	err := bot.Update(ctx, store, pollKey(id), func(kept *question) error {
+	err := bot.Update(ctx, store, pollKey(id), func(kept *pollRecord) error {
 		if posted = kept.TS != ""; !posted {
 			*kept = q
 		}
@@ -503,18 +503,18 @@ func postPoll(ctx context.Context, req *bot.Request, id string, q question) erro
 	r := q.reply(pollRef{team: store.TeamID(), id: id}, tally{Votes: make([]int, len(q.Options))})
 	_, ts, err := req.Client.PostMessageContext(ctx, q.Channel, slack.MsgOptionText(r.Text, false),
 		slack.MsgOptionBlocks(r.Blocks...), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl())
-	if refusal(err) != "" { // else it may be there, and the first press says where
+	if pollRefusal(err) != "" { // else it may be there, and the first press says where
 		_, cancelErr := req.Cancel(ctx, pollEnd, id)
 		return errors.Join(err, cancelErr, store.Delete(ctx, pollKey(id)))
 	}
 	if err != nil {
 		return err
 	}
-	return bot.Update(ctx, store, pollKey(id), func(kept *question) error { kept.TS = ts; return nil })
+	return bot.Update(ctx, store, pollKey(id), func(kept *pollRecord) error { kept.TS = ts; return nil })
 }
 
-// refusal is Slack's word for why it refused a call, "" where it didn't.
-func refusal(err error) string {
+// pollRefusal is Slack's word for why it refused a call, "" where it didn't.
+func pollRefusal(err error) string {
 	var refused slack.SlackErrorResponse
 	if errors.As(err, &refused) {
 		return refused.Err
@@ -528,7 +528,7 @@ func refusal(err error) string {
 // cantPost says why Slack took no message in a conversation and what to do, "" where the error is another one. It can
 // stand in a form, which shows no markup but for this: `code`.
 func cantPost(err error, app, channel string) string {
-	switch code := refusal(err); {
+	switch code := pollRefusal(err); {
 	case code == "not_in_channel", code == "channel_not_found":
 		if !strings.HasPrefix(channel, "C") {
 			return "I can't post in this conversation, because I'm not part of it. Ask in a channel that I'm in."
@@ -547,7 +547,7 @@ func cantPost(err error, app, channel string) string {
 }
 
 // keepDraft keeps q, and adds to an answer that says why it can't be posted a button that posts it later.
-func keepDraft(ctx context.Context, req *bot.Request, q question, why bot.Reply,
+func keepDraft(ctx context.Context, req *bot.Request, q pollRecord, why bot.Reply,
 	respond func(context.Context, bot.Reply) error) error {
 	id := randomID()
 	if err := req.Store().Put(ctx, pollDraftKey(id), q, pollDraft); err != nil {
@@ -557,7 +557,7 @@ func keepDraft(ctx context.Context, req *bot.Request, q question, why bot.Reply,
 }
 
 // withDraft adds to an answer the button that posts a draft.
-func withDraft(r pollRef, q question, why bot.Reply) bot.Reply {
+func withDraft(r pollRef, q pollRecord, why bot.Reply) bot.Reply {
 	const kept = "Your poll is kept for a day. Press Post it when that is done."
 	if len(why.Blocks) == 0 {
 		why.Blocks = []slack.Block{mrkdwn.Section(why.Text)}
@@ -576,7 +576,7 @@ func postPollDraft(ctx context.Context, a *bot.AsyncAction) error {
 		return err
 	}
 	home := a.In(r.team)
-	var q question
+	var q pollRecord
 	found, err := home.Store().Get(ctx, pollDraftKey(r.id), &q)
 	if err != nil {
 		return err
@@ -585,7 +585,7 @@ func postPollDraft(ctx context.Context, a *bot.AsyncAction) error {
 		return a.Update(ctx, bot.Text("This poll is no longer kept. Ask it again, as in "+pollExample+"."))
 	}
 
-	err = bot.Update(ctx, home.Store(), pollDraftKey(r.id), func(kept *question) error {
+	err = bot.Update(ctx, home.Store(), pollDraftKey(r.id), func(kept *pollRecord) error {
 		if kept.Draft == "" || kept.Draft == a.EventID {
 			kept.Draft = a.EventID
 		}
@@ -614,7 +614,7 @@ func postPollDraft(ctx context.Context, a *bot.AsyncAction) error {
 }
 
 // again lets a draft be posted by another press.
-func again(ctx context.Context, a *bot.AsyncAction, home *bot.Request, r pollRef, q question, why bot.Reply) error {
+func again(ctx context.Context, a *bot.AsyncAction, home *bot.Request, r pollRef, q pollRecord, why bot.Reply) error {
 	if err := letGo(ctx, home, r.id); err != nil {
 		return err
 	}
@@ -622,7 +622,7 @@ func again(ctx context.Context, a *bot.AsyncAction, home *bot.Request, r pollRef
 }
 
 func letGo(ctx context.Context, home *bot.Request, draft string) error {
-	return bot.Update(ctx, home.Store(), pollDraftKey(draft), func(kept *question) error { kept.Draft = ""; return nil })
+	return bot.Update(ctx, home.Store(), pollDraftKey(draft), func(kept *pollRecord) error { kept.Draft = ""; return nil })
 }
 
 // Voting.
@@ -665,7 +665,7 @@ func vote(ctx context.Context, a *bot.AsyncAction) error {
 }
 
 // pollOf is the poll that a button belongs to.
-func pollOf(ctx context.Context, a *bot.AsyncAction, home *bot.Request, r pollRef) (q question, found bool, err error) {
+func pollOf(ctx context.Context, a *bot.AsyncAction, home *bot.Request, r pollRef) (q pollRecord, found bool, err error) {
 	found, err = home.Store().Get(ctx, pollKey(r.id), &q)
 	if err != nil || !found || q.TS != "" {
 		return q, found, err
@@ -673,7 +673,7 @@ func pollOf(ctx context.Context, a *bot.AsyncAction, home *bot.Request, r pollRe
 
 	// The process that posted it ended before it knew the message.
 	q.TS = a.Payload.Container.MessageTs
-	err = bot.Update(ctx, home.Store(), pollKey(r.id), func(kept *question) error {
+	err = bot.Update(ctx, home.Store(), pollKey(r.id), func(kept *pollRecord) error {
 		kept.TS = cmp.Or(kept.TS, q.TS)
 		q = *kept
 		return nil
@@ -693,7 +693,7 @@ func pressedAt(a *bot.AsyncAction) time.Time {
 }
 
 // tellVoter tells somebody what they voted for where the message doesn't: names are not shown, or not all of them.
-func tellVoter(ctx context.Context, a *bot.AsyncAction, home *bot.Request, r pollRef, q question, mine ballot) error {
+func tellVoter(ctx context.Context, a *bot.AsyncAction, home *bot.Request, r pollRef, q pollRecord, mine ballot) error {
 	var s shown
 	if _, err := home.Store().Get(ctx, shownKey(r.id), &s); err != nil {
 		return err
@@ -737,7 +737,7 @@ func showSoon(ctx context.Context, home *bot.Request, id string) error {
 // showPoll brings the message of a poll up to date.
 func showPoll(ctx context.Context, t *bot.Timer) error {
 	store := t.Store()
-	var q question
+	var q pollRecord
 	if found, err := store.Get(ctx, pollKey(t.Key), &q); err != nil || !found || q.TS == "" || q.Forgotten {
 		return err
 	}
@@ -772,9 +772,9 @@ func showPoll(ctx context.Context, t *bot.Timer) error {
 }
 
 // shownNow notes what became of the nth time that the message was brought up to date.
-func shownNow(ctx context.Context, t *bot.Timer, q question, counted tally, turn int, err error) error {
+func shownNow(ctx context.Context, t *bot.Timer, q pollRecord, counted tally, turn int, err error) error {
 	fault := ""
-	switch code := refusal(err); code {
+	switch code := pollRefusal(err); code {
 	case "":
 		if err != nil {
 			return err
@@ -808,7 +808,7 @@ type tally struct {
 }
 
 // countPoll counts the ballots of a poll.
-func countPoll(ctx context.Context, store bot.Store, id string, q question) (tally, error) {
+func countPoll(ctx context.Context, store bot.Store, id string, q pollRecord) (tally, error) {
 	type voter struct {
 		id string
 		at int64
@@ -868,7 +868,7 @@ func counted(n int, one, several string) string {
 }
 
 // reply is the poll as a message.
-func (q question) reply(r pollRef, t tally) bot.Reply {
+func (q pollRecord) reply(r pollRef, t tally) bot.Reply {
 	open := q.Closed.IsZero()
 	most := slices.Max(t.Votes)
 	blocks := []slack.Block{mrkdwn.Whole("*" + pollWords(q.Text) + "*")}
@@ -925,7 +925,7 @@ func optionText(option string, i int, t tally, won bool) string {
 }
 
 // smallPrint is what stands below a poll: who voted, how, and until when.
-func (q question) smallPrint(t tally) string {
+func (q pollRecord) smallPrint(t tally) string {
 	var says []string
 	if t.Voters > 0 {
 		says = append(says, counted(t.Voters, "person", "people")+" voted.")
@@ -959,7 +959,7 @@ func (q question) smallPrint(t tally) string {
 }
 
 // spoken is what screen readers and notifications say of a poll: what is asked, and the result.
-func (q question) spoken(t tally) string {
+func (q pollRecord) spoken(t tally) string {
 	says := []string{"Poll: " + sentence(pollWords(q.Text))}
 	if !q.Closed.IsZero() {
 		says[0] = "Closed poll: " + sentence(pollWords(q.Text))
@@ -987,7 +987,7 @@ func sentence(s string) string {
 // Closing.
 
 // closedAt is when a poll that is over was closed.
-func (q question) closedAt() time.Time {
+func (q pollRecord) closedAt() time.Time {
 	if q.Closed.IsZero() {
 		return q.Ends
 	}
@@ -1016,7 +1016,7 @@ func closePoll(ctx context.Context, a *bot.AsyncAction) error {
 	switch {
 	case admin:
 		return endNow(ctx, home, r.id, a.UserID, pressedAt(a))
-	case errors.As(err, new(*bot.NotAllowedError)), refusal(err) == "missing_scope": // nobody can tell who is an admin
+	case errors.As(err, new(*bot.NotAllowedError)), pollRefusal(err) == "missing_scope": // nobody can tell who is an admin
 		return a.Respond(ctx, bot.Text("Only "+mrkdwn.Person(q.By)+", who asked it, can close this poll."))
 	case err != nil:
 		return err
@@ -1027,7 +1027,7 @@ func closePoll(ctx context.Context, a *bot.AsyncAction) error {
 
 // endNow closes a poll, unless it is closed. Who has it done again does the rest.
 func endNow(ctx context.Context, home *bot.Request, id, by string, at time.Time) error {
-	err := bot.Update(ctx, home.Store(), pollKey(id), func(q *question) error {
+	err := bot.Update(ctx, home.Store(), pollKey(id), func(q *pollRecord) error {
 		if q.Closed.IsZero() {
 			q.Closed, q.ClosedBy = at, by
 		}
@@ -1044,7 +1044,7 @@ func endNow(ctx context.Context, home *bot.Request, id, by string, at time.Time)
 
 // endPoll closes a poll at its time.
 func endPoll(ctx context.Context, t *bot.Timer) error {
-	var q question
+	var q pollRecord
 	found, err := t.Store().Get(ctx, pollKey(t.Key), &q)
 	switch {
 	case err != nil || !found:
@@ -1062,7 +1062,7 @@ func forgetPoll(ctx context.Context, t *bot.Timer) error {
 	if _, err := store.Get(ctx, shownKey(t.Key), &s); err != nil {
 		return err
 	}
-	var q question
+	var q pollRecord
 	found, err := store.Get(ctx, pollKey(t.Key), &q)
 	if err != nil {
 		return err
@@ -1075,7 +1075,7 @@ func forgetPoll(ctx context.Context, t *bot.Timer) error {
 	}
 
 	if found {
-		err := bot.Update(ctx, store, pollKey(t.Key), func(kept *question) error {
+		err := bot.Update(ctx, store, pollKey(t.Key), func(kept *pollRecord) error {
 			kept.Forgotten, kept.Secret = true, nil
 			q = *kept
 			return nil
