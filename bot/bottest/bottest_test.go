@@ -380,3 +380,34 @@ func TestWhatFailsATest(t *testing.T) {
 		}
 	}
 }
+
+// What is kept is still there after a restart, and what was due meanwhile runs.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	s := bottest.New(t,
+		bot.OnCommand("/note", func(ctx context.Context, c *bot.Command) error {
+			if err := c.Store().Put(ctx, "note", c.Text, 0); err != nil {
+				return err
+			}
+			return c.Schedule(ctx, "later", "note", c.Now().Add(time.Hour), nil)
+		}, bot.Describe("Says it later", "what")),
+		bot.OnTimer("later", func(ctx context.Context, tm *bot.Timer) error {
+			var note string
+			if _, err := tm.Store().Get(ctx, "note", &note); err != nil {
+				return err
+			}
+			_, err := tm.Say(ctx, bottest.Member.ID, bot.Text(note))
+			return err
+		}, bot.Scopes("chat:write")),
+	)
+	leon := s.As(bottest.Member)
+	leon.Command("#general", "/note tea")
+	s.Restart(59 * time.Minute)
+	leon.Reads("").Nothing()
+	s.Restart(2 * time.Minute)
+	leon.Reads("").Want("tea").Nothing()
+
+	leon.Command("#general", "/note cake")
+	s.Advance(time.Hour)
+	leon.Reads("").Want("cake")
+}

@@ -45,6 +45,7 @@ type Suite struct {
 	app   *cli.Rehearsed
 	clock *slacksim.ManualClock
 	seen  map[string]string // of a place: the ts of the message that a Want has found last
+	stop  func() error      // ends the app
 }
 
 // New runs an app of handlers, installed at Acme Corp. It ends with the test, which fails when the app broke one of
@@ -80,6 +81,7 @@ func NewApp(t testing.TB, app App) *Suite {
 		t.Fatal(errors.Join(err, listen.Close()))
 	}
 	s.Sim, s.app = rehearsal.Slack, rehearsal
+	t.Cleanup(s.end)
 	s.run()
 
 	if !app.NotInstalled {
@@ -88,26 +90,47 @@ func NewApp(t testing.TB, app App) *Suite {
 	return s
 }
 
-// run runs the app until the test ends.
+// end ends the app and Slack at the end of the test.
+func (s *Suite) end() {
+	settled, done := context.WithTimeout(context.Background(), Patience)
+	defer done()
+	if err := s.Sim.Settle(settled); err != nil {
+		s.t.Errorf("Slack is not done: %v", err)
+	}
+	if err := errors.Join(s.stop(), s.Sim.Close(settled)); err != nil {
+		s.t.Errorf("the app ended with %v", err)
+	}
+	for _, b := range s.Sim.Breaches() {
+		s.t.Errorf("a rule of Slack's was broken: %s: %s", b.Rule, b.Detail)
+	}
+}
+
+// Restart ends the app and starts it again with the same database, as a deployment does. The clock moves while it is
+// away.
+func (s *Suite) Restart(away time.Duration) {
+	s.t.Helper()
+	if err := s.stop(); err != nil {
+		s.t.Fatalf("the app ended with %v", err)
+	}
+	s.clock.Advance(away)
+	if err := s.app.Again(); err != nil {
+		s.t.Fatalf("start the app again: %v", err)
+	}
+	s.run()
+}
+
+// run runs the app until it is stopped.
 func (s *Suite) run() {
+	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.app.Run(ctx) }()
-
-	s.t.Cleanup(func() {
-		settled, done := context.WithTimeout(context.Background(), Patience)
-		defer done()
-		if err := s.Sim.Settle(settled); err != nil {
-			s.t.Errorf("Slack is not done: %v", err)
-		}
+	s.stop = func() error {
 		cancel()
-		if err := errors.Join(<-ended, s.Sim.Close(settled)); err != nil {
-			s.t.Errorf("the app ended with %v", err)
-		}
-		for _, b := range s.Sim.Breaches() {
-			s.t.Errorf("a rule of Slack's was broken: %s: %s", b.Rule, b.Detail)
-		}
-	})
+		err := <-ended
+		ended <- nil // it can be stopped again
+		return err
+	}
 
 	select {
 	case <-s.app.Serving:

@@ -31,6 +31,7 @@ type Rehearsed struct {
 	Slack   *slacksim.Sim
 	Serving <-chan struct{} // closed when it takes requests
 	server  *server.Server
+	cfg     server.Config
 }
 
 // Rehearse starts a small Slack and puts the app together in it. Nothing of the app runs yet.
@@ -45,18 +46,33 @@ func (a App) Rehearse(r Rehearsal) (*Rehearsed, error) {
 		return nil, err
 	}
 
-	serving := make(chan struct{})
 	cfg := simulatedConfig(slack, r.Listener, r.Folder)
-	cfg.Log, cfg.Clock, cfg.Serving = r.Log, r.Clock.Now, func() { close(serving) }
-	cfg.Bot.Lease = RehearsedLease
+	cfg.Log, cfg.Clock, cfg.Bot.Lease = r.Log, r.Clock.Now, RehearsedLease
 	a.Fill(&cfg)
-	run, err := server.New(cfg)
-	if err != nil {
+	rehearsed := &Rehearsed{Slack: slack, cfg: cfg}
+	if err := rehearsed.prepare(); err != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		return nil, errors.Join(err, slack.Close(ctx))
 	}
-	return &Rehearsed{Slack: slack, Serving: serving, server: run}, nil
+	return rehearsed, nil
+}
+
+// prepare puts the app together.
+func (r *Rehearsed) prepare() (err error) {
+	serving := make(chan struct{})
+	r.cfg.Serving = func() { close(serving) }
+	r.Serving = serving
+	r.server, err = server.New(r.cfg)
+	return err
+}
+
+// Again makes an app that has run ready to run another time: at the same address, with the same database.
+func (r *Rehearsed) Again() (err error) {
+	if r.cfg.Listener, err = net.Listen("tcp", r.cfg.Listener.Addr().String()); err != nil {
+		return err
+	}
+	return r.prepare()
 }
 
 // Run runs the app until ctx ends.
