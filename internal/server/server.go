@@ -238,7 +238,9 @@ func (s *Server) assemble() (err error) {
 
 	forBot.Values = s.db.Values()
 	forBot.Install, forBot.AppID, forBot.Metrics, forBot.Log = s.install, forInstall.AppID, s.numbers, s.log
-	if !s.cfg.MemoryInbox {
+	if s.cfg.MemoryInbox {
+		forBot.Timers = unfired{s.db.Timers(forInstall.AppID, nil).Table}
+	} else {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		// SQLite belongs to one process: what an earlier one held nobody works any more.

@@ -180,3 +180,36 @@ func TestRoutesBesideOurs(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Events in memory are for measuring. Handlers of timers don't keep the server from that, and theirs wait.
+func TestMemoryInboxFiresNoTimer(t *testing.T) {
+	t.Parallel()
+	cfg, began, ended := config(t), make(chan bool, 1), make(chan error, 1)
+	cfg.MemoryInbox = true
+	cfg.Bot.Handlers = []bot.Handler{
+		bot.OnTimer("later", func(context.Context, *bot.Timer) error { return nil }),
+		bot.Every(time.Hour, func(context.Context, *bot.Timer) error { return nil }),
+	}
+	cfg.Background = []func(context.Context) error{func(ctx context.Context) error {
+		began <- true
+		<-ctx.Done()
+		return nil
+	}}
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go func() { ended <- s.Run(ctx) }()
+	select {
+	case <-began:
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	stop()
+	if err := within(t, "Run to return", ended); err != nil {
+		t.Error(err)
+	}
+}
