@@ -4,6 +4,7 @@ package cli
 // missing: what each of them reads is a table.
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -42,25 +43,40 @@ type asking struct {
 // aboutConnection are the words of /connection.
 var aboutConnection = []asking{
 	{"/connection status", func(c cell) (want, not []string) {
+		want, not = []string{state(c), "Checked with Slack just now."}, []string{"Asking Slack"}
 		switch {
 		case c.guest():
-			return []string{"Switchboard: " + state(c)}, []string{"Acme Corp", "follows", "Review permissions"}
+			return want, append(not, "Acme Corp", "Dana Reyes", "since")
 		case c.missing == "":
-			want = []string{"Nothing to do.", "Just now, with Slack"}
-		case c.lacks("users:read"):
-			want = []string{"some features off", "can't " + feature(c.missing)}
-		default:
-			want = []string{"Just now, with Slack", "It can't " + feature(c.missing)}
+			return append(want, "✅ Working since today. Nothing to do."), append(not, "Allow")
+		case optional(c.missing):
+			want = append(want, "can't "+feature(c.missing), "Everything else works.")
 		}
 		if c.manages() {
-			return append(want, "Review permissions", "Check again"), nil
+			return append(want, "You can allow", "Details"), not
 		}
-		return want, []string{"Review permissions", "follows"}
+		return append(want, "@Dana Reyes, who installed it, or a workspace admin can allow"), not
+	}},
+	{"/connection details", func(c cell) (want, not []string) {
+		switch {
+		case c.guest():
+			return []string{state(c)}, []string{"Asking Slack", "Acme Corp", "Dana Reyes", "Check again"}
+		case c.lacks("users:read"):
+			return []string{state(c), "Checked with Slack just now."}, []string{"Asking Slack", "Check again"}
+		}
+		of := "8 of 8 allowed"
+		if c.missing != "" {
+			of = "7 of 8 allowed"
+		}
+		if c.manages() {
+			return []string{state(c), of, "Just now, with Slack", "Check again"}, []string{"Asking Slack"}
+		}
+		return []string{state(c), of, "Just now, with Slack"}, []string{"Asking Slack", "Check again"}
 	}},
 	{"/connection permissions", func(c cell) (want, not []string) {
 		switch {
 		case c.guest():
-			return []string{"Switchboard: " + state(c)}, []string{"Acme Corp", "Allow it"}
+			return []string{state(c)}, []string{"Acme Corp", "Allow it"}
 		case c.missing == "":
 			return []string{"has all", "Nothing to do."}, []string{"Allow it"}
 		case c.manages():
@@ -157,7 +173,11 @@ func (k *walk) walkRoles(missing string) {
 	k.t.Helper()
 	if missing != "" {
 		k.permit(nil, []string{missing})
-		defer k.permit([]string{missing}, nil)
+		defer func() { // Slack tells nobody that it was allowed again: asking does
+			k.permit([]string{missing}, nil)
+			k.be(slacksim.AcmeAdmin, withApp)
+			k.b.says("/connection status").reads([]string{"✅ Working since today. Nothing to do."}, nil)
+		}()
 	}
 	for _, who := range roles {
 		for _, in := range []bool{true, false} {
@@ -166,9 +186,54 @@ func (k *walk) walkRoles(missing string) {
 			k.be(who, place)
 			k.b.is("the page says where the app is", `!document.querySelector("#add-app") === `+
 				map[bool]string{true: "true", false: "false"}[in || who == slacksim.BirchMember])
-			k.reads(cell{who: who, in: in, missing: missing}, aboutConnection)
+			c := cell{who: who, in: in, missing: missing}
+			k.reads(c, aboutConnection)
+			k.mentions(c)
+		}
+		if who != slacksim.BirchMember {
+			k.inPrivate(cell{who: who, missing: missing})
 		}
 	}
+}
+
+// mentions is the app addressed in a channel: it answers in a thread, for everybody to read, where it is and may.
+func (k *walk) mentions(c cell) {
+	k.t.Helper()
+	in, _ := k.slack.Installed(slacksim.Acme)
+	n := k.b.says("<@" + in.BotUserID + "> status")
+	switch {
+	case !c.in && c.who != slacksim.BirchMember:
+		n.reads([]string{"Add to channel"}, nil)
+	case !c.in, c.lacks("app_mentions:read", "chat:write"):
+		k.settle()
+		n.nothing()
+	default:
+		n.reads([]string{"1 reply"}, nil)
+		k.b.ask("open the thread", fmt.Sprintf(`(all => { if (!all.length) return false; all.at(-1).click(); return true })(
+			[...document.querySelectorAll("#messages .message")].filter(e => e.dataset.ts > %q)
+				.map(e => e.querySelector(".replies a")).filter(e => e))`, n.after))
+		k.b.reads("#messages .from-app", state(c))
+		k.b.is("what everybody reads has no buttons and no facts", `[...document.querySelectorAll("#messages .from-app")]
+			.every(e => !e.querySelector("[data-action-id]") && !e.innerText.includes("Last checked"))`)
+	}
+}
+
+// inPrivate is the app asked in a direct message, and its Home tab.
+func (k *walk) inPrivate(c cell) {
+	k.t.Helper()
+	k.be(c.who, "dm")
+	n := k.b.says("status")
+	switch {
+	case c.lacks("chat:write"):
+		k.settle()
+		n.nothing()
+	case c.lacks("im:history"): // it says so when they come
+		k.b.reads("#messages .from-app", "Switchboard can't "+feature(c.missing)+": it no longer has permission")
+	default:
+		n.reads([]string{state(c)}, []string{"Asking Slack"})
+	}
+	k.be(c.who, "home")
+	k.b.reads("#home", state(c))
 }
 
 // Everybody, in a channel with the app and in one without it, with all permissions and, with LONG_TESTS=1, without each.

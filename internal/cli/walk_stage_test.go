@@ -134,6 +134,19 @@ func (n news) reads(want, not []string) {
 		!%s.some(s => e.innerText.includes(s)))`, n.after, array(want), array(not)))
 }
 
+// nothing fails the test if one of them is the app's.
+func (n news) nothing() {
+	n.b.t.Helper()
+	said, err := chromedp.Run(n.b.ctx, chromedp.Evaluate[string](fmt.Sprintf(`[...document.querySelectorAll(
+		"#messages .from-app")].filter(e => e.dataset.ts > %q).map(e => e.innerText).join("\n")`, n.after)))
+	if err != nil {
+		n.b.fail(n.what, err)
+	}
+	if said != "" {
+		n.b.t.Errorf("%s: the app is to say nothing, and says\n%s", n.what, said)
+	}
+}
+
 // presses clicks one of the app's buttons in them.
 func (n news) presses(actionID string) {
 	n.b.t.Helper()
