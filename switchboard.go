@@ -25,11 +25,14 @@ type App struct {
 	Name    string // at most 35 characters
 	Summary string // one sentence of at most 140 characters: what it does
 	About   string // the same at length, for Slack's app directory: 175 to 4,000 characters, or ""
-	Color   string // #rrggbb, behind its icon
+	Color   string // #rrggbb, behind its icon; the install pages are in it, too
 
 	// Does says on the install page what people can do with it, a sentence for each. nil: it follows from the
 	// handlers.
 	Does []string
+	// Picture is a real answer of it, which the install page shows. Its zero value: the message that greets whoever
+	// installs, if Messages is nil.
+	Picture install.Picture
 	// DataKept says on the install page what it keeps, for the IT team. How long follows by itself. "": what is kept for
 	// every app, and nothing of its own.
 	DataKept string
@@ -88,7 +91,7 @@ func (a App) Main() { os.Exit(cli.Main(a.plain(&Workspaces{}), os.Args)) }
 func (a App) plain(all *Workspaces) cli.App {
 	app := cli.App{
 		Name: a.Name, Summary: a.Summary, About: a.About, Color: a.Color,
-		Does: a.Does, DataKept: a.DataKept, Commands: a.Commands,
+		Does: a.Does, Picture: a.Picture, DataKept: a.DataKept, Commands: a.Commands,
 		Handlers: a.Handlers, Use: a.Use, OnError: a.OnError, Scopes: a.Scopes, UserScopes: a.UserScopes,
 		Messages: a.Messages, Guide: a.Guide, DemoHandlers: a.DemoHandlers, Version: a.Version,
 		Workspaces: &all.running, LeastInterval: a.LeastInterval,

@@ -26,6 +26,7 @@ type feature struct {
 	name     string             // in the tagline, in the plural: "polls"
 	does     []string           // what people can do with it, a sentence each: install page, welcome, Home
 	about    string             // for Slack's app directory, one or two sentences
+	picture  install.Picture    // a real answer of it; the install page shows the first feature's that has one
 	try      []bot.Hint         // for the guide of the demo
 	handlers []bot.Handler      // what answers
 	scopes   []connection.Scope // why its permissions are asked for; other features can say more of the same ones
@@ -93,6 +94,9 @@ func App() install.App {
 	app := install.App{Name: Profile().Name, Summary: Profile().Description}
 	for _, f := range features() {
 		app.Does = append(app.Does, f.does...)
+		if app.Picture.Text == "" {
+			app.Picture = f.picture
+		}
 		if f.commands.Status != "" {
 			app.Commands = f.commands
 		}

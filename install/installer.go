@@ -23,6 +23,8 @@ type (
 	App = oauth.App
 	// Commands are what people can type in Slack about the connection.
 	Commands = oauth.Commands
+	// Picture is an answer of the app, as the landing page shows it.
+	Picture = oauth.Picture
 	// Health is the answer to "is it working?", ready to be shown.
 	Health = watch.Health
 	// Messages writes to people about their connection, in the app's own words.
@@ -218,6 +220,12 @@ func (in *Installer) Scopes() []connection.Scope { return in.cfg.Scopes }
 
 // UserScopes returns the catalogue of what people let the app do for them.
 func (in *Installer) UserScopes() []connection.Scope { return in.cfg.UserScopes }
+
+// PictureWelcome is a picture of the message that m would greet the person with who made c. Slack isn't asked and gets
+// nothing, so m must do nothing else than to write.
+func PictureWelcome(ctx context.Context, m Messages, c connection.Connection) (Picture, error) {
+	return oauth.PictureWelcome(ctx, m, c)
+}
 
 // NewRef returns a short reference for a person to quote and an operator to search for.
 func NewRef() string { return links.NewRef() }

@@ -5,15 +5,20 @@ package install_test
 import (
 	"encoding/json"
 	"html"
+	"image/color"
+	"image/png"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/slack-go/slack"
+
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/internal/stage"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
@@ -78,7 +83,7 @@ func TestHeadUsesNothingUp(t *testing.T) {
 
 // presented is an app with all that its landing page can say, one permission of which can be left out.
 func presented(cfg *install.Config) {
-	cfg.App = install.App{Name: "Renewal", Summary: "Says hello.", Operator: "Acme IT", DataKept: "The name.",
+	cfg.App = install.App{Name: "Renewal", Color: "#7a3e9d", Summary: "Says hello.", Operator: "Acme IT", DataKept: "The name.",
 		SupportURL: "https://help.example.com", PrivacyURL: "https://privacy.example.com"}
 	cfg.Scopes = []connection.Scope{{Name: "chat:write", Label: "Send messages", Why: "To answer."},
 		{Name: "files:write", Label: "Send files", Why: "To answer with one.", Optional: true}}
@@ -101,6 +106,90 @@ func TestLandingForAdmins(t *testing.T) {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in %s", want, page)
 		}
+	}
+}
+
+// Whoever gets a link to the landing page sees what it is of before they follow it: words, and a picture that is ours.
+func TestLinkPreview(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storagetest.SQLite(t))
+	in := r.replica(presented)
+	page := r.visitor(in).html("/")
+	for name, want := range map[string]string{"og:title": "Add Renewal to Slack", "og:description": "Says hello.",
+		"og:type": "website", "og:url": stage.Redirect + "/", "og:image": stage.Redirect + "/slack/icon.png",
+		"og:image:alt": "The icon of Renewal"} {
+		if !strings.Contains(page, `<meta property="`+name+`" content="`+want+`">`) {
+			t.Errorf("no %s with %q in %s", name, want, page)
+		}
+	}
+
+	w := httptest.NewRecorder()
+	in.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/slack/icon.png", nil))
+	picture, err := png.Decode(w.Body)
+	if err != nil || w.Code != http.StatusOK || w.Header().Get("Content-Type") != "image/png" ||
+		!strings.HasPrefix(w.Header().Get("Cache-Control"), "public") {
+		t.Fatalf("the picture: %d %v %v", w.Code, w.Header(), err)
+	}
+	seen := map[color.Color]int{}
+	for y := range picture.Bounds().Dy() {
+		for x := range picture.Bounds().Dx() {
+			seen[color.RGBAModel.Convert(picture.At(x, y))]++
+		}
+	}
+	if ground, ink := seen[color.RGBA{0x7a, 0x3e, 0x9d, 0xff}], seen[color.RGBA{0xff, 0xff, 0xff, 0xff}]; ground < ink ||
+		ink < 5000 {
+		t.Errorf("the picture has %d pixels in the app's colour, and %d of its initial", ground, ink)
+	}
+}
+
+// What the app says is on the landing page as a picture, without anything that could be pressed, and in words for those
+// who don't see it.
+func TestLandingPicture(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storagetest.SQLite(t))
+	page := r.visitor(r.replica(func(cfg *install.Config) {
+		presented(cfg)
+		button := slack.NewButtonBlockElement("x", "", slack.NewTextBlockObject("plain_text", "Press <me>", false, false))
+		cfg.App.Picture = install.Picture{
+			By: "Dana Reyes", Asked: "/renew", Text: "*Renewed* for <@U1> &amp; <#C1|general>.",
+			Names: map[string]string{"U1": "Leon"}, Blocks: []slack.Block{
+				mrkdwn.Section("*Renewed* for <@U1> &amp; <#C1|general>: `1 < 2`, <https://example.com|more>, " +
+					"<!date^1^{date}|3 March>"),
+				slack.NewActionBlock("", button),
+			},
+		}
+	})).html("/")
+	for _, want := range []string{
+		`<figure class="picture" role="img" aria-label="Dana Reyes types /renew. Renewal answers: Renewed for @Leon ` +
+			`&amp; #general.">`,
+		`<p><strong>Renewed</strong> for <span class="mention">@Leon</span> &amp; <span class="mention">#general</span>: ` +
+			`<code>1 &lt; 2</code>, <span class="link">more</span>, 3 March</p>`,
+		`<span class="press">Press &lt;me&gt;</span>`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %s in %s", want, page)
+		}
+	}
+	if strings.Contains(page, "https://example.com") {
+		t.Error("the picture leads elsewhere")
+	}
+}
+
+// What people come to read is unfolded, and nothing else.
+func TestLandingUnfolds(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storagetest.SQLite(t))
+	v := r.visitor(r.replica(presented))
+	if page := v.html("/"); strings.Contains(page, "<details open") || strings.Contains(page, `" open>`) ||
+		!strings.Contains(page, "<summary>Permissions: 1 required, 1 optional</summary>") {
+		t.Errorf("unfolded, or not counted: %s", page)
+	}
+	cancelled := v.installs(start, slacksim.AcmeAdmin, slacksim.Choice{Deny: true})
+	address, part, _ := strings.Cut(cancelled.Other.URL, "#")
+	page := v.html(address)
+	if strings.Count(page, `" open>`) != 1 || !strings.Contains(page, `<details id="permissions" open>`) ||
+		part != "permissions" {
+		t.Errorf("%s leads to %s", cancelled.Other.URL, page)
 	}
 }
 

@@ -14,7 +14,7 @@ func main() {
 	profile, app := commands.Profile(), commands.App()
 	switchboard.App{
 		Name: profile.Name, Summary: profile.Description, About: profile.LongDescription, Color: profile.Color,
-		Does: app.Does, Commands: app.Commands,
+		Does: app.Does, Picture: app.Picture, Commands: app.Commands,
 		Handlers: commands.All(), Scopes: profile.Scopes, Messages: commands.Messages,
 		Guide: commands.Guide(), DemoHandlers: commands.DemoHandlers(), Version: version,
 	}.Main()

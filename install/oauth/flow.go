@@ -114,7 +114,7 @@ type Flow struct {
 // New returns a Flow. It starts nothing.
 func New(cfg Config) *Flow {
 	ours := cookie{secure: strings.HasPrefix(cfg.Links.PublicURL, "https://")}
-	shown := &pages{Config: &cfg, secure: ours.secure}
+	shown := &pages{Config: &cfg, secure: ours.secure, look: newLook(cfg.App.Name, cfg.App.Color)}
 	kept := &consents{Config: &cfg, competing: competing{seen: map[connection.Secret]competingConsent{}}}
 	return &Flow{
 		cfg: &cfg, pages: shown, consents: kept, cookie: ours,
@@ -153,6 +153,7 @@ func (f *Flow) Handler() http.Handler {
 	mux.HandleFunc("GET /{$}", f.landing)
 	mux.HandleFunc("GET /slack/install", f.start)
 	mux.HandleFunc("GET /slack/oauth_redirect", f.callback)
+	mux.HandleFunc("GET "+iconPath, f.pages.serveIcon)
 	mux.HandleFunc("POST /slack/undo", f.undo.pressed)
 	// A pattern for GET also takes HEAD, and a link checker must not use up somebody's state.
 	for _, path := range []string{"/slack/install", "/slack/oauth_redirect"} {

@@ -34,22 +34,54 @@ func (ps *pages) landing(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, ps.landingFacts())
 		return
 	}
-	cfg := ps.Config
-	ps.render(w, http.StatusOK, "landing.html", struct {
-		App          App
-		Scopes       []connection.Scope
-		InstallURL   string
-		Single       bool
-		Closed, Some bool // nobody new may connect; some may
-		Ask          string
-		IT, Request  string
-		Style        template.CSS
-		Script       template.JS
-	}{
-		App: cfg.App, Scopes: cfg.Scopes, InstallURL: cfg.Links.PublicURL + "/slack/install", Single: !cfg.Mode.Consents(),
+	ps.render(w, http.StatusOK, "landing.html", ps.landingView(r.URL.Query().Get("show") == "permissions"))
+}
+
+// landingView is what the template of the landing page takes.
+type landingView struct {
+	App              App
+	Address, Preview string // of the page, and of the picture beside a link to it
+	Icon             template.URL
+	Picture          *drawn
+	Benefits, More   []string // of what the app does
+	Scopes           []connection.Scope
+	Counted          string // how many of them are required
+	Open             bool   // the permissions are unfolded: somebody comes to read them
+	InstallURL       string
+	Single           bool
+	Closed, Some     bool // nobody new may connect; some may
+	Ask              string
+	IT, Request      string
+	Style            template.CSS
+	Script           template.JS
+}
+
+// benefits is how much of what an app does is seen without unfolding anything.
+const benefits = 3
+
+func (ps *pages) landingView(open bool) landingView {
+	cfg, public := ps.Config, ps.Links.PublicURL
+	shown := min(benefits, len(cfg.App.Does))
+	v := landingView{
+		App: cfg.App, Address: public + "/", Preview: public + iconPath, Icon: ps.look.icon,
+		Benefits: cfg.App.Does[:shown], More: cfg.App.Does[shown:],
+		Scopes: cfg.Scopes, Counted: counted(cfg.Scopes), Open: open,
+		InstallURL: public + "/slack/install", Single: !cfg.Mode.Consents(),
 		Closed: cfg.Closed && len(cfg.Admit) == 0, Some: cfg.Closed && len(cfg.Admit) > 0, Ask: ps.support(""),
-		IT: ps.itBlock(), Request: ps.adminMessage(), Style: template.CSS(pageStyle), Script: template.JS(pageScript),
-	})
+		IT: ps.itBlock(), Request: ps.adminMessage(),
+		Style: template.CSS(ps.look.style), Script: template.JS(pageScript),
+	}
+	if p := cfg.App.Picture; p.Text != "" {
+		picture := ps.draw(p)
+		v.Picture = &picture
+	}
+	return v
+}
+
+// counted says how many permissions there are.
+func counted(scopes []connection.Scope) string {
+	required := len(connection.Required(scopes))
+	return fmt.Sprintf("Permissions: %d required, %d optional", required, len(scopes)-required)
 }
 
 // landingFacts are the landing page for a tool.

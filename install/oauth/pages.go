@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/words"
@@ -31,13 +32,26 @@ var pageStyle string
 //go:embed pages/copy.js
 var pageScript string
 
-var (
-	templates = template.Must(template.ParseFS(pageFiles, "pages/*.html"))
+var templates = template.Must(template.ParseFS(pageFiles, "pages/*.html"))
+
+// look is how an app's pages look.
+type look struct {
+	style  string
+	policy string // Content-Security-Policy
+	icon   template.URL
+	png    func() ([]byte, error) // the icon for others than browsers, drawn when it is asked for
+}
+
+// newLook returns the look of an app with this name and colour.
+func newLook(name, named string) look {
+	l := look{style: colors(named) + pageStyle, icon: drawIcon(name, named)}
 	// The style and the script are the only ones that may run: the policy names their hashes.
-	pagePolicy = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; form-action 'self'; "+
+	l.policy = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; form-action 'self'; "+
 		"base-uri 'none'; frame-ancestors 'none'",
-		sourceHash(pageStyle), sourceHash(pageScript))
-)
+		sourceHash(l.style), sourceHash(pageScript))
+	l.png = sync.OnceValues(func() ([]byte, error) { return drawPNG(name, named) })
+	return l
+}
 
 func sourceHash(text string) string {
 	sum := sha256.Sum256([]byte(text))
@@ -47,8 +61,10 @@ func sourceHash(text string) string {
 // App is how the app presents itself on the pages.
 type App struct {
 	Name       string
+	Color      string   // #rrggbb, of its icon and what stands out; "": a quiet blue
 	Summary    string   // one sentence: what it does
 	Does       []string // the same in steps a newcomer can picture
+	Picture    Picture  // a real answer of it; nothing: none is shown
 	DataKept   string   // one or two sentences for the IT team; how long that is kept follows by itself
 	Commands   Commands
 	Operator   string // who runs this copy; "" is said as such
@@ -117,6 +133,7 @@ type page struct {
 	First        []string           `json:"first_steps,omitempty"`
 	Icon         template.URL       `json:"-"` // data: only
 	Initial      string             `json:"-"`
+	Welcome      *drawn             `json:"-"` // the message that was sent
 
 	outcome    Outcome
 	good       bool                  // nothing is wrong
@@ -128,6 +145,7 @@ type page struct {
 // pages is what people see: in the app's words, with our addresses and Slack's.
 type pages struct {
 	*Config
+	look   look
 	secure bool // PublicURL is https
 }
 
@@ -168,7 +186,7 @@ func (ps *pages) action(s step, ref string) action {
 	case toLanding:
 		return action{Label: s.label, URL: ps.Links.PublicURL + "/"}
 	case toPermissions:
-		return action{Label: s.label, URL: ps.Links.PublicURL + "/#permissions"}
+		return action{Label: s.label, URL: ps.Links.PublicURL + "/?show=permissions#permissions"}
 	case toSupport:
 		if ps.App.SupportURL != "" {
 			return action{Label: s.label, URL: ps.support(ref)}
@@ -210,7 +228,7 @@ const removeByHand = "To remove {app}, open its page in Slack, choose Configurat
 func (ps *pages) guard(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", pagePolicy)
+	h.Set("Content-Security-Policy", ps.look.policy)
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Robots-Tag", "noindex")
@@ -244,9 +262,10 @@ func (ps *pages) show(w http.ResponseWriter, r *http.Request, p *page) {
 		App    App
 		Good   bool
 		Help   string // where to get it, with the reference
+		Brand  template.URL
 		Style  template.CSS
 		Script template.JS
-	}{p, ps.App, p.good, ps.support(p.Ref), template.CSS(pageStyle), template.JS(pageScript)})
+	}{p, ps.App, p.good, ps.support(p.Ref), ps.look.icon, template.CSS(ps.look.style), template.JS(pageScript)})
 }
 
 func (ps *pages) render(w http.ResponseWriter, status int, name string, view any) {

@@ -58,9 +58,10 @@ func (f *Flow) success(ctx context.Context, i installed, ref string) *page {
 	defer cancel()
 	var work sync.WaitGroup
 	welcomed := true
+	heard := &overheard{}
 	if i.fresh() && f.cfg.Messages != nil {
 		work.Go(func() {
-			if err := f.welcome(ctx, i.now); err != nil {
+			if err := f.welcome(ctx, i.now, heard); err != nil {
 				welcomed = false
 				f.cfg.Log.WarnContext(ctx, "welcome message", "ref", ref, "connection", i.now.ID,
 					"slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
@@ -77,13 +78,22 @@ func (f *Flow) success(ctx context.Context, i installed, ref string) *page {
 	work.Wait()
 
 	i.now = c
-	return f.pages.success(ctx, i, welcomed, ref)
+	p := f.pages.success(ctx, i, welcomed, ref)
+	if welcome := heard.picture(c); welcomed && welcome.Text != "" {
+		drawn := f.pages.draw(welcome)
+		p.Welcome = &drawn
+	}
+	return p
 }
 
-// welcome calls Messages.Welcome, again where another install took the token meanwhile.
-func (f *Flow) welcome(ctx context.Context, c connection.Connection) error {
+// welcome calls Messages.Welcome, again where another install took the token meanwhile. heard keeps what was said.
+func (f *Flow) welcome(ctx context.Context, c connection.Connection, heard *overheard) error {
 	for {
-		err := f.cfg.Messages.Welcome(ctx, f.cfg.Watch.Connections.Client(c), c)
+		client := f.cfg.Watch.Connections.ClientThrough(c, func(next slackapi.Doer) slackapi.Doer {
+			heard.next = next
+			return heard
+		})
+		err := f.cfg.Messages.Welcome(ctx, client, c)
 		if slackapi.SlackError(err) != connection.ReasonTokenExpired {
 			return err
 		}

@@ -107,6 +107,13 @@ func (cs *Connections) ClientIn(c connection.Connection, teamID string) *slack.C
 	return cs.cfg.Slack.Client(c.Token, c.Key, teamID, witness{cs, c})
 }
 
+// ClientThrough is Client with through around what sends its calls.
+func (cs *Connections) ClientThrough(
+	c connection.Connection, through func(slackapi.Doer) slackapi.Doer,
+) *slack.Client {
+	return cs.cfg.Slack.Client(c.Token, c.Key, "", through(witness{cs, c}))
+}
+
 // UserClientIn returns a Web API client that acts for the person u belongs to, in one workspace as ClientIn's does. It
 // keeps to the limits of the workspace: Slack counts all of an app's tokens together.
 func (cs *Connections) UserClientIn(u connection.UserToken, teamID string) *slack.Client {

@@ -31,6 +31,7 @@ type App struct {
 	About        string
 	Color        string
 	Does         []string
+	Picture      install.Picture
 	DataKept     string
 	Commands     install.Commands
 	Words        *words.Sentences
@@ -66,9 +67,26 @@ func (a App) Fill(cfg *server.Config) {
 
 	in := &cfg.Install
 	in.App.Name, in.App.Summary, in.App.Does, in.App.DataKept = a.Name, a.Summary, a.does(), cmp.Or(a.DataKept, dataKept)
-	in.App.Commands, in.App.Version, in.App.Words = a.Commands, a.Version, a.Words
+	in.App.Commands, in.App.Version, in.App.Color, in.App.Words = a.Commands, a.Version, a.Color, a.Words
 	in.Scopes, in.UserScopes = bot.Catalogue(a.Scopes, cfg.Bot.Handlers), bot.UserCatalogue(a.UserScopes, cfg.Bot.Handlers)
 	in.Messages = a.messages(*in, cfg.Bot.Handlers)
+	in.App.Picture = a.picture(in.Messages, in.Scopes)
+}
+
+// picture is the app's own, or else the message that greets whoever installs, if that is the library's.
+func (a App) picture(from install.Messages, scopes []connection.Scope) install.Picture {
+	ours, isOurs := from.(messages.Messages)
+	if a.Picture.Text != "" || !isOurs {
+		return a.Picture
+	}
+	welcome, err := install.PictureWelcome(context.Background(), ours, connection.Connection{
+		Key: connection.Key{TeamID: "T0ACME0001"}, TeamName: "Acme Corp", State: connection.Active,
+		Scopes: connection.ScopeNames(scopes),
+	})
+	if err != nil { // which no message can bring about
+		return install.Picture{}
+	}
+	return welcome
 }
 
 // messages are the app's own, or else what any app can say that may write.

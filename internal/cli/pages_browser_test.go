@@ -87,12 +87,25 @@ func TestPagesForEverybody(t *testing.T) {
 		b.ask(name+": the policy lets the page's style in", // and it is there, which takes a moment where much else runs
 			`getComputedStyle(document.querySelector(".card")).borderRadius !== "0px"`)
 		b.usable(name)
+		if strings.HasPrefix(name, "landing") {
+			b.short(name)
+		}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, c := range b.complaints {
 		t.Errorf("the browser complained: %s", c)
 	}
+}
+
+// short fails the test when the page takes more than one and a half screens of a laptop while nothing is unfolded.
+func (b *tab) short(what string) {
+	b.t.Helper()
+	b.do("fold and shrink "+what, chromedp.EmulateViewport(1366, 768), chromedp.Reload())
+	b.is(what+": nothing is unfolded", `!document.querySelector("details[open]")`)
+	b.is(what+": takes one and a half screens at most", `document.documentElement.scrollHeight <= 768 * 1.5`)
+	b.whole(what + "-laptop")
+	b.wide()
 }
 
 // crowded is what somebody reads who comes back from Slack when all calls are taken, for a minute from here on.

@@ -195,7 +195,7 @@ func (w *world) meetings() []meeting {
 			[]string{"Only its owner's workspace can add it", "Contact the people who run it", "Try another workspace"}, true,
 			b6("invalid_team_for_non_distributed_app")},
 		{14, "a permission isn't allowed; Slack's page says so", 200, "", "",
-			[]string{"Slack says that a permission isn't allowed", "An owner or admin can change it"}, false, landing},
+			[]string{"When Slack says that a permission isn't allowed", "An owner or admin can change it"}, false, landing},
 		{14, "a permission isn't allowed; the exchange says so", 403, refused, "permission_not_allowed",
 			[]string{"A permission isn't allowed", "Read what it asks for and why", "Copy the message"}, true,
 			b6("unapproved_scope")},
@@ -238,8 +238,8 @@ func (w *world) meetings() []meeting {
 			[]string{"Installed for Grid Inc (organisation)", "Next: add it to workspaces.",
 				"/manage/" + grid + "/integrations/profile/", "Add it to workspaces"}, true,
 			atSlack(gridAdmin, slacksim.Choice{Org: true})},
-		{23, "the organisation has it, the workspace doesn't", 200, "", "", []string{"Your organisation has it, and this " +
-			"workspace doesn't", "An organisation admin adds it to workspaces"}, false, landing},
+		{23, "the organisation has it, the workspace doesn't", 200, "", "", []string{"If your organisation already " +
+			"has it", "An organisation admin adds it to this workspace"}, false, landing},
 		{23, "and the person tries all the same", 409, refused, "org_has_it",
 			[]string{"Your organisation already has it", "An organisation admin can add it to this workspace",
 				"Could you add it to our workspace, too?", "Copy the message"}, true, b6("cannot_install_an_org_installed_app")},

@@ -86,7 +86,7 @@ func ours() *program {
 	profile, app := commands.Profile(), commands.App()
 	return &program{name: "switchboard", clock: testClock, App: App{
 		Name: profile.Name, Summary: profile.Description, About: profile.LongDescription, Color: profile.Color,
-		Does: app.Does, Commands: app.Commands,
+		Does: app.Does, Picture: app.Picture, Commands: app.Commands,
 		Handlers: handlersOf(), Scopes: profile.Scopes, Messages: commands.Messages,
 		Guide: commands.Guide(), DemoHandlers: commands.DemoHandlers(), Version: version,
 	}}
