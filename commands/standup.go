@@ -47,6 +47,9 @@ const (
 	standupKept    = 30   // days for which answers can be read and changed
 	standupLookups = 8    // people that Slack is asked about at the same time
 
+	// So many summaries in a row that their channel doesn't take, and nobody is asked any longer.
+	standupUnposted = 5
+
 	// A summary shows so much of all answers together, and of one person's; the rest is behind a button.
 	summaryLetters, summaryLettersEach = 9000, 1500
 
@@ -129,7 +132,8 @@ type standupPlan struct {
 	Days   []string      // of the week: "Mon"
 	Off    []span
 	Wait   time.Duration // from the last question to the summary
-	Told   string        // why the summary couldn't be posted, as By was told
+
+	Unposted []day `json:",omitempty"` // whose summary the channel didn't take, since it last took one
 }
 
 // participant is somebody who is asked.
@@ -305,7 +309,7 @@ func (s span) String() string {
 // location is the first of these zones that there is.
 func location(names ...string) *time.Location {
 	for _, name := range names {
-		if in, err := time.LoadLocation(name); err == nil && name != "" {
+		if in, err := time.LoadLocation(name); err == nil && name != "" && name != "Local" {
 			return in
 		}
 	}
@@ -346,7 +350,7 @@ func profileOf(ctx context.Context, r *bot.Request, user string) (profile, error
 	switch {
 	case u.Deleted:
 		known.gone = "has a deactivated account"
-	case u.IsBot:
+	case u.IsBot, user == "USLACKBOT": // which Slack says is none
 		known.gone = "is an app"
 	case u.IsStranger, u.TeamID != r.TeamID && u.TeamID != c.TeamID &&
 		(c.EnterpriseID == "" || u.Enterprise.EnterpriseID != c.EnterpriseID):
@@ -472,18 +476,22 @@ func waitMenu(chosen time.Duration) *slack.SelectBlockElement {
 func offInput(off []span, today day) *slack.InputBlock {
 	text := slack.NewPlainTextInputBlockElement(nil, "off")
 	text.Multiline, text.MaxLength = true, mrkdwn.MaxText
-	var lines []string
-	for _, s := range off {
-		if s.To >= today {
-			lines = append(lines, s.String())
-		}
-	}
-	text.InitialValue = strings.Join(lines, "\n")
+	text.InitialValue = strings.Join(offFrom(off, today), "\n")
 
 	input := slack.NewInputBlock("off", formText("Days off"),
 		formText("One a line: 2026-12-24, or 2026-12-24 to 2027-01-01. Nobody is asked then."), text)
 	input.Optional = true
 	return input
+}
+
+// offFrom are days off as they are written, without those that are over.
+func offFrom(off []span, today day) (lines []string) {
+	for _, s := range off {
+		if s.To >= today {
+			lines = append(lines, s.String())
+		}
+	}
+	return lines
 }
 
 // zoneInput asks for a time zone where Slack doesn't say any.
@@ -515,28 +523,25 @@ func keepStandup(ctx context.Context, s *bot.Submission) error {
 		return s.Errors(wrong)
 	}
 
-	var was standupPlan
+	var was, kept standupPlan
 	err = bot.Update(ctx, s.Store(), planKey(channel), func(p *standupPlan) error {
 		was = *p
-		*p = plan.after(was, s.Now())
-		plan = *p
+		kept = plan.after(was, s.Now())
+		*p = kept
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for _, in := range plan.People {
-		if err := askNext(ctx, s.Request, channel, &plan, &in, ""); err != nil {
+	for _, in := range kept.People {
+		if err := askNext(ctx, s.Request, channel, &kept, &in, ""); err != nil {
 			return err
 		}
 	}
 
-	text := "Saved. " + plan.words(channel)
-	if !reflect.DeepEqual(was, plan) { // else it is the second press of the same button
-		text += announce(ctx, s, channel, &plan, was.By == "")
-	}
-	if len(s.Missing("users:read")) > 0 {
-		text += "\n⚠️ I'm not allowed to see people's time zones, so everybody is asked by " + plan.Zone + "'s clock."
+	text := "Saved. " + kept.words(channel)
+	if !reflect.DeepEqual(was, kept) { // else it is the second press of the same button
+		text += announce(ctx, s, channel, &kept, was.By == "")
 	}
 	return s.Respond(ctx, bot.Text(text))
 }
@@ -656,31 +661,43 @@ func (p standupPlan) after(was standupPlan, now time.Time) standupPlan {
 
 // words say what is set up.
 func (p *standupPlan) words(channel string) string {
-	var people []string
+	if len(p.People) == 0 {
+		return "Nobody is asked."
+	}
+	var people, unknown []string
 	for _, in := range p.People {
 		people = append(people, mrkdwn.Person(in.ID))
-	}
-	who := "Nobody is asked"
-	if len(people) > 0 {
-		who = connection.And(people) + " "
-		if len(people) == 1 {
-			who += "is asked"
-		} else {
-			who += "are asked, each in their own time zone,"
+		if in.Zone == "" {
+			unknown = append(unknown, mrkdwn.Person(in.ID))
 		}
 	}
-	return fmt.Sprintf("%s at %s on %s. <#%s> gets the summary when everybody has answered, at the latest %s after the "+
-		"last person was asked.", who, clockWords(p.At), daysWords(p.Days), channel, waitWords(p.Wait))
+
+	clock := clockWords(p.At)
+	if len(unknown) < len(people) {
+		clock += " in their own time zone"
+	} else {
+		clock += " (" + p.Zone + ")"
+	}
+	are := " are"
+	if len(people) == 1 {
+		are = " is"
+	}
+	text := fmt.Sprintf("%s%s asked at %s, %s. <#%s> gets the summary when everybody has answered, at the latest %s "+
+		"after the last person was asked.", connection.And(people), are, clock, daysWords(p.Days), channel, waitWords(p.Wait))
+	if len(unknown) > 0 {
+		text += fmt.Sprintf(" ⚠️ I don't know the time zone of %s, so I go by %s there.", connection.And(unknown), p.Zone)
+	}
+	return text
 }
 
 func daysWords(days []string) string {
 	switch strings.Join(days, " ") {
 	case "Mon Tue Wed Thu Fri":
-		return "weekdays"
+		return "on weekdays"
 	case strings.Join(weekdays, " "):
-		return "all days"
+		return "every day"
 	}
-	return connection.And(days)
+	return "on " + connection.And(days)
 }
 
 func waitWords(wait time.Duration) string {
@@ -694,12 +711,11 @@ func waitWords(wait time.Duration) string {
 
 // announce tells the channel, which also shows whether the app can write there. It returns what is to be done if not.
 func announce(ctx context.Context, s *bot.Submission, channel string, plan *standupPlan, first bool) (trouble string) {
-	verb := "changed the"
+	text := mrkdwn.Person(s.UserID) + " changed the standup of this channel. `/standup show` says how." // notifies nobody
 	if first {
-		verb = "set up a"
+		text = fmt.Sprintf("%s set up a standup here. %s To leave it, type `/standup leave`.", mrkdwn.Person(s.UserID),
+			plan.words(channel))
 	}
-	text := fmt.Sprintf("%s %s standup here. %s To leave it, type `/standup leave`.", mrkdwn.Person(s.UserID), verb,
-		plan.words(channel))
 	_, _, err := s.Client.PostMessageContext(ctx, channel, slack.MsgOptionText(text, false))
 	if err == nil {
 		return ""
@@ -746,45 +762,55 @@ func askPerson(ctx context.Context, t *bot.Timer) error {
 		return err
 	}
 
+	// The next time is set before Slack is asked anything, so that no trouble with Slack ends the asking for good.
+	today, due, err := turn(ctx, t, channel, &plan, in)
+	if err != nil {
+		return err
+	}
 	known, err := profileOf(ctx, t.Request, user)
 	switch {
 	case err != nil:
 		return err
 	case known.gone != "":
 		return dropPerson(ctx, t, channel, &plan, user, known)
-	}
-	if err := moved(ctx, t.Store(), channel, in, known.zone); err != nil {
-		return err
-	}
-
-	today := plan.today(in, t.Now())
-	var reply standupReply
-	if _, err := t.Store().Get(ctx, repliesKey(channel, today)+user, &reply); err != nil {
-		return err
-	}
-	slot := plan.slot(in, today)
-	due := plan.meets(today) && !slot.After(t.Now()) && !slot.Before(in.Since)
-	last := day("")
-	if due || !reply.Asked.IsZero() { // they may have flown west since, where it is the same day again
-		last = today
-	}
-	if err := askNext(ctx, t.Request, channel, &plan, in, last); err != nil || !due {
-		return err
-	}
-
-	if !reply.settled() && reply.Asked.IsZero() {
-		if err := ask(ctx, t, channel, today, user); err != nil {
+	case known.zone != "" && known.zone != in.Zone:
+		if err := moveTo(ctx, t.Store(), channel, in, known.zone); err != nil {
 			return err
 		}
+		if today, due, err = turn(ctx, t, channel, &plan, in); err != nil {
+			return err
+		}
+	}
+
+	if !due {
+		return nil
+	}
+	if err := ask(ctx, t, channel, &plan, today, user); err != nil {
+		return err
 	}
 	return awaitSummary(ctx, t, channel, today)
 }
 
-// moved keeps the zone of somebody who isn't where they were.
-func moved(ctx context.Context, store bot.Store, channel string, in *participant, zone string) error {
-	if zone == "" || zone == in.Zone {
-		return nil
+// turn sets a person's timer for the next time, and reports whether now is one: what day it is for them, and whether
+// they are to be asked.
+func turn(ctx context.Context, t *bot.Timer, channel string, plan *standupPlan, in *participant) (today day, due bool,
+	err error) {
+	today = plan.today(in, t.Now())
+	var reply standupReply
+	if _, err := t.Store().Get(ctx, repliesKey(channel, today)+in.ID, &reply); err != nil {
+		return today, false, err
 	}
+	slot := plan.slot(in, today)
+	due = plan.meets(today) && !slot.After(t.Now()) && !slot.Before(in.Since)
+	last := day("")
+	if due || !reply.Asked.IsZero() { // they may have flown west since, where it is the same day again
+		last = today
+	}
+	return today, due, askNext(ctx, t.Request, channel, plan, in, last)
+}
+
+// moveTo keeps the zone of somebody who isn't where they were.
+func moveTo(ctx context.Context, store bot.Store, channel string, in *participant, zone string) error {
 	in.Zone = zone
 	return bot.Update(ctx, store, planKey(channel), func(p *standupPlan) error {
 		if same := p.person(in.ID); same != nil {
@@ -795,7 +821,7 @@ func moved(ctx context.Context, store bot.Store, channel string, in *participant
 }
 
 // ask sends one person their questions, once, unless they are away.
-func ask(ctx context.Context, t *bot.Timer, channel string, d day, user string) error {
+func ask(ctx context.Context, t *bot.Timer, channel string, plan *standupPlan, d day, user string) error {
 	key := repliesKey(channel, d) + user
 	var off span
 	if _, err := t.Store().Get(ctx, awayKey(user), &off); err != nil {
@@ -810,11 +836,11 @@ func ask(ctx context.Context, t *bot.Timer, channel string, d day, user string) 
 		reply = *r
 		return nil
 	})
-	if err != nil || reply.settled() || reply.Claim != t.EventID { // another delivery asks them
+	if err != nil || reply.settled() || !reply.Asked.IsZero() || reply.Claim != t.EventID { // another delivery asks them
 		return err
 	}
 
-	_, err = t.Say(ctx, user, questions(channel, d))
+	_, err = t.Say(ctx, user, questions(channel, plan.By, d))
 	unreached := false
 	switch refusal(err) {
 	case "channel_not_found", "user_not_found", "user_disabled", "cannot_dm_bot", "messages_tab_disabled",
@@ -832,7 +858,7 @@ func ask(ctx context.Context, t *bot.Timer, channel string, d day, user string) 
 }
 
 // questions is what somebody is asked with.
-func questions(channel string, d day) bot.Reply {
+func questions(channel, by string, d day) bot.Reply {
 	text := fmt.Sprintf("It's time for the standup of <#%s>, %s: what did you do yesterday, what will you do today, and "+
 		"is anything in your way?", channel, d.words())
 	about := sumKey(channel, d)
@@ -842,7 +868,10 @@ func questions(channel string, d day) bot.Reply {
 	leave.Confirm = slack.NewConfirmationBlockObject(formText("Leave this standup?"),
 		mrkdwn.Text("You won't be asked for <#"+channel+"> any longer. Anybody there can add you again with `/standup`."),
 		formText("Leave"), formText("Stay"))
-	return bot.Reply{Text: text, Blocks: []slack.Block{mrkdwn.Section(text), slack.NewActionBlock("", answer, off, leave)}}
+	why := mrkdwn.Context(mrkdwn.Person(by) + " set this up. Everybody in <#" + channel + "> reads your answers.")
+	return bot.Reply{Text: text, Blocks: []slack.Block{
+		mrkdwn.Section(text), why, slack.NewActionBlock("", answer, off, leave),
+	}}
 }
 
 // valued is a button that is about something.
@@ -1326,19 +1355,21 @@ func sumUp(ctx context.Context, t *bot.Timer) error {
 		if deadline := s.deadline(); !s.complete() && t.Now().Before(deadline) { // somebody was asked later
 			return t.Schedule(ctx, standupSums, sumKey(channel, d), deadline, nil)
 		}
-		if posted, err := postSummary(ctx, t, &s); err != nil || !posted {
+		said := s.summary()
+		if posted, err := postSummary(ctx, t, &s, said); err != nil || !posted {
 			return err
 		}
 		if err := tidy(ctx, t, &s); err != nil {
 			return err
 		}
+		return keepCurrent(ctx, t, &s, said)
 	}
-	return keepCurrent(ctx, t, &s)
+	return keepCurrent(ctx, t, &s, bot.Reply{})
 }
 
 // postSummary posts the summary of a day, once. It reports whether it did: another delivery may be about to, or the
 // channel doesn't take it.
-func postSummary(ctx context.Context, t *bot.Timer, s *standupDay) (done bool, err error) {
+func postSummary(ctx context.Context, t *bot.Timer, s *standupDay, said bot.Reply) (done bool, err error) {
 	key := postedKey(s.channel, s.day)
 	err = bot.Update(ctx, t.Store(), key, func(p *standupPosted) error {
 		if done = p.TS == "" && (p.Claim == "" || p.Claim == t.EventID || t.Now().Sub(p.Claimed) > summaryClaim); done {
@@ -1350,7 +1381,6 @@ func postSummary(ctx context.Context, t *bot.Timer, s *standupDay) (done bool, e
 		return false, err
 	}
 
-	said := s.summary()
 	ts, err := t.Say(ctx, s.channel, said)
 	switch code := refusal(err); code {
 	case "not_in_channel", "channel_not_found", "is_archived", "restricted_action", "no_permission":
@@ -1365,8 +1395,8 @@ func postSummary(ctx context.Context, t *bot.Timer, s *standupDay) (done bool, e
 		s.posted = *p
 		return nil
 	})
-	if err == nil && s.plan.Told != "" {
-		err = setTold(ctx, t.Store(), s.channel, "")
+	if err == nil && len(s.plan.Unposted) > 0 {
+		err = setUnposted(ctx, t.Store(), s.channel, nil)
 	}
 	return err == nil, err
 }
@@ -1380,37 +1410,39 @@ func unclaim(ctx context.Context, t *bot.Timer, key string) error {
 	})
 }
 
-// setTold notes what who set up a standup was told, so that they read it once.
-func setTold(ctx context.Context, store bot.Store, channel, code string) error {
+// setUnposted notes for which days a channel took no summary.
+func setUnposted(ctx context.Context, store bot.Store, channel string, days []day) error {
 	return bot.Update(ctx, store, planKey(channel), func(p *standupPlan) error {
-		p.Told = code
+		p.Unposted = days
 		return nil
 	})
 }
 
-// tellUnposted tells who set up a standup that its channel takes no summary, once until it does. In a channel that is
-// archived nobody would read one, so the standup ends.
+// tellUnposted tells who set up a standup that its channel takes no summary, once until it does. Where nobody ever
+// reads one, in a channel that is archived or takes none for days, the standup ends.
 func tellUnposted(ctx context.Context, t *bot.Timer, s *standupDay, refused error) error {
-	code := refusal(refused)
-	if s.plan.Told == code {
+	if slices.Contains(s.plan.Unposted, s.day) {
 		return nil
 	}
+	days := append(slices.Clone(s.plan.Unposted), s.day)
+	over := refusal(refused) == "is_archived" || len(days) == standupUnposted
+
 	text := fmt.Sprintf("The standup of %s has no summary. %s", s.day.words(), unpostable(t.Request, s.channel, refused))
-	r := bot.Reply{Text: text + " Then press Post it."}
-	if code == "is_archived" {
-		r = bot.Text(text + " I've ended the standup.")
-	} else {
-		r.Blocks = []slack.Block{mrkdwn.Section(text),
-			slack.NewActionBlock("", valued(standupPost, "Post it", sumKey(s.channel, s.day)))}
+	r := bot.Reply{Text: text + " Then press Post it.", Blocks: []slack.Block{mrkdwn.Section(text),
+		slack.NewActionBlock("", valued(standupPost, "Post it", sumKey(s.channel, s.day)))}}
+	if over {
+		r = bot.Text(text + " I've ended this standup, because nobody could read it.")
 	}
-	if _, err := t.Say(ctx, s.plan.By, r); err != nil {
-		t.Log.InfoContext(ctx, "tell who set up a standup", "cause", err)
+	if over || len(days) == 1 {
+		if _, err := t.Say(ctx, s.plan.By, r); err != nil {
+			t.Log.InfoContext(ctx, "tell who set up a standup", "cause", err)
+		}
 	}
 
-	if code == "is_archived" {
+	if over {
 		return endStandup(ctx, t.Store(), s.channel)
 	}
-	return setTold(ctx, t.Store(), s.channel, code)
+	return setUnposted(ctx, t.Store(), s.channel, days)
 }
 
 // postAgain is the button of who was told that a summary couldn't be posted.
@@ -1419,7 +1451,7 @@ func postAgain(ctx context.Context, a *bot.Action) error {
 	if _, err := standupIn(ctx, a.Store(), channel); err != nil {
 		return err
 	}
-	if err := setTold(ctx, a.Store(), channel, ""); err != nil {
+	if err := setUnposted(ctx, a.Store(), channel, nil); err != nil {
 		return err
 	}
 	if err := refreshSummary(ctx, a.Request, channel, d); err != nil {
@@ -1429,10 +1461,10 @@ func postAgain(ctx context.Context, a *bot.Action) error {
 		"of it here.", d.words(), channel)))
 }
 
-// keepCurrent changes the posted summary until it shows what is kept. Two deliveries can do that at the same time, and
-// Slack take their changes in any order: whichever comes last looks again afterwards.
-func keepCurrent(ctx context.Context, t *bot.Timer, s *standupDay) error {
-	for shown := (bot.Reply{}); ; {
+// keepCurrent changes the posted summary, which shows this, until it shows what is kept. Two deliveries can do that at
+// the same time, and Slack take their changes in any order: whichever comes last looks again afterwards.
+func keepCurrent(ctx context.Context, t *bot.Timer, s *standupDay, shown bot.Reply) error {
+	for {
 		now, found, err := loadDay(ctx, t.Store(), s.channel, s.day)
 		if err != nil || !found {
 			return err
@@ -1514,14 +1546,14 @@ func (s *standupDay) summary() bot.Reply {
 		blocks = append(blocks, s.answer(user, summaryLetters/len(answered)))
 	}
 	for _, line := range []struct {
-		words  string
-		people []string
+		mark, words string
+		people      []string
 	}{
-		{"⏳ Still missing: ", missing}, {"🌴 Away: ", away}, {"⚠️ I couldn't write to: ", unreached},
+		{"⏳", "Still missing", missing}, {"🌴", "Away", away}, {"⚠️", "I couldn't write to", unreached},
 	} {
 		if len(line.people) > 0 {
-			said := line.words + connection.And(line.people) + "."
-			blocks, text = append(blocks, mrkdwn.Context(said)), text+" "+said
+			said := line.words + ": " + connection.And(line.people) + "."
+			blocks, text = append(blocks, mrkdwn.Context(line.mark+" "+said)), text+" "+said
 		}
 	}
 	blocks = append(blocks, slack.NewActionBlock("",
@@ -1609,30 +1641,20 @@ func showStandup(ctx context.Context, c *bot.Command) error {
 	if err != nil {
 		return err
 	}
-	text := plan.words(c.ChannelID) + " " + mrkdwn.Person(plan.By) + " set it up."
-	var coming []string
-	today := dayOf(c.Now())
-	for _, off := range plan.Off {
-		if off.To >= today {
-			coming = append(coming, off.String())
-		}
-	}
-	if len(coming) > 0 {
-		text += " Days off: " + mrkdwn.Cut(strings.Join(coming, ", "), 500) + "."
-	}
-	if len(c.Missing("users:read")) > 0 {
-		text += " I'm not allowed to see people's time zones, so everybody is asked by " + plan.Zone + "'s clock."
+	lines := []string{plan.words(c.ChannelID)}
+	if coming := offFrom(plan.Off, dayOf(c.Now())); len(coming) > 0 {
+		lines = append(lines, "Days off: "+mrkdwn.Clip(strings.Join(coming, ", "), 500)+".")
 	}
 
-	in := plan.person(c.UserID)
+	today := dayOf(c.Now().In(location(plan.Zone)))
 	var buttons []slack.BlockElement
-	if in != nil {
+	if in := plan.person(c.UserID); in != nil {
 		today = plan.today(in, c.Now())
 		if plan.meets(today) {
 			buttons = append(buttons, valued(standupAnswer, "Answer", sumKey(c.ChannelID, today)))
 		}
 		if at, found := plan.next(in, c.Now(), ""); found {
-			text += " You're asked next: " + mrkdwn.Time(at) + "."
+			lines = append(lines, "You're asked next: "+mrkdwn.Time(at)+".")
 		}
 	}
 	s, _, err := loadDay(ctx, c.Store(), c.ChannelID, today)
@@ -1640,11 +1662,12 @@ func showStandup(ctx context.Context, c *bot.Command) error {
 		return err
 	}
 	if s.began() {
-		text += "\n" + s.summary().Text
+		lines = append(lines, s.summary().Text)
 	}
+
 	buttons = append(buttons, valued(standupChange, "Change it", c.ChannelID))
-	return c.Respond(ctx, bot.Reply{Text: text, Blocks: []slack.Block{
-		mrkdwn.Section(text), slack.NewActionBlock("", buttons...),
+	return c.Respond(ctx, bot.Reply{Text: strings.Join(lines, " "), Blocks: []slack.Block{
+		mrkdwn.Section(strings.Join(lines, "\n")), slack.NewActionBlock("", buttons...),
 	}})
 }
 

@@ -40,7 +40,7 @@ func TestStandup(t *testing.T) {
 	dana.Submit(map[string]string{"people": dana.ID + "," + leon.ID})
 	dana.Modal().Want("Saved.…<@" + dana.ID + "> and <@" + leon.ID + "> are asked")
 	dana.Close()
-	s.Posted("#general").Want("<@" + dana.ID + "> set up a standup here.…at 09:30 on weekdays.")
+	s.Posted("#general").Want("<@" + dana.ID + "> set up a standup here.…at 09:30 in their own time zone, on weekdays.")
 
 	s.Advance(90 * time.Minute)
 	dana.Reads("").Want("It's time for the standup of <#" + s.Channel("#general") + ">, Monday")
