@@ -257,14 +257,16 @@ func askOnLine(ctx context.Context, c *bot.Command, q pollRecord) error {
 	}
 
 	q.By, q.Channel = c.UserID, c.ChannelID
-	if missing := c.Missing("chat:write"); len(missing) > 0 {
-		return keepDraft(ctx, c.Request, q, c.NotAllowed(missing...), c.Respond)
-	}
 	err := postPoll(ctx, c.Request, randomID(), q)
-	if says := cantPost(err, c.Install.App().Name, c.ChannelID); says != "" {
-		return keepDraft(ctx, c.Request, q, bot.Text(says), c.Respond)
+	why, cant := whyNot(c.Request, q.Channel, err)
+	if !cant {
+		return err
 	}
-	return err
+	id := randomID()
+	if err := c.Store().Put(ctx, pollDraftKey(id), q, pollDraft); err != nil {
+		return err
+	}
+	return c.Respond(ctx, withDraft(pollRef{team: c.Store().TeamID(), id: id}, q, why))
 }
 
 var (
@@ -465,6 +467,9 @@ func submitPoll(ctx context.Context, s *bot.Submission) error {
 
 	// Slack shows an error when an answer is lost, and people press again: the window is the same one.
 	err := postPoll(ctx, s.Request, s.ViewID, q)
+	if errors.As(err, new(*bot.NotAllowedError)) {
+		return s.Errors(map[string]string{"channel": pollNotAllowed})
+	}
 	if says := cantPost(err, s.Install.App().Name, form.Channel); says != "" {
 		return s.Errors(map[string]string{"channel": says})
 	}
@@ -477,6 +482,9 @@ func randomID() string { return strings.ToLower(rand.Text()[:16]) }
 
 // postPoll posts q as the poll of an id, unless that was done already.
 func postPoll(ctx context.Context, req *bot.Request, id string, q pollRecord) error {
+	if err := req.Need("chat:write"); err != nil {
+		return err
+	}
 	store := req.Store()
 	if q.Ends.IsZero() {
 		q.Ends = req.Now().Add(pollLife)
@@ -525,8 +533,11 @@ func pollRefusal(err error) string {
 	return ""
 }
 
+// pollNotAllowed is said in the form, where no button that asks for the permission can stand.
+const pollNotAllowed = "I'm not allowed to send messages in this workspace. Ask an admin to allow it, and post it again."
+
 // cantPost says why Slack took no message in a conversation and what to do, "" where the error is another one. It can
-// stand in a form, which shows no markup but for this: `code`.
+// stand in a form, which shows no markup.
 func cantPost(err error, app, channel string) string {
 	switch code := pollRefusal(err); {
 	case code == "not_in_channel", code == "channel_not_found":
@@ -539,21 +550,20 @@ func cantPost(err error, app, channel string) string {
 	case strings.HasPrefix(code, "restricted_action"):
 		return "Only some people can post in this channel, and I'm not one of them. Ask an admin to allow it."
 	case code == "missing_scope":
-		return "I'm not allowed to send messages in this workspace. Ask an admin to allow it, and post it again."
+		return pollNotAllowed
 	case code == "ratelimited":
 		return "Slack takes no more messages here right now. Post it again in a minute."
 	}
 	return ""
 }
 
-// keepDraft keeps q, and adds to an answer that says why it can't be posted a button that posts it later.
-func keepDraft(ctx context.Context, req *bot.Request, q pollRecord, why bot.Reply,
-	respond func(context.Context, bot.Reply) error) error {
-	id := randomID()
-	if err := req.Store().Put(ctx, pollDraftKey(id), q, pollDraft); err != nil {
-		return err
+// whyNot is an answer that says why a poll can't be posted in a channel, and what to do. cant: err is about that.
+func whyNot(req *bot.Request, channel string, err error) (why bot.Reply, cant bool) {
+	if errors.As(err, new(*bot.NotAllowedError)) || pollRefusal(err) == "missing_scope" {
+		return req.NotAllowed("chat:write"), true
 	}
-	return respond(ctx, withDraft(pollRef{team: req.Store().TeamID(), id: id}, q, why))
+	says := cantPost(err, req.Install.App().Name, channel)
+	return bot.Text(says), says != ""
 }
 
 // withDraft adds to an answer the button that posts a draft.
@@ -596,16 +606,18 @@ func postPollDraft(ctx context.Context, a *bot.AsyncAction) error {
 		return err
 	}
 
-	if missing := a.Missing("chat:write"); len(missing) > 0 {
-		return again(ctx, a, home, r, q, a.NotAllowed(missing...))
-	}
 	q.Draft = ""
 	err = postPoll(ctx, home, r.id, q)
-	if says := cantPost(err, a.Install.App().Name, q.Channel); says != "" {
-		return again(ctx, a, home, r, q, bot.Text(says))
+	if err != nil {
+		if letGo := letGo(ctx, home, r.id); letGo != nil { // of the draft, for another press
+			return errors.Join(err, letGo)
+		}
+	}
+	if why, cant := whyNot(a.Request, q.Channel, err); cant {
+		return a.Update(ctx, withDraft(r, q, why))
 	}
 	if err != nil {
-		return errors.Join(err, letGo(ctx, home, r.id))
+		return err
 	}
 	if err := a.Update(ctx, bot.Text("Your poll is posted.")); err != nil {
 		return err
@@ -613,14 +625,7 @@ func postPollDraft(ctx context.Context, a *bot.AsyncAction) error {
 	return home.Store().Delete(ctx, pollDraftKey(r.id))
 }
 
-// again lets a draft be posted by another press.
-func again(ctx context.Context, a *bot.AsyncAction, home *bot.Request, r pollRef, q pollRecord, why bot.Reply) error {
-	if err := letGo(ctx, home, r.id); err != nil {
-		return err
-	}
-	return a.Update(ctx, withDraft(r, q, why))
-}
-
+// letGo lets a draft be posted by another press.
 func letGo(ctx context.Context, home *bot.Request, draft string) error {
 	return bot.Update(ctx, home.Store(), pollDraftKey(draft), func(kept *pollRecord) error { kept.Draft = ""; return nil })
 }
@@ -665,7 +670,8 @@ func vote(ctx context.Context, a *bot.AsyncAction) error {
 }
 
 // pollOf is the poll that a button belongs to.
-func pollOf(ctx context.Context, a *bot.AsyncAction, home *bot.Request, r pollRef) (q pollRecord, found bool, err error) {
+func pollOf(ctx context.Context, a *bot.AsyncAction, home *bot.Request,
+	r pollRef) (q pollRecord, found bool, err error) {
 	found, err = home.Store().Get(ctx, pollKey(r.id), &q)
 	if err != nil || !found || q.TS != "" {
 		return q, found, err

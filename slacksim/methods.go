@@ -32,7 +32,7 @@ func methodsOf(p *parts) map[string]method {
 		"chat.scheduleMessage":           {scopes: chatWrite, run: chat.scheduleMessage},
 		"chat.deleteScheduledMessage":    {scopes: chatWrite, run: chat.deleteScheduled},
 		"chat.scheduledMessages.list":    {run: chat.listScheduled},
-		"chat.update":                    {scopes: chatWrite, run: chat.chatUpdate},
+		"chat.update":                    {scopes: chatWrite, tier: 3, run: chat.chatUpdate},
 		"chat.unfurl": {scopes: []string{"links:write"}, tier: 3, before: chat.waitForAck,
 			run: chat.chatUnfurl},
 		"chat.delete":                           {scopes: chatWrite, run: chat.chatDelete},
