@@ -3,6 +3,7 @@
 package commands
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -63,30 +64,18 @@ func Profile() bot.Profile {
 // tagline names what the app does in one sentence of at most 140 characters.
 func tagline(of []feature) string {
 	var names []string
-	closing := ""
+	line := ""
 	for _, f := range of {
 		if f.name != "" {
 			names = append(names, f.name)
 		}
-		if f.closing != "" {
-			closing = f.closing
-		}
+		line = cmp.Or(f.closing, line)
 	}
-	if len(names) == 0 {
-		return upperFirst(closing) + "."
-	}
-	line := upperFirst(connection.And(names)) + " in Slack"
-	if closing != "" {
-		line += ", and " + closing
-	}
-	return line + "."
-}
 
-func upperFirst(s string) string {
-	if s == "" {
-		return s
+	if len(names) > 0 {
+		line = strings.TrimSuffix(connection.And(names)+" in Slack, and "+line, ", and ")
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
+	return strings.ToUpper(line[:1]) + line[1:] + "."
 }
 
 // App is how the app introduces itself on the install pages. The caller adds who runs it.
