@@ -1297,12 +1297,9 @@ func (s *standupDay) people() (all []string) {
 
 // began reports whether somebody was asked or answered. On a day on which everybody is away there is no summary.
 func (s *standupDay) began() bool {
-	for _, reply := range s.replies {
-		if !reply.Asked.IsZero() || reply.answered() {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.people(), func(user string) bool {
+		return !s.replies[user].Asked.IsZero() || s.replies[user].answered()
+	})
 }
 
 // complete reports whether there is nobody to wait for.
