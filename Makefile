@@ -1,5 +1,5 @@
 # What people type most. `make help` lists it.
-.PHONY: module help demo build test slowest bench bench-many load manifest lint shape screenshots
+.PHONY: module help demo build test slowest bench bench-many load manifest lint shape screenshots recording
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,7 +49,10 @@ shape: ## how the code reads, in numbers (FOLDER=… for a copy of another commi
 	go run .ci/shape.go $(FOLDER)
 
 screenshots: ## the README's pictures, from the demo in Chromium
-	LONG_TESTS=1 SCREENSHOTS=$(CURDIR)/docs/pictures go test -count=1 -run TestBrowser ./internal/cli
+	LONG_TESTS=1 SCREENSHOTS=$(CURDIR)/docs/pictures go test -count=1 -run 'TestBrowser|TestFeaturesAtWork' ./internal/cli
+
+recording: ## the README's recording, from the demo in Chromium
+	LONG_TESTS=1 RECORDING=$(CURDIR)/docs/pictures/demo.gif go test -count=1 -run TestRecording ./internal/cli
 
 MODULE = github.com/switchboard-go/switchboard
 module: ## another module path in every file, for whoever publishes under one (TO=github.com/you/bot)

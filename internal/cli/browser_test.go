@@ -199,6 +199,14 @@ func (b *tab) picture(name string) {
 	}
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
+	// The Enter of a driven browser sends what was typed, and is in the composer after that.
+	const tidy = `(box => { if (box && !box.value.trim()) { box.value = ""; box.style.height = "" } return true })(
+		document.querySelector("#composer textarea"))`
+	_, err := chromedp.Run(ctx, chromedp.Evaluate[bool](tidy))
+	if err != nil {
+		b.t.Errorf("picture %s: %v", name, err)
+		return
+	}
 	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 	if err != nil {
 		b.t.Errorf("picture %s: %v", name, err)
