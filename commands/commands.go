@@ -136,7 +136,7 @@ func shared(s, also connection.Scope) connection.Scope {
 	if !strings.Contains(s.Why, also.Why) {
 		s.Why += " " + also.Why
 	}
-	if s.Feature != also.Feature {
+	if !strings.Contains(s.Feature, also.Feature) {
 		s.Feature = connection.And([]string{s.Feature, also.Feature})
 	}
 	return s

@@ -5,7 +5,6 @@ package connection
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -34,16 +33,14 @@ const (
 func channels(ctx context.Context, t turn, a ask) bot.Reply {
 	switch {
 	case t.External():
-		return bot.Reply{Text: "Only people in the workspace that installed this app can see that."}
+		return bot.Reply{Text: t.say("refused.channels_stranger")}
 	case t.Client == nil && t.Health().Reason == connection.ReasonRecordsSilent:
-		return bot.Reply{Text: recordsSilent(t)}
+		return recordsSilent(t)
 	case t.Client == nil:
-		return bot.Reply{Text: "Slack can't be asked which channels " + t.app() + " is in, because it " + whyUnasked(t) +
-			"." +
-			more(t, "status", "to see what to do")}
+		return bot.Reply{Text: sentences(t.say("channels.unasked"), whyUnasked(t), more(t, "status", "ask.fix"))}
 	}
 	return bot.Reply{
-		Text: "Asking Slack which channels " + t.app() + " is in…",
+		Text: t.say("channels.asking"),
 		Then: func(ctx context.Context) (bot.Reply, error) { return channelsOf(ctx, t, a), nil },
 	}
 }
@@ -52,7 +49,7 @@ func channels(ctx context.Context, t turn, a ask) bot.Reply {
 func channelsOf(ctx context.Context, t turn, a ask) bot.Reply {
 	is, _ := a.standing(ctx, t)
 	if is == stranger || is == guest {
-		return bot.Reply{Text: "Only members of the workspace can see that."}
+		return bot.Reply{Text: t.say("refused.channels_guest")}
 	}
 
 	missing := t.Missing(readsPublic, readsPrivate)
@@ -69,7 +66,7 @@ func channelsOf(ctx context.Context, t turn, a ask) bot.Reply {
 		var err error
 		if found, whole, err = memberships(ctx, t, kinds, ""); err != nil {
 			t.warn(ctx, "list channels", err)
-			return t.refused("We couldn't find out which channels "+t.app()+" is in.", err, missing...)
+			return t.refused(t.say("channels.failed"), err, missing...)
 		}
 	}
 	return channelsReply(t, is, found, theirs(ctx, t, found), whole, missing)
@@ -137,58 +134,53 @@ func channelsReply(
 		}
 	}
 
-	atLeast := ""
-	if !whole {
-		atLeast = "at least "
-	}
-	text := fmt.Sprintf("%s is in %s%s.", t.app(), atLeast, count(len(found), "channel"))
-	if len(missing) == 2 {
-		text = t.app() + " can't see which channels it is in. Where it was added, it works anyway."
+	text := t.say("channels.in", "count", len(found))
+	switch {
+	case len(missing) == 2:
+		text = t.say("channels.unseen")
+	case !whole:
+		text = t.say("channels.in_at_least", "number", len(found))
 	}
 	r := paragraph(text)
 	if !slices.Contains(missing, readsPublic) {
-		r = withChannels(r, "Public channels", atLeast, public, open,
-			"Their names are shown to members of the workspace, and Slack couldn't be asked whether you are one.")
+		r = withChannels(t, r, "channels.public", whole, public, open)
 	}
 	if !slices.Contains(missing, readsPrivate) {
-		r = withChannels(r, "Private channels", atLeast, private, closed, "You only see the names of those you're in.")
+		r = withChannels(t, r, "channels.private", whole, private, closed)
 	}
 
 	if len(missing) > 0 {
 		lacks := lacking(t, missing)
 		r.Text, r.Blocks = r.Text+" "+lacks, append(r.Blocks, mrkdwn.Section(lacks))
 		if is == keeper && t.Health().GrantURL != "" {
-			button := grantButton(t, t.Install.Describe(missing), "Allow it", " to see which channels it is in")
+			button := grantButton(t, t.Install.Describe(missing), "allow", t.plain("spoken.allow_channels"))
 			r.Blocks = append(r.Blocks, slack.NewActionBlock("", button))
 		}
 	}
-	add := fmt.Sprintf("To add it to a channel, type `/invite @%s` there.", t.app())
+	add := t.say("channels.add")
 	return bot.Reply{Text: mrkdwn.Cut(r.Text, maxSpoken) + " " + add, Blocks: append(r.Blocks, mrkdwn.Section(add))}
 }
 
-// withChannels is r with a line about n channels, of which these may be named. hidden says why others aren't.
-func withChannels(r bot.Reply, title, atLeast string, n int, names []string, hidden string) bot.Reply {
-	line := fmt.Sprintf("*%s:* %s%d", title, atLeast, n)
-	switch shown := len(names); {
-	case shown > channelsNamed:
-		line += fmt.Sprintf(": %s, and %d more", strings.Join(names[:channelsNamed], ", "), shown-channelsNamed)
-	case shown > 0:
-		line += ": " + strings.Join(names, ", ")
+// withChannels is r with a line about n channels of a kind, of which these may be named. whole: there are no more.
+func withChannels(t turn, r bot.Reply, kind string, whole bool, n int, names []string) bot.Reply {
+	if !whole {
+		kind += "_at_least"
 	}
-	if n > len(names) {
-		line += ". " + hidden
+	switch {
+	case len(names) == 0 && n > 0:
+		kind += "_hidden"
+	case len(names) > 0 && n > len(names):
+		kind += "_some"
+	case len(names) > 0:
+		kind += "_named"
+	}
+	listed := strings.Join(names[:min(channelsNamed, len(names))], ", ")
+	if more := len(names) - channelsNamed; more > 0 {
+		listed = t.say("channels.names_more", "names", listed, "more", more)
 	}
 
-	line = mrkdwn.Cut(line, mrkdwn.MaxText)
+	line := mrkdwn.Cut(t.say(kind, "number", n, "names", listed), mrkdwn.MaxText)
 	r.Text += " " + strings.TrimSuffix(strings.ReplaceAll(line, "*", ""), ".") + "."
 	r.Blocks = append(r.Blocks, mrkdwn.Section(line))
 	return r
-}
-
-// count is "1 channel", "2 channels".
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

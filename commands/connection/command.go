@@ -4,7 +4,6 @@ package connection
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/slack-go/slack"
@@ -14,6 +13,7 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/messages"
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 // Command is a slash command about the bot's own connection. Its Handlers, and what the pages and messages say, go by
@@ -27,6 +27,10 @@ type Command struct {
 	// permission, and the place of a handler of the bot's own. Home shows the state in the Home tab, which is then all
 	// the tab has.
 	Mentions, DirectMessages, Home bool
+
+	// Words are what Slack shows of the command while people type it, which is written into the manifest; nil: in
+	// English. All else is said in the words of switchboard.App.Words, so they should be the same.
+	Words *words.Sentences
 }
 
 // The ids of buttons stand in messages that are in Slack already, so they don't change.
@@ -49,7 +53,7 @@ func (c Command) Handlers() []bot.Handler {
 			t := turn{Request: of.Request, command: c, windows: of}
 			return of.Respond(ctx, answer(ctx, t, t.Text, private))
 		},
-			bot.Describe("Shows whether this app works here, and what to do if not", usage()),
+			bot.Describe(c.Words.Say("connection.help.about"), usage(c.Words)),
 			bot.WithoutConnection(),
 			bot.OptionalScopes("users:read", "team:read", readsPublic, readsPrivate)),
 	}
@@ -76,15 +80,18 @@ func (c Command) Handlers() []bot.Handler {
 
 // Commands is what the pages tell people to type. It belongs into switchboard.App.Commands.
 func (c Command) Commands() install.Commands {
-	return install.Commands{Status: c.Name + " status", Reconnect: c.Name + " reconnect",
-		Disconnect: c.Name + " disconnect"}
+	typed := func(name string) string {
+		w, _ := getWord(c.Words, name)
+		return c.Name + " " + w.typed
+	}
+	return install.Commands{Status: typed("status"), Reconnect: typed("reconnect"), Disconnect: typed("disconnect")}
 }
 
 // Messages writes to people about their connection, with a button in the welcome that tries whether it works. It
 // belongs into switchboard.App.Messages.
 func (c Command) Messages(cfg install.Config) install.Messages {
 	m := messages.New(cfg)
-	m.App.Commands, m.Home, m.Buttons = c.Commands(), c.Home, []slack.BlockElement{testButton()}
+	m.App.Commands, m.Home, m.Buttons = c.Commands(), c.Home, []slack.BlockElement{testButton(cfg.App.Words)}
 	return m
 }
 
@@ -140,7 +147,9 @@ var offers = []string{"status", "permissions", "help"}
 // offered is the button of one of offers.
 func (c Command) offered(word string) bot.Handler {
 	return bot.OnAction(actionOffered+word, func(ctx context.Context, a *bot.Action) error {
-		return a.Respond(ctx, answer(ctx, turn{Request: a.Request, command: c, windows: a}, word, private))
+		t := turn{Request: a.Request, command: c, windows: a}
+		w, _ := getWord(t.words(), word)
+		return a.Respond(ctx, w.answer(ctx, t, ask{to: private}))
 	}, bot.WithoutConnection())
 }
 
@@ -151,14 +160,14 @@ func chosen(a *bot.Action) string { return a.Action.SelectedOption.Value }
 func (c Command) pressed(id string, named func(a *bot.Action) string) bot.Handler {
 	return bot.OnAction(id, func(ctx context.Context, a *bot.Action) error {
 		t := turn{Request: a.Request, command: c, windows: a}
-		w, ok := getWord(named(a))
+		w, ok := getWord(t.words(), named(a))
 		if !ok { // of another version
-			return shown(ctx, t, a, bot.Reply{Text: "That is no longer offered." + more(t, "help", "to see what is")})
+			return shown(ctx, t, a, bot.Reply{Text: sentences(t.say("help.gone"), more(t, "help", "ask.offers"))})
 		}
 		to := ask{to: private}
 		reads := w.name == "check" || w.name == "details" // what everybody can type, too
 		if !reads {
-			no, may := to.mayAct(ctx, t, "do that")
+			no, may := to.mayAct(ctx, t, "press")
 			if !may {
 				return shown(ctx, t, a, no)
 			}
@@ -188,15 +197,14 @@ func pressedAtHome(ctx context.Context, t turn, a *bot.Action, w word, to ask) e
 
 	switch w.name {
 	case "details":
-		_, err := a.OpenModal(ctx, window("Details", detailsAtHome(ctx, t)))
+		_, err := a.OpenModal(ctx, window(t, t.plain("title.details"), detailsAtHome(ctx, t)))
 		return err
 	case "check":
 		return a.Respond(ctx, bot.Reply{Then: func(ctx context.Context) (bot.Reply, error) {
 			h, asked := look(ctx, t, true)
 			done := ""
 			if !asked {
-				done = fmt.Sprintf("Slack was asked less than %[1]d seconds ago. Press again in %[1]d seconds.",
-					int(install.RecheckEvery.Seconds()))
+				done = t.say("asof.too_soon_press", "seconds", int(install.RecheckEvery.Seconds()))
 			}
 			return bot.Reply{}, publishHome(ctx, t, h, done)
 		}})
@@ -216,19 +224,19 @@ func shown(ctx context.Context, t turn, a *bot.Action, r bot.Reply) error {
 	if a.Payload.View.Type != slack.VTHomeTab || r.Text == "" || t.Client == nil {
 		return a.Respond(ctx, r)
 	}
-	_, err := a.OpenModal(ctx, window(t.Install.App().Name, r))
+	_, err := a.OpenModal(ctx, window(t, t.Install.App().Name, r))
 	return err
 }
 
 // window is a modal that shows r and can only be closed. What has to be pressed in it can only be a link: a press would
 // ask for a second window.
-func window(title string, r bot.Reply) slack.ModalViewRequest {
+func window(t turn, title string, r bot.Reply) slack.ModalViewRequest {
 	blocks := r.Blocks
 	if len(blocks) == 0 {
 		blocks = []slack.Block{mrkdwn.Section(r.Text)}
 	}
 	return slack.ModalViewRequest{
-		Type: slack.VTModal, Title: mrkdwn.Plain(title, mrkdwn.MaxTitle), Close: mrkdwn.Plain("Close", mrkdwn.MaxTitle),
+		Type: slack.VTModal, Title: mrkdwn.Plain(title, mrkdwn.MaxTitle), Close: mrkdwn.Plain(t.plain("button.close"), mrkdwn.MaxTitle),
 		Blocks: slack.Blocks{BlockSet: blocks},
 	}
 }

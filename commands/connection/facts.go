@@ -4,10 +4,8 @@ package connection
 
 import (
 	"cmp"
-	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -34,202 +32,187 @@ func detailBlocks(t turn, h install.Health, who viewer) []slack.Block {
 func factBlocks(t turn, h install.Health, who viewer) []slack.Block {
 	blocks := []slack.Block{mrkdwn.Section(explained(t, h))}
 	if h.Found && who.standing >= member {
-		blocks = append(blocks, facts(h, who))
-		blocks = append(blocks, paragraphs(missingLines(h))...)
+		blocks = append(blocks, facts(t, h, who))
+		blocks = append(blocks, paragraphs(t, missingLines(t, h))...)
 		blocks = append(blocks, mrkdwn.Section(moreFacts(t, h)))
 	}
 	return blocks
 }
 
 // missingLines lists what isn't allowed, each permission with its reason.
-func missingLines(h install.Health) []string {
+func missingLines(t turn, h install.Health) []string {
 	var lines []string
 	for _, s := range h.Missing[:min(missingShown, len(h.Missing))] {
-		lines = append(lines, "• "+notAllowed(h, s)+": "+permissionLine(s, false))
+		lines = append(lines, missingLine(t, h, s))
 	}
 	return lines
 }
 
-// notAllowed says of a missing permission whether it was there before, and since when it isn't.
-func notAllowed(h install.Health, s connection.Scope) string {
+// missingLine says whether a permission was there before, and since when it isn't.
+func missingLine(t turn, h install.Health, s connection.Scope) string {
+	line := permissionLine(t, s, false)
 	if !h.Connection.TakenAway(s.Name) {
-		return "Not allowed"
+		return t.say("facts.not_allowed", "permission", line)
 	}
-	return "No longer allowed since " + mrkdwn.Time(h.Connection.MissingSince(s.Name))
+	return t.say("facts.taken", "time", mrkdwn.Time(h.Connection.MissingSince(s.Name)), "permission", line)
 }
 
 // explained names the app and the workspace, and says what the status line leaves out.
 func explained(t turn, h install.Health) string {
-	lines := []string{fmt.Sprintf("*%s* in *%s*", t.app(), mrkdwn.Name(h.Connection.Place(t.Install.App().Words)))}
-	if shown := standsSo(h); h.ReasonText != "" && !strings.Contains(shown, mrkdwn.Escape(h.ReasonText)) {
-		lines = append(lines, mrkdwn.Escape(h.ReasonText))
-	} else if h.Sentence != "" && !strings.Contains(shown, mrkdwn.Escape(mrkdwn.Clip(h.Sentence, maxSentence))) {
-		lines = append(lines, mrkdwn.Escape(mrkdwn.Clip(h.Sentence, maxSentence)))
+	lines := []string{t.say("facts.name")}
+	shown := whatItMeans(h)
+	for _, said := range []string{h.Sentence, h.ReasonText} {
+		if said != "" && said != shown {
+			lines = append(lines, mrkdwn.Escape(mrkdwn.Clip(said, maxSentence)))
+		}
 	}
 
 	switch h.State { // in the others the status line says it already
 	case connection.Retrying, connection.Unknown, connection.ReconnectRequired:
 		if len(h.Missing) > 0 {
-			lines = append(lines, mrkdwn.Escape(mrkdwn.Clip(h.Connection.Without(t.Install.App().Words, "", h.Missing), maxSentence)))
+			lines = append(lines, mrkdwn.Escape(mrkdwn.Clip(h.Connection.Without(t.words(), "", h.Missing), maxSentence)))
 		}
 	}
 	return strings.Join(lines, "\n")
 }
 
 // facts are for everybody in the workspace.
-func facts(h install.Health, who viewer) slack.Block {
+func facts(t turn, h install.Health, who viewer) slack.Block {
 	c := h.Connection
-	kind, workspace, how := installedFor(h)
+	field := func(key, value string) *slack.TextBlockObject { return mrkdwn.Field(t.say("facts."+key), value) }
+	kind, workspace, how := installedFor(t, h)
 	fields := []*slack.TextBlockObject{
-		mrkdwn.Field(kind, workspace),
-		mrkdwn.Field("Installed for", how),
-		mrkdwn.Field("Connected by", installer(c, who.installerLeft)),
-		mrkdwn.Field("Last checked", lastChecked(h)),
-		mrkdwn.Field("Last message from Slack", lastEvent(h)),
-		mrkdwn.Field("Permissions", permitted(h)),
+		field(kind, workspace),
+		field("installed_for", how),
+		field("connected_by", installer(t, c, who.installerLeft)),
+		field("last_checked", lastChecked(t, h)),
+		field("last_message", lastEvent(t, h)),
+		field("permissions", permitted(t, h)),
 	}
 	if c.AuthorizedAt.After(c.InstalledAt) {
-		again := mrkdwn.Person(c.AuthorizedBy) + ", " + mrkdwn.Day(c.AuthorizedAt)
-		fields = slices.Insert(fields, 3, mrkdwn.Field("Last reconnected by", again))
+		again := t.say("facts.by_person", "person", mrkdwn.Person(c.AuthorizedBy), "day", mrkdwn.Day(c.AuthorizedAt))
+		fields = slices.Insert(fields, 3, field("last_reconnected", again))
 	}
 	if !who.permissions.At.IsZero() {
-		changed := mrkdwn.Day(who.permissions.At) + by(who.permissions.By)
-		fields = append(fields, mrkdwn.Field("Permissions changed", changed))
+		changed := sentences(mrkdwn.Day(who.permissions.At)+".", by(t, who.permissions.By))
+		fields = append(fields, field("permissions_changed", changed))
 	}
-	fields = append(fields, mrkdwn.Field("Access renewal", renewal(h)), mrkdwn.Field("One connection", oneConnection(c)))
+	fields = append(fields, field("renewal", renewal(t, h)), field("one", oneConnection(t, c)))
 	return slack.NewSectionBlock(nil, fields, nil)
 }
 
-// installedFor names what the connection is for: which kind of thing, its name, and how far it reaches.
-func installedFor(h install.Health) (kind, name, how string) {
+// installedFor says what the connection is for: the key of which kind of thing, its name, and how far it reaches.
+func installedFor(t turn, h install.Health) (kind, name, how string) {
 	c := h.Connection
 	if c.Org() {
-		how = "Whole organisation"
+		how = t.say("facts.for_organisation")
 		if h.Workspace != "" {
-			how += ", and added to this workspace: " + mrkdwn.Name(h.Workspace)
+			how = t.say("facts.for_organisation_here", "workspace", mrkdwn.Name(h.Workspace))
 		}
-		return "Organisation", mrkdwn.Name(cmp.Or(c.EnterpriseName, c.EnterpriseID)), how
+		return "organisation", mrkdwn.Name(cmp.Or(c.EnterpriseName, c.EnterpriseID)), how
 	}
 
 	name = mrkdwn.Name(cmp.Or(c.TeamName, c.TeamID))
 	if u, err := url.Parse(c.TeamURL); err == nil && u.Host != "" {
 		name += "\n" + mrkdwn.Name(u.Host)
 	}
-	return "Workspace", name, "This workspace"
+	return "workspace", name, t.say("facts.for_workspace")
 }
 
-func installer(c connection.Connection, left bool) string {
-	by := "The people who run the app"
-	if c.InstalledBy != "" {
-		by = mrkdwn.Person(c.InstalledBy)
+func installer(t turn, c connection.Connection, left bool) string {
+	day := mrkdwn.Day(c.InstalledAt)
+	switch {
+	case c.InstalledBy == "":
+		return t.say("facts.by_operator", "day", day)
+	case left:
+		return t.say("facts.by_person_left", "person", mrkdwn.Person(c.InstalledBy), "day", day)
 	}
-	by += ", " + mrkdwn.Day(c.InstalledAt)
-	if left {
-		by += ". They have left; the connection doesn't depend on them"
-	}
-	return by
+	return t.say("facts.by_person", "person", mrkdwn.Person(c.InstalledBy), "day", day)
 }
 
-func lastChecked(h install.Health) string {
+func lastChecked(t turn, h install.Health) string {
 	switch at := mrkdwn.Time(h.CheckedAt); {
 	case h.Live && h.State != connection.Unknown:
-		return "Just now, with Slack"
+		return t.say("facts.checked_now")
 	case h.State == connection.Unknown:
-		return "Couldn't check now. Last good check " + at
+		return t.say("facts.checked_failed", "time", at)
 	default:
 		return at
 	}
 }
 
-func lastEvent(h install.Health) string {
+func lastEvent(t turn, h install.Health) string {
 	at := h.Connection.LastEventAt
 	if at.IsZero() {
-		return "None yet, which is normal right after installing"
+		return t.say("facts.no_message")
 	}
-	said := mrkdwn.Time(at)
 	if silent := time.Since(at); silent > quietAfter && !h.Broken() {
-		said += ". None for " + count(int(silent.Hours()/24), "day") + ", which is normal where nobody used it"
+		return t.say("facts.quiet", "time", mrkdwn.Time(at), "count", int(silent.Hours()/24))
 	}
-	return said
+	return mrkdwn.Time(at)
 }
 
-func permitted(h install.Health) string {
-	said := fmt.Sprintf("%d of %d allowed", h.Needed-len(h.Missing), h.Needed)
-	if len(h.Missing) > 0 {
-		said += ". Missing: " + labels(h.Missing)
-		if off := features(h.Missing); off != "" {
-			said += ". It can't " + off
-		}
+func permitted(t turn, h install.Health) string {
+	allowed := h.Needed - len(h.Missing)
+	if len(h.Missing) == 0 {
+		return t.say("facts.allowed", "allowed", allowed, "all", h.Needed)
 	}
-	return said
+	return t.say("facts.allowed_missing", "allowed", allowed, "all", h.Needed, "permissions", labels(t, h.Missing))
 }
 
 // renewal says how the access is kept fresh.
-func renewal(h install.Health) string {
+func renewal(t turn, h install.Health) string {
 	c := h.Connection
 	switch {
 	case !h.WorksUntil.IsZero():
-		return "Ended. What is left works until " + mrkdwn.Time(h.WorksUntil)
+		return t.say("facts.renewal_ended", "time", mrkdwn.Time(h.WorksUntil))
 	case c.State == connection.Removed || c.State == connection.ReconnectRequired:
-		return "None now"
+		return t.say("facts.renewal_none")
 	case c.ExpiresAt.IsZero():
-		return "Doesn't expire" // though the move to one that is renewed may be failing
+		return t.say("facts.renewal_never") // though the move to one that is renewed may be failing
 	case c.RenewAt.IsZero() && c.Tries == 0:
-		return "Not automatic. Ends " + mrkdwn.Time(c.ExpiresAt)
+		return t.say("facts.renewal_ends", "time", mrkdwn.Time(c.ExpiresAt))
 	case c.Tries == 0:
-		return "Automatic. Next renewal by " + mrkdwn.Time(c.ExpiresAt)
+		return t.say("facts.renewal_next", "time", mrkdwn.Time(c.ExpiresAt))
 	case c.RenewAt.IsZero():
-		return "Failing since " + mrkdwn.Time(c.FailingSince)
+		return t.say("facts.renewal_failing", "since", mrkdwn.Time(c.FailingSince))
 	}
-	return fmt.Sprintf("Failing since %s, trying again at %s (%s time)",
-		mrkdwn.Time(c.FailingSince), mrkdwn.Time(c.RenewAt), nth(c.Tries+1))
-}
-
-// nth is 1st, 2nd, 3rd, 4th.
-func nth(n int) string {
-	end := "th"
-	if n%100/10 != 1 {
-		switch n % 10 {
-		case 1:
-			end = "st"
-		case 2:
-			end = "nd"
-		case 3:
-			end = "rd"
-		}
-	}
-	return strconv.Itoa(n) + end
+	return t.say("facts.renewal_retrying", "since", mrkdwn.Time(c.FailingSince), "time", mrkdwn.Time(c.RenewAt),
+		"tries", c.Tries)
 }
 
 // oneConnection explains what surprises people who expect a second install to make a second bot.
-func oneConnection(c connection.Connection) string {
-	only := "The only one for this workspace"
+func oneConnection(t turn, c connection.Connection) string {
+	only := t.say("facts.one_workspace")
 	if c.Org() {
-		only = "The only one for all workspaces of the organisation"
+		only = t.say("facts.one_organisation")
 	}
 	switch {
 	case c.Installs < 2:
 		return only
 	case c.Installs == 2:
-		return only + ". Installed twice, both updated this connection"
+		return t.say("facts.one_twice", "only", only)
 	}
-	return fmt.Sprintf("%s. Installed %d times since %s, all updated this connection", only, c.Installs,
-		mrkdwn.Day(c.CreatedAt))
+	return t.say("facts.one_often", "only", only, "times", c.Installs, "day", mrkdwn.Day(c.CreatedAt))
 }
 
 // moreFacts are those that are sentences.
 func moreFacts(t turn, h install.Health) string {
-	lines := []string{"Connection `" + h.Connection.ID + "`. It doesn't depend on the person who installed it."}
-	if how := asking(t, "history"); how != "" {
-		lines = append(lines, "*What happened to it:* "+how+".")
+	lines := []string{t.say("facts.id", "id", h.Connection.ID), more(t, "history", "facts.history")}
+	if kept := t.Install.App().DataKept; kept != "" {
+		lines = append(lines, t.say("facts.data", "data", mrkdwn.Escape(mrkdwn.Clip(kept, mrkdwn.MaxText/2))))
+	} else {
+		lines = append(lines, t.say("facts.data_unknown"))
 	}
 
-	kept := cmp.Or(t.Install.App().DataKept, "The people who run the app didn't say.")
-	remove := "its page in Slack, *Configuration*, *Remove App*"
-	if how := asking(t, "disconnect"); h.GrantURL != "" && how != "" {
-		remove = how + ", or use " + remove
+	remove := t.say("facts.remove")
+	switch {
+	case h.GrantURL == "":
+	case t.canType():
+		remove = t.say("facts.remove_typed", "typed", t.typed("disconnect"))
+	case t.canWrite():
+		remove = t.say("facts.remove_message", "word", t.word("disconnect"))
 	}
-	lines = append(lines,
-		"*Data kept:* "+mrkdwn.Escape(mrkdwn.Clip(kept, mrkdwn.MaxText/2)), "*To remove the app:* "+remove+".")
-	return strings.Join(lines, "\n")
+	lines = append(lines, remove)
+	return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return l == "" }), "\n")
 }

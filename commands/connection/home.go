@@ -82,7 +82,7 @@ func homeDoes(t turn) []slack.Block {
 	app := t.Install.App()
 	var lines []string
 	for _, does := range app.Does[:min(doesShown, len(app.Does))] {
-		lines = append(lines, "• "+mrkdwn.Escape(mrkdwn.Clip(does, 2*mrkdwn.MaxName)))
+		lines = append(lines, t.say("home.does", "does", mrkdwn.Escape(mrkdwn.Clip(does, 2*mrkdwn.MaxName))))
 	}
 	if len(lines) == 0 && app.Summary != "" {
 		lines = []string{mrkdwn.Escape(mrkdwn.Clip(app.Summary, maxSentence))}
@@ -91,15 +91,15 @@ func homeDoes(t turn) []slack.Block {
 		return nil
 	}
 	return []slack.Block{
-		mrkdwn.Header("What you can do with " + mrkdwn.Short(app.Name)), mrkdwn.Whole(strings.Join(lines, "\n")),
+		mrkdwn.Header(t.plain("title.home")), mrkdwn.Whole(strings.Join(lines, "\n")),
 	}
 }
 
 // homeConnection is the state in short: one line, one thing to press, and the way to all the rest.
 func homeConnection(t turn, h install.Health, who viewer, now time.Time, done string) []slack.Block {
-	blocks := []slack.Block{mrkdwn.Header("Connection")}
+	blocks := []slack.Block{mrkdwn.Header(t.plain("title.connection"))}
 	if who.headlineOnly(t) {
-		return append(blocks, statusReply(t, h, who, checkedAt(h, now)).Blocks...)
+		return append(blocks, statusReply(t, h, who, checkedAt(t, h, now)).Blocks...)
 	}
 
 	blocks = append(blocks, mrkdwn.Section(statusLines(t, h, who)))
@@ -112,10 +112,10 @@ func homeConnection(t turn, h install.Health, who viewer, now time.Time, done st
 
 	if h.NextStep != "" && who.standing != keeper {
 		blocks = append(blocks,
-			mrkdwn.Section("This is a message for them to copy:"),
+			mrkdwn.Section(t.say("home.for_them")),
 			mrkdwn.Section(preformatted(forAdmin(t, h))))
 	}
-	return append(blocks, mrkdwn.Context(checkedAt(h, now)+" Reopen this tab to refresh. "+waysToAsk(t, h)))
+	return append(blocks, mrkdwn.Context(sentences(checkedAt(t, h, now), waysToAsk(t, h))))
 }
 
 // homeButtons are the next step and Details, and for the installer and admins a menu of the rest.
@@ -125,7 +125,7 @@ func homeButtons(t turn, h install.Health, who viewer) []slack.BlockElement {
 		return press
 	}
 	if h.State != connection.Unknown && h.State != connection.Retrying { // else it is the next step
-		press = append(press, checkButton(t.Install.App().Name))
+		press = append(press, checkButton(t))
 	}
 	return append(press, keepersMenu(t, h, true))
 }
@@ -145,39 +145,39 @@ func detailsAtHome(ctx context.Context, t turn) bot.Reply {
 // detailsInWindow are status and details without what has to be pressed.
 func detailsInWindow(t turn, h install.Health, who viewer) bot.Reply {
 	if who.headlineOnly(t) {
-		return statusReply(t, h, who, asOf(h))
+		return statusReply(t, h, who, asOf(t, h))
 	}
 	blocks := append([]slack.Block{mrkdwn.Section(statusLines(t, h, who))}, factBlocks(t, h, who)...)
-	return bot.Reply{Text: h.Label + ".", Blocks: append(append(blocks, small(asOf(h))...), mrkdwn.Context(footer(t)))}
+	return bot.Reply{Text: h.Label + ".", Blocks: append(append(blocks, small(asOf(t, h))...), mrkdwn.Context(footer(t)))}
 }
 
 // checkedAt says how old the state is that is shown.
-func checkedAt(h install.Health, now time.Time) string {
+func checkedAt(t turn, h install.Health, now time.Time) string {
 	switch {
 	case h.Live:
-		return "Checked " + mrkdwn.Time(now) + "."
+		return t.say("asof.checked", "time", mrkdwn.Time(now))
 	case h.CheckedAt.IsZero():
-		return "Slack hasn't confirmed it yet."
+		return t.say("asof.unconfirmed")
 	}
-	return "Last checked " + mrkdwn.Time(h.CheckedAt) + "."
+	return t.say("asof.last_checked", "time", mrkdwn.Time(h.CheckedAt))
 }
 
 // waysToAsk says where the app answers, as far as it is allowed to.
 func waysToAsk(t turn, h install.Health) string {
 	var ways []string
 	if allowed(h.Connection, "commands") {
-		ways = append(ways, "type `"+t.command.Name+" status` in any channel")
+		ways = append(ways, t.say("home.way_command", "typed", t.typed("status")))
 	}
 	if works(h) && t.command.hears(h.Connection) {
-		ways = append(ways, "write to me in *Messages*")
+		ways = append(ways, t.say("home.way_message"))
 	}
 	if works(h) && t.command.hearsMentions(h.Connection) {
-		ways = append(ways, "mention me in a channel I am in")
+		ways = append(ways, t.say("home.way_mention"))
 	}
 	if len(ways) == 0 {
-		return "It doesn't answer here right now."
+		return t.say("home.no_way")
 	}
-	return capital(connection.Or(ways)) + "."
+	return sentences(ways...)
 }
 
 // works reports whether the app has access that it can answer with, as far as is known.
@@ -189,21 +189,13 @@ func works(h install.Health) bool {
 
 // forAdmin is what somebody who can do nothing about it sends to somebody who can.
 func forAdmin(t turn, h install.Health) string {
-	app := t.Install.App().Name
-	text := fmt.Sprintf("Could you look at %s in %s? Slack shows it as: %s.", app, mrkdwn.Short(h.Connection.Place(t.Install.App().Words)),
-		h.Label)
+	sentence := ""
 	if nowButton(t, h) != nil && len(h.Missing) > 0 {
-		text += " " + mrkdwn.Clip(h.Sentence, maxSentence)
+		sentence = mrkdwn.Clip(h.Sentence, maxSentence)
 	}
-	if h.ReasonText != "" {
-		text += " " + h.ReasonText
+	key := "home.more"
+	if nowButton(t, h) != nil {
+		key = "home.more_button"
 	}
-	if how := asking(t, "status"); how != "" {
-		text += " To see more, " + how
-		if nowButton(t, h) != nil {
-			text += ", which has the button that fixes it"
-		}
-		text += "."
-	}
-	return text + t.ref()
+	return sentences(t.plain("home.look", "state", h.Label), sentence, h.ReasonText, more(t, "status", key), t.ref())
 }

@@ -88,7 +88,7 @@ func TestWhoSeesHistory(t *testing.T) {
 	ctx := context.Background()
 	full := historyStore{lines: lines}
 	keeps := ask{to: private, is: keeper}
-	says(t, "who may", history(ctx, turnOf(t, "U1", full), keeps), "newest first.", "Installed, by <@U1>.",
+	says(t, "who may", history(ctx, turnOf(t, "U1", full), keeps), "newest first.", "Installed. By <@U1>.",
 		"<!date^1790510400^")
 	says(t, "nothing yet", history(ctx, turnOf(t, "U1", historyStore{}), keeps),
 		"There is no history of Switch &amp; board in Acme &lt;Corp&gt; yet.")
@@ -107,7 +107,7 @@ func TestWhoSeesHistory(t *testing.T) {
 			"history", private),
 	} {
 		says(t, name, r)
-		if strings.Contains(r.Text, "Installed, by") || r.Blocks != nil {
+		if strings.Contains(r.Text, "Installed. By") || r.Blocks != nil {
 			t.Errorf("%s sees history: %s", name, r.Text)
 		}
 	}
@@ -117,23 +117,23 @@ func TestHistoryInWords(t *testing.T) {
 	dana, ours, theirs := connection.Person("U1"), connection.Actor{Kind: connection.BySwitchboard},
 		connection.Actor{Kind: connection.BySlack}
 	for want, c := range map[string]connection.Change{
-		"Installed again after a removal, by <@U1>.":                                                                 {By: dana, What: connection.DidReinstall, Outcome: "done"},
+		"Installed again after a removal. By <@U1>.":                                                                 {By: dana, What: connection.DidReinstall, Outcome: "done"},
 		"Access renewed automatically.":                                                                              {By: ours, What: connection.DidRenew, Outcome: "done"},
 		"Access not renewed. Slack didn't answer.":                                                                   {By: ours, What: connection.DidRenew, Outcome: "failed", Reason: "no_answer"},
 		"Access not renewed. Slack said `invalid_refresh_token`.":                                                    {By: ours, What: connection.DidRenew, Outcome: "failed", Reason: "invalid_refresh_token"},
 		"Access to act for <@U2> not renewed, so they have to allow it again.":                                       {By: ours, What: connection.DidRenew, Outcome: "failed", Reason: "U2"},
-		"Trouble, according to Slack. Its access was withdrawn in Slack.":                                            {By: theirs, What: connection.DidCheck, Outcome: "failed", Reason: connection.ReasonTokenRevoked},
-		"Works again, according to Slack.":                                                                           {By: theirs, What: connection.DidCheck, Outcome: "working"},
-		"Removed, according to Slack. The app was removed from this workspace.":                                      {By: theirs, What: connection.DidRemove, Outcome: "done", Reason: connection.ReasonUninstalled},
-		"Access withdrawn, according to Slack.":                                                                      {By: theirs, What: connection.DidRemove, Outcome: "done", Reason: connection.ReasonTokenRevoked},
-		"Disconnecting tried, by <@U1>. Slack gave no clear answer, so it may have happened.":                        {By: dana, What: connection.DidDisconnect, Outcome: "failed", Reason: "no_answer"},
+		"Trouble. According to Slack. Its access was withdrawn in Slack.":                                            {By: theirs, What: connection.DidCheck, Outcome: "failed", Reason: connection.ReasonTokenRevoked},
+		"Works again. According to Slack.":                                                                           {By: theirs, What: connection.DidCheck, Outcome: "working"},
+		"Removed. According to Slack. The app was removed from this workspace.":                                      {By: theirs, What: connection.DidRemove, Outcome: "done", Reason: connection.ReasonUninstalled},
+		"Access withdrawn. According to Slack.":                                                                      {By: theirs, What: connection.DidRemove, Outcome: "done", Reason: connection.ReasonTokenRevoked},
+		"Disconnecting tried. By <@U1>. Slack gave no clear answer, so it may have happened.":                        {By: dana, What: connection.DidDisconnect, Outcome: "failed", Reason: "no_answer"},
 		"A message sent that it needs reconnecting. Slack didn't answer, so it may not have arrived.":                {By: ours, What: connection.DidTell, Outcome: "failed", Reason: "no_answer"},
-		"Disconnected, by the people who run the app. Its access is erased. Slack was not asked.":                    {By: connection.Person(""), What: connection.DidDisconnect, Outcome: "done", Reason: "slack_not_asked"},
-		"Not disconnected, by <@U1>. Slack said `it&lt;b&gt;'`.":                                                     {By: dana, What: connection.DidDisconnect, Outcome: "failed", Reason: "it<b>`"},
-		"Permissions changed, according to Slack. Allowed now: send messages. No longer allowed: see who is who.":    {By: theirs, What: connection.DidPermissions, Outcome: "done", Reason: "+chat:write -users:read"},
+		"Disconnected. By the people who run the app. Its access is erased. Slack was not asked.":                    {By: connection.Person(""), What: connection.DidDisconnect, Outcome: "done", Reason: "slack_not_asked"},
+		"Not disconnected. By <@U1>. Slack said `it&lt;b&gt;'`.":                                                     {By: dana, What: connection.DidDisconnect, Outcome: "failed", Reason: "it<b>`"},
+		"Permissions changed. According to Slack. Allowed now: send messages. No longer allowed: see who is who.":    {By: theirs, What: connection.DidPermissions, Outcome: "done", Reason: "+chat:write -users:read"},
 		"<@U2> was told that it needs reconnecting.":                                                                 {By: ours, What: connection.DidTell, Outcome: "done", Reason: "U2"},
 		"Trouble over, of which nobody had been told.":                                                               {By: ours, What: connection.DidTell, Outcome: "working"},
-		"Allowed to act for <@U2>, by <@U2>.":                                                                        {By: connection.Person("U2"), What: connection.DidUserGrant, Outcome: "done", Reason: "U2"},
+		"Allowed to act for <@U2>. By <@U2>.":                                                                        {By: connection.Person("U2"), What: connection.DidUserGrant, Outcome: "done", Reason: "U2"},
 		"`moved done`.":                                                                                              {By: ours, What: "moved", Outcome: "done"},
 		"Changed. It is now `active`.":                                                                               {By: ours, What: connection.DidChange, Outcome: "done", Reason: "active"},
 		"Nobody could be told that it needs reconnecting. There was nobody to write to, or no access to write with.": {By: ours, What: connection.DidTell, Outcome: "failed", Reason: "no_access"},
@@ -161,7 +161,7 @@ func TestRenewalInWords(t *testing.T) {
 			"Not automatic. Ends " + mrkdwn.Time(at)},
 		{"failing", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at,
 			FailingSince: noon, RenewAt: at, Tries: 3}}},
-			"Failing since " + mrkdwn.Time(noon) + ", trying again at " + mrkdwn.Time(at) + " (4th time)"},
+			"Failing since " + mrkdwn.Time(noon) + ". Trying again at " + mrkdwn.Time(at) + ". Tries so far: 3"},
 		{"refused, some left", install.Health{State: connection.ReconnectRequired, WorksUntil: at,
 			Connection: connection.Connection{State: connection.ReconnectRequired}},
 			"Ended. What is left works until " + mrkdwn.Time(at)},
@@ -171,14 +171,8 @@ func TestRenewalInWords(t *testing.T) {
 		{"removed", install.Health{State: connection.Removed, Connection: connection.Connection{State: connection.Removed}},
 			"None now"},
 	} {
-		if got := renewal(test.health); got != test.want {
+		if got := renewal(turnOf(t, "U1", historyStore{}), test.health); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
-		}
-	}
-	for n, want := range map[int]string{1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 11: "11th", 12: "12th", 13: "13th",
-		21: "21st", 112: "112th", 122: "122nd"} {
-		if got := nth(n); got != want {
-			t.Errorf("%d is %s", n, got)
 		}
 	}
 }
@@ -277,7 +271,7 @@ func TestPromises(t *testing.T) {
 			promises("help", everything(t, listed(turn)), can)
 			promises("help on a word", everything(t, help(t.Context(), turn, ask{rest: []string{"check"}})),
 				map[string]bool{"/connection": command})
-			promises("a pointer", more(turn, "status", "to see more"), map[string]bool{
+			promises("a pointer", more(turn, "status", "ask.more"), map[string]bool{
 				"Type /connection status": command, "to me in a direct message": !command && direct && access != nil})
 		}
 
@@ -325,26 +319,25 @@ func TestDisconnectIsForKeepers(t *testing.T) {
 		says(t, "about "+about, goodbye(ctx, admin, about), "again since", "nothing was changed")
 	}
 	says(t, "submitted by somebody whom Slack can't be asked about", goodbye(ctx, turnOf(t, "U1", historyStore{}), ""),
-		"Slack can't be asked who you are, because this app ")
+		"Slack can't be asked who you are. ")
 	says(t, "submitted after somebody else", goodbye(ctx, removed, ""), "isn't connected to Acme", "nothing to disconnect")
 	says(t, "submitted by another company", goodbye(ctx, elsewhere, ""), "Only people in the workspace that installed "+
 		"this app can disconnect it.")
 }
 
 func TestDisconnectSaysWhatHappened(t *testing.T) {
-	o := outcome{app: "Switchboard", from: "Acme", command: "/connection",
-		back: "https://bot.example.com/slack/install?connection=con_1", ref: "7F3K2QX"}
+	turn := turnOf(t, "U1", historyStore{})
 	refused := slack.SlackErrorResponse{Err: "not_allowed"}
 	for _, test := range []struct {
 		name, said string
 		err        error
 		want       []string
 	}{
-		{"done", "ok", nil, []string{"Switchboard is disconnected from Acme. Slack removed the app, and its access is " +
-			"erased.", "<https://bot.example.com/slack/install?connection=con_1|the install page>"}},
+		{"done", "ok", nil, []string{"Switch &amp; board is disconnected from Acme &lt;Corp&gt;. Slack removed the app, and its access is " +
+			"erased.", "|the install page>"}},
 		{"gone already", "account_inactive", nil, []string{"was gone from Slack already", "the install page"}},
 		{"no access", "", nil, []string{"none left to ask Slack with", "remove it on its page in Slack"}},
-		{"by hand", "", connection.ErrByHand, []string{"connected to Acme by hand", "*Remove App*"}},
+		{"by hand", "", connection.ErrByHand, []string{"connected to Acme &lt;Corp&gt; by hand", "*Remove App*"}},
 		{"not connected", "", connection.ErrNotConnected, []string{"nothing to disconnect"}},
 		{"renewing", "", errors.Join(connection.ErrRenewing, refused),
 			[]string{"couldn't renew its access", "It is still connected", "7F3K2QX"}},
@@ -356,12 +349,12 @@ func TestDisconnectSaysWhatHappened(t *testing.T) {
 		{"an answer that says neither", "internal_error",
 			errors.Join(slackapi.ErrUnclear, slack.SlackErrorResponse{Err: "internal_error"}),
 			[]string{"we don't know whether", "7F3K2QX"}},
-		{"not asked", "", errors.New("find connection: down"), []string{"couldn't be disconnected from Acme just now, and " +
+		{"not asked", "", errors.New("find connection: down"), []string{"couldn't be disconnected from Acme &lt;Corp&gt; just now, and " +
 			"Slack wasn't asked", "7F3K2QX"}},
 		{"our records failed", "ok", errors.New("erase access: down"),
-			[]string{"is gone from Acme", "couldn't erase", "7F3K2QX"}},
+			[]string{"is gone from Acme &lt;Corp&gt;", "couldn't erase", "7F3K2QX"}},
 	} {
-		r := o.words(test.said, test.err)
+		r := disconnected(turn, test.said, test.err)
 		says(t, test.name, r, test.want...)
 		if r.Then != nil || r.InChannel {
 			t.Errorf("%s: more than the answer to the command", test.name)
@@ -472,9 +465,9 @@ func TestOrganisationHasItsOwnWords(t *testing.T) {
 		h := turn.Health()
 		r := bot.Reply{Blocks: homeBlocks(turn, h, viewer{audience: direct, standing: member}, noon, "")}
 		all := everything(t, statusReply(turn, h, viewer{standing: keeper, details: true, answered: true}, "")) + everything(t, r) + everything(t,
-			refusal(turn, member, nil, "do that"))
+			refusal(turn, member, nil, "press"))
 		for _, want := range []string{"*Organisation*", "all workspaces of the organisation",
-			"n admin of the organisation", "admins of the organisation can do that"} {
+			"n admin of the organisation", "admins of the organisation can use this button"} {
 			if !strings.Contains(all, want) {
 				t.Errorf("%s: no %q in %s", state, want, all)
 			}

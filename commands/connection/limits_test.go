@@ -354,15 +354,15 @@ func sayings(t *testing.T, c cast) (all []saying) {
 					}
 					for _, who.audience = range places {
 						for _, tn.Shared = range []bool{false, true} {
-							for _, asOf := range []string{asOf(h), untilLive(h), tooSoon(h, who)} {
-								who.details, who.answered = false, asOf != untilLive(h)
+							for _, asOf := range []string{asOf(tn, h), untilLive(tn, h), tooSoon(tn, h, who)} {
+								who.details, who.answered = false, asOf != untilLive(tn, h)
 								add(statusReply(tn, h, who, asOf), "status %s, %v, %v, %s", at, is, who.audience, asOf)
 								who.details = true
 								add(statusReply(tn, h, who, asOf), "details %s, %v, %v, %s", at, is, who.audience, asOf)
 							}
 						}
 						tn.Shared = false
-						for _, w := range vocabulary() {
+						for _, w := range vocabulary(nil) {
 							add(w.answer(ctx, tn, ask{to: who.audience, is: is}), "%s %s, %v, %v", w.name, at, is, who.audience)
 							add(answer(ctx, tn, w.name, who.audience), "typed %s %s, %v", w.name, at, who.audience)
 						}
@@ -370,12 +370,12 @@ func sayings(t *testing.T, c cast) (all []saying) {
 					home := homeBlocks(tn, h, who, noon, "Done.")
 					addView(slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: home}}, "home %s, %v", at,
 						is)
-					addView(window("Details", detailsAtHome(ctx, tn)), "details in a window %s, %v", at, is)
-					addView(window("Details", detailsInWindow(tn, h, who)), "details in a window %s, %v", at, is)
+					addView(window(tn, "Details", detailsAtHome(ctx, tn)), "details in a window %s, %v", at, is)
+					addView(window(tn, "Details", detailsInWindow(tn, h, who)), "details in a window %s, %v", at, is)
 					if h.Found {
 						p := permissionsReply(tn, h, is, who.permissions)
 						add(p, "permissions %s, %v", at, is)
-						addView(window(c.app.Name+"x", p), "permissions in a window %s, %v", at, is)
+						addView(window(tn, c.app.Name+"x", p), "permissions in a window %s, %v", at, is)
 					}
 					for _, n := range []int{0, 1, 200} {
 						if state != connection.Active {
@@ -424,13 +424,12 @@ func sayings(t *testing.T, c cast) (all []saying) {
 	}
 	tn := turnIn(false, connection.Active, false)
 	add(history(ctx, tn, ask{is: keeper}), "history")
-	addView(window("x", history(ctx, tn, ask{is: keeper})), "history in a window")
+	addView(window(tn, "x", history(ctx, tn, ask{is: keeper})), "history in a window")
 	add(support(ctx, tn, ask{}), "support")
 	for _, typed := range []string{"", "statsu", "frobnicate", "how is the weather over there",
 		strings.Repeat("<!channel>", 400), strings.Repeat("x", 4000), "help disconnect", "help frobnicate", "help statsu"} {
 		add(answer(ctx, tn, typed, direct), "typed %.40q", typed)
 	}
-	o := outcomeOf(tn)
 	codes := []string{"not_in_channel", "channel_not_found", "is_archived", "restricted_action", "ekm_access_denied",
 		"org_login_required", "team_access_not_granted", "missing_scope", "messages_tab_disabled", "expired_trigger_id",
 		"ratelimited", "internal_error", "account_inactive", "token_revoked", "token_expired", "invalid_auth",
@@ -442,9 +441,9 @@ func sayings(t *testing.T, c cast) (all []saying) {
 	}
 	for _, err := range failures {
 		for _, said := range []string{"", "ok", "account_inactive"} {
-			r := o.words(said, err)
+			r := disconnected(tn, said, err)
 			add(r, "disconnected %q %.40v", said, err)
-			addView(window("Disconnect", r), "disconnected in the window %q %.40v", said, err)
+			addView(window(tn, "Disconnect", r), "disconnected in the window %q %.40v", said, err)
 		}
 		if err != nil {
 			add(bot.Reply{Text: slackSaid(tn, err, "users:read", "team:read")}, "Slack said %.40v", err)

@@ -4,7 +4,6 @@ package connection
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -21,6 +20,8 @@ import (
 const (
 	// Missing permissions that get a place, and a button, of their own; the others are listed.
 	missingShown = 10
+	// What a line that says how many more there are can take.
+	roomForMore = 100
 	// All blocks of a message together; Slack refuses more than some 13,000 characters.
 	maxBlocksText = 10_000
 )
@@ -32,11 +33,11 @@ func permissions(ctx context.Context, t turn, a ask) bot.Reply {
 	if !h.Found {
 		who := viewerOf(t, a)
 		who.answered = true
-		return statusReply(t, h, who, asOf(h))
+		return statusReply(t, h, who, asOf(t, h))
 	}
 	is, _ := a.standing(ctx, t)
 	if is == stranger || is == guest {
-		return statusReply(t, h, viewer{audience: a.to, standing: is, answered: true}, asOf(h))
+		return statusReply(t, h, viewer{audience: a.to, standing: is, answered: true}, asOf(t, h))
 	}
 	return permissionsReply(t, h, is, lastPermissions(ctx, t))
 }
@@ -44,64 +45,62 @@ func permissions(ctx context.Context, t turn, a ask) bot.Reply {
 // permissionsReply says it to a person of the workspace. last is the newest change of the permissions, zero: none
 // known.
 func permissionsReply(t turn, h install.Health, is standing, last connection.Change) bot.Reply {
-	app, team := t.app(), mrkdwn.Name(h.Connection.Place(t.Install.App().Words))
-	text := fmt.Sprintf("%s has all %d permissions it asks for in %s. Nothing to do.", app, h.Needed, team)
+	text := t.say("permissions.all", "all", h.Needed)
 	if n := len(h.Missing); n > 0 {
-		text = fmt.Sprintf("%s has %d of the %d permissions it asks for in %s.", app, h.Needed-n, h.Needed, team)
+		text = t.say("permissions.some", "allowed", h.Needed-n, "all", h.Needed)
 		if h.State == connection.Limited {
-			text += " Everything else works."
+			text = sentences(text, t.say("permissions.else_works"))
 		}
 	}
-	blocks := []slack.Block{mrkdwn.Header("Permissions"), mrkdwn.Section(text)}
+	blocks := []slack.Block{mrkdwn.Header(t.plain("title.permissions")), mrkdwn.Section(text)}
 
 	if len(h.Missing) > 0 {
 		said, shown := notAllowedYet(t, h, is)
-		text, blocks = text+said, append(blocks, shown...)
+		text, blocks = sentences(text, said), append(blocks, shown...)
 	}
 	if lines := grantedLines(t, h); len(lines) > 0 {
-		blocks = append(blocks, mrkdwn.Section("*Allowed*"))
-		blocks = append(blocks, paragraphs(lines)...)
+		blocks = append(blocks, mrkdwn.Section(t.say("permissions.allowed")))
+		blocks = append(blocks, paragraphs(t, lines)...)
 	}
 	if !last.At.IsZero() {
-		changed := fmt.Sprintf("Last changed %s%s. %s", mrkdwn.Time(last.At), by(last.By), permissionChanges(t, last))
+		changed := sentences(t.say("permissions.changed", "time", mrkdwn.Time(last.At)), by(t, last.By),
+			permissionChanges(t, last))
 		blocks = append(blocks, mrkdwn.Section(mrkdwn.Cut(changed, maxLine)))
 	}
-	text += " Admins change permissions at Slack; what is allowed here is what Slack said."
-	return bot.Reply{Text: text, Blocks: blocks}
+	return bot.Reply{Text: sentences(text, t.say("permissions.at_slack")), Blocks: blocks}
 }
 
-// notAllowedYet lists what is missing, with a button for each permission or the way to get one. said goes behind other
-// sentences.
+// notAllowedYet lists what is missing, with a button for each permission or the way to get one.
 func notAllowedYet(t turn, h install.Health, is standing) (said string, blocks []slack.Block) {
 	mayGrant := is == keeper && h.GrantURL != ""
-	said = " Not allowed: " + labels(h.Missing) + "."
-	blocks = append(blocks, mrkdwn.Section("*Not allowed*"))
+	said = t.say("permissions.not_allowed_list", "permissions", labels(t, h.Missing))
+	blocks = append(blocks, mrkdwn.Section(t.say("permissions.not_allowed")))
 	for i, s := range h.Missing {
 		if i == missingShown {
-			rest := "And " + count(len(h.Missing)-i, "more permission") + ": " + labels(h.Missing[i:]) + "."
-			blocks = append(blocks, mrkdwn.Section(rest))
+			rest := h.Missing[i:]
+			blocks = append(blocks, mrkdwn.Section(
+				t.say("permissions.more", "count", len(rest), "permissions", labels(t, rest))))
 			break
 		}
 
-		block := slack.NewSectionBlock(mrkdwn.Text(permissionLine(s, false)), nil, nil)
+		block := slack.NewSectionBlock(mrkdwn.Text(permissionLine(t, s, false)), nil, nil)
 		if mayGrant {
-			block.Accessory = slack.NewAccessory(grantButton(t, []connection.Scope{s}, "Allow it", ": "+s.Label))
+			spoken := t.plain("spoken.allow_one", "permission", s.Label)
+			block.Accessory = slack.NewAccessory(grantButton(t, []connection.Scope{s}, "allow", spoken))
 		}
 		blocks = append(blocks, block)
 	}
 
 	switch {
 	case mayGrant && len(h.Missing) > 1:
-		all := grantButton(t, nil, "Allow the rest", fmt.Sprintf(" the %d missing permissions", len(h.Missing)))
+		all := grantButton(t, nil, "allow_rest", t.plain("spoken.allow_all", "count", len(h.Missing)))
 		all.Style = slack.StylePrimary
 		blocks = append(blocks, slack.NewActionBlock("", all))
-	case !mayGrant && h.NextStep != "":
-		next := mrkdwn.Escape(h.NextStep)
-		if unasked(h, is) && h.GrantURL != "" {
-			next += " " + mrkdwn.Link(everybodys(t), "Open the install page") + "."
+	case !mayGrant:
+		if next := toFix(t, h, viewer{standing: is}); next != "" {
+			said = sentences(said, next)
+			blocks = append(blocks, mrkdwn.Section(next))
 		}
-		said += " " + next
-		blocks = append(blocks, mrkdwn.Section(next))
 	}
 	return said, blocks
 }
@@ -112,35 +111,44 @@ func grantedLines(t turn, h install.Health) []string {
 	missing := connection.ScopeNames(h.Missing)
 	for _, s := range t.Install.Scopes() {
 		if !slices.Contains(missing, s.Name) {
-			lines = append(lines, "• "+permissionLine(s, true))
+			lines = append(lines, t.say("permissions.granted", "permission", permissionLine(t, s, true)))
 		}
 	}
 	return lines
 }
 
 // permissionLine is one permission with its reason, escaped.
-func permissionLine(s connection.Scope, allowed bool) string {
-	kind := "required"
+func permissionLine(t turn, s connection.Scope, allowed bool) string {
+	key := "permissions.required"
 	if s.Optional {
-		kind = "optional"
+		key = "permissions.optional"
 	}
-	text := fmt.Sprintf("*%s* (%s): %s", mrkdwn.Name(s.Label), kind, mrkdwn.Escape(mrkdwn.Clip(s.Why, 2*mrkdwn.MaxName)))
-	if off := features([]connection.Scope{s}); !allowed && off != "" {
-		text += " Without it, it can't " + off + "."
+	line := t.say(key, "permission", mrkdwn.Name(s.Label), "why", mrkdwn.Escape(mrkdwn.Clip(s.Why, 2*mrkdwn.MaxName)))
+	if s.Feature == "" || allowed {
+		return line
 	}
-	return text
+	return sentences(line, t.say("permissions.without", "feature", mrkdwn.Name(s.Feature)))
+}
+
+// labels names permissions in the middle of a sentence, escaped; of many the first ones.
+func labels(t turn, scopes []connection.Scope) string {
+	names := make([]string, len(scopes))
+	for i, s := range scopes {
+		names[i] = t.words().Within(s.Label)
+	}
+	return t.list(names)
 }
 
 // paragraphs puts lines into as few sections as hold them whole, up to maxBlocksText characters.
-func paragraphs(lines []string) []slack.Block {
+func paragraphs(t turn, lines []string) []slack.Block {
 	var blocks []slack.Block
 	text, total := "", 0
 	for i, l := range lines {
 		if total += len([]rune(l)) + 1; total > maxBlocksText {
-			text += fmt.Sprintf("And %d more.\n", len(lines)-i)
+			text += t.say("permissions.more_lines", "count", len(lines)-i) + "\n"
 			break
 		}
-		if len([]rune(text+l)) > mrkdwn.MaxText-len("And 1000 more.\n") {
+		if len([]rune(text+l)) > mrkdwn.MaxText-roomForMore {
 			blocks = append(blocks, mrkdwn.Section(strings.TrimSpace(text)))
 			text = ""
 		}
@@ -152,14 +160,14 @@ func paragraphs(lines []string) []slack.Block {
 	return blocks
 }
 
-// grantButton leads to Slack's consent for these permissions, nil for all that the app asks for. spoken is what is read
-// out for it, behind the app's name.
-func grantButton(t turn, scopes []connection.Scope, words, spoken string) *slack.ButtonBlockElement {
+// grantButton leads to Slack's consent for these permissions, nil for all that the app asks for. key is that of its
+// words, spoken what is read out for it.
+func grantButton(t turn, scopes []connection.Scope, key, spoken string) *slack.ButtonBlockElement {
 	wanted := links.GrantRequest{Back: t.ChannelID}
 	if scopes != nil {
 		wanted.Scopes = connection.ScopeNames(scopes)
 	}
-	b := mrkdwn.Button(messages.ActionGrant, words, "Allow "+t.Install.App().Name+spoken)
+	b := mrkdwn.Button(messages.ActionGrant, t.plain("button."+key), spoken)
 	b.URL = t.Install.Grant(wanted)
 	return b
 }

@@ -4,8 +4,6 @@ package connection
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/slack-go/slack"
 
@@ -22,66 +20,58 @@ import (
 func reconnect(ctx context.Context, t turn, a ask) bot.Reply {
 	h := t.Health()
 	if h.Reason == connection.ReasonRecordsSilent {
-		return bot.Reply{Text: recordsSilent(t)}
+		return recordsSilent(t)
 	}
 
 	is, err := a.standing(ctx, t)
 	switch {
 	case is != keeper && is != unknown:
-		return refusal(t, is, err, "reconnect it")
+		return refusal(t, is, err, "reconnect")
 	case h.GrantURL == "":
-		return bot.Reply{Text: fmt.Sprintf("%s was connected to %s by hand, so there is no link that reconnects it. "+
-			"The people who run it can do that.", t.app(), t.place())}
+		return bot.Reply{Text: t.say("reconnect.by_hand")}
 	case h.State == connection.Paused:
-		return bot.Reply{Text: fmt.Sprintf("%s is paused in %s by the people who run it, "+
-			"and reconnecting doesn't change that. They can resume it.", t.app(), t.place())}
+		return bot.Reply{Text: t.say("reconnect.paused")}
 	}
 
 	way := wayBack(t, h, is)
-	button := mrkdwn.Button(messages.ActionGrant, way.words,
-		fmt.Sprintf("%s: %s in %s", way.words, t.Install.App().Name, mrkdwn.Short(t.Connection.Place(t.Install.App().Words))))
+	button := mrkdwn.Button(messages.ActionGrant, t.plain("button."+way.button), t.plain("spoken."+way.button))
 	button.URL = way.address
 	if h.Broken() {
 		button.Style = slack.StylePrimary
 	}
 	r := paragraph(way.first, mrkdwn.Section(way.what+"\n"+way.last), slack.NewActionBlock("", button))
-	r.Text += " " + way.what + " " + way.last + " " + mrkdwn.Link(way.address, way.words) + "."
+	r.Text = sentences(r.Text, way.what, way.last, way.link)
 	return r
 }
 
-// way leads to a page that connects the app again: what there is to say about it, and the button's words.
-type way struct{ address, words, first, what, last string }
+// way leads to a page that connects the app again: what there is to say about it, and the key of the button's words.
+type way struct{ address, button, first, what, last, link string }
 
 func wayBack(t turn, h install.Health, is standing) way {
 	w := way{
-		address: t.Install.Grant(links.GrantRequest{Back: t.ChannelID}), words: "Reconnect",
-		first: "%s is connected to %s. You don't have to do anything, but you can reconnect it.",
-		what: "Slack asks you again what the app can do. It stays the same connection, with its history. " +
-			"Nothing changes before you agree on Slack's page.",
-		last: "This link is for you. It works once and expires in an hour.",
+		address: t.Install.Grant(links.GrantRequest{Back: t.ChannelID}), button: "reconnect",
+		first: t.say("reconnect.works"), what: t.say("reconnect.same"), last: t.say("reconnect.once"),
 	}
+	link := "reconnect.link"
 	switch {
 	case !bound(t, h.GrantURL): // there is no connection yet, or Slack has a page of its own for what is missing
-		return way{
-			address: h.GrantURL, words: "Open the page for that",
-			first: t.app() + " isn't connected here.",
-			what:  strings.TrimSpace(mrkdwn.Escape(h.Sentence) + " " + mrkdwn.Escape(h.NextStep)),
-			last:  "Slack decides who can, and asks an admin where that takes one.",
+		w = way{
+			address: h.GrantURL, button: "page", first: t.say("reconnect.not_connected"),
+			what: sentences(mrkdwn.Escape(h.Sentence), mrkdwn.Escape(h.NextStep)), last: t.say("reconnect.slack_decides"),
 		}
+		link = "reconnect.link_page"
 	case is == unknown:
-		w.address, w.words = everybodys(t), "Open the install page"
-		w.first = "Slack couldn't be asked who you are, so this is the link that everybody can have. It " +
-			"connects %s to %s again."
-		w.last = "Slack decides who can add apps, and asks an admin where that takes one."
+		w.address, w.button = everybodys(t), "install_page"
+		w.first, w.last, link = t.say("reconnect.unknown"), t.say("reconnect.slack_decides"), "reconnect.link_install_page"
 	case h.Broken() && !h.WorksUntil.IsZero():
-		w.first = "%s stops working in %s soon, and this link reconnects it."
+		w.first = t.say("reconnect.ending")
 	case h.Broken():
-		w.first = "%s isn't working in %s, and this link reconnects it."
+		w.first = t.say("reconnect.broken")
 	case h.State == connection.Limited:
-		w.first = "%s is connected to %s, and a permission is missing. Reconnecting also asks for that."
+		w.first = t.say("reconnect.limited")
 	case h.State != connection.Active:
-		w.first = "%s has trouble in %s that can pass by itself. You can reconnect it anyway."
+		w.first = t.say("reconnect.trouble")
 	}
-	w.first = fmt.Sprintf(w.first, t.app(), t.place())
+	w.link = t.say(link, "address", mrkdwn.Address(w.address))
 	return w
 }

@@ -5,7 +5,6 @@ package connection
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -121,56 +120,53 @@ func (a ask) standing(ctx context.Context, t turn) (standing, error) {
 	return standingOf(ctx, t)
 }
 
-// mayAct reports whether people may do what they want to; if not, r says so to them. doing completes "Only admins can".
-func (a ask) mayAct(ctx context.Context, t turn, doing string) (r bot.Reply, may bool) {
+// mayAct reports whether people may do what they want to; if not, r says so to them. act is what that is, in the keys of
+// the sentences.
+func (a ask) mayAct(ctx context.Context, t turn, act string) (r bot.Reply, may bool) {
 	if t.Health().Reason == connection.ReasonRecordsSilent {
-		return bot.Reply{Text: recordsSilent(t)}, false
+		return recordsSilent(t), false
 	}
 	is, err := a.standing(ctx, t)
-	return refusal(t, is, err, doing), is == keeper
+	return refusal(t, is, err, act), is == keeper
 }
 
-// refusal says why somebody may not do it; the zero Reply for those who may. err is why what they are could not be
-// found out.
-func refusal(t turn, is standing, err error, doing string) bot.Reply {
+// refusal says why somebody may not do it, and who can; the zero Reply for those who may. err is why what they are could
+// not be found out.
+func refusal(t turn, is standing, err error, act string) bot.Reply {
+	key := "refused." + act
 	switch {
 	case is == keeper:
 		return bot.Reply{}
 	case errors.Is(err, errUnasked):
-		text := "Slack can't be asked who you are, because this app " + whyUnasked(t) + "."
+		text := sentences(t.say("refused.who_you_are"), whyUnasked(t))
 		if t.Renewing() {
-			return bot.Reply{Text: text + " Try again in a minute." + t.ref()}
+			return bot.Reply{Text: sentences(text, t.say("refused.try_soon"), t.ref())}
 		}
-		return bot.Reply{Text: text + more(t, "status", "to see what to do")}
+		return bot.Reply{Text: sentences(text, more(t, "status", "ask.fix"))}
 	case slackapi.SlackError(err) == connection.ReasonMissingScope:
-		first := fmt.Sprintf("Slack couldn't be asked whether you may %s, so nothing was done.", doing)
+		first := t.say(key + "_unasked")
 		r := t.NotAllowed("users:read") // which permission is missing, and a button that asks for it
-		r.Text = first + " " + r.Text
+		r.Text = sentences(first, r.Text)
 		r.Blocks = slices.Insert(r.Blocks, 0, mrkdwn.Section(first))
 		return r
 	case err != nil:
-		return t.refused("We couldn't ask Slack whether you may do that.", err)
+		return t.refused(t.say("refused.failed"), err)
 	case is == stranger:
-		return bot.Reply{Text: "Only people in the workspace that installed this app can " + doing + "."}
+		return bot.Reply{Text: t.say(key + "_stranger")}
 	case is == guest:
-		return bot.Reply{Text: "Guests can't " + doing + ". " + whoCan(t)}
+		return bot.Reply{Text: sentences(t.say(key+"_guest"), whoCan(t))}
 	}
 
-	able := "workspace admins"
-	if t.Connection.Org() {
-		able = "admins of the organisation"
-	}
 	if by := t.Connection.InstalledBy; by != "" && by != t.UserID {
-		able = mrkdwn.Person(by) + ", who installed it, and " + able
+		return bot.Reply{Text: t.sayFor(key+"_installer", "installer", mrkdwn.Person(by))}
 	}
-	return bot.Reply{Text: "Only " + able + " can " + doing + "."}
+	return bot.Reply{Text: t.sayFor(key + "_admin")}
 }
 
 // whoCan says whom to ask instead.
 func whoCan(t turn) string {
-	return "Ask " + t.Connection.WhoCan(t.Install.App().Words, t.UserID) + "."
-}
-
-func recordsSilent(t turn) string {
-	return "We can't reach our own records right now. Try again in a few minutes." + t.ref()
+	if by := t.Connection.InstalledBy; by != "" && by != t.UserID {
+		return t.sayFor("can.ask_installer", "installer", mrkdwn.Person(by))
+	}
+	return t.sayFor("can.ask_admin")
 }

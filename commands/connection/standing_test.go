@@ -131,7 +131,7 @@ func TestInstallerWhoIsAGuestActsOnNothing(t *testing.T) {
 
 	refused := func(how, shown string) {
 		t.Helper()
-		has(t, how, shown, notGuests, "Ask a workspace admin.", "!/slack/install?", "!Installed, by")
+		has(t, how, shown, notGuests, "Ask a workspace admin.", "!/slack/install?", "!Installed. By")
 	}
 	ack, err := s.sim.SubmitView(ctx, leon, window, nil)
 	if err != nil || ack.Status != http.StatusOK {
@@ -163,7 +163,7 @@ func TestInstallerWhoIsAGuestActsOnNothing(t *testing.T) {
 		}
 		s.wait("the refusal of "+action, func() bool {
 			m, shown := s.last(general, leon)
-			return m.TS != buttons.TS && strings.Contains(shown, "Guests can't do that")
+			return m.TS != buttons.TS && strings.Contains(shown, "Guests can't use this button")
 		})
 	}
 	pressed(actionTest)
@@ -223,16 +223,16 @@ func TestNobodyActsUnasked(t *testing.T) {
 		says  string
 	}{
 		{"without permission", slacksim.Fault{Method: "users.info", Error: "missing_scope"},
-			"Slack couldn't be asked whether you may "},
+			"Slack couldn't be asked whether you can "},
 		{"knows no such person", slacksim.Fault{Method: "users.info", Error: "user_not_found"},
 			"Only people in the workspace that installed this app can "},
-		{"in trouble", slacksim.Fault{Method: "users.info", Status: 500}, "We couldn't ask Slack whether you may do that."},
+		{"in trouble", slacksim.Fault{Method: "users.info", Status: 500}, "We couldn't ask Slack whether you can do that."},
 		// for half a minute from here on
-		{"limited", slacksim.Fault{Method: "users.info", RetryAfter: 30}, "We couldn't ask Slack whether you may do that."},
+		{"limited", slacksim.Fault{Method: "users.info", RetryAfter: 30}, "We couldn't ask Slack whether you can do that."},
 	} {
 		end := s.sim.Inject(test.fault)
 		for _, w := range []string{"history", "test", "disconnect"} {
-			has(t, test.name+": "+w, s.command(leon, w), test.says, "!Installed, by")
+			has(t, test.name+": "+w, s.command(leon, w), test.says, "!Installed. By")
 		}
 		if len(s.sim.OpenViews(leon)) != 0 {
 			t.Errorf("%s: a window was opened", test.name)

@@ -5,7 +5,6 @@ package connection
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -16,12 +15,14 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/messages"
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 // status answers from our records right away, and lets the live answer follow.
 func status(_ context.Context, t turn, a ask) bot.Reply {
 	who := viewerOf(t, a)
-	who.details = slices.ContainsFunc(a.rest, func(w string) bool { return strings.EqualFold(w, "verbose") })
+	w, _, _ := lookupWord(t.words(), a.rest)
+	who.details = w.name == "details" // "status verbose"
 	return statusFor(t, who)
 }
 
@@ -53,9 +54,9 @@ func statusFor(t turn, who viewer) bot.Reply {
 	h := t.Health()
 	if t.Client == nil && !t.Renewing() {
 		who.answered = true // there is no token to ask with: what we know is all there is
-		return statusReply(t, h, who, asOf(h))
+		return statusReply(t, h, who, asOf(t, h))
 	}
-	quick := statusReply(t, h, who, untilLive(h))
+	quick := statusReply(t, h, who, untilLive(t, h))
 	quick.Then = func(ctx context.Context) (bot.Reply, error) { return live(ctx, t, who), nil }
 	return quick
 }
@@ -69,9 +70,9 @@ func live(ctx context.Context, t turn, who viewer) bot.Reply {
 	learn(ctx, t, h, &who)
 	who.answered = true
 	if asked {
-		return statusReply(t, h, who, asOf(h))
+		return statusReply(t, h, who, asOf(t, h))
 	}
-	return statusReply(t, h, who, tooSoon(h, who))
+	return statusReply(t, h, who, tooSoon(t, h, who))
 }
 
 // look asks Slack how the connection is. With again it does so only now and then; in between the answer is from our
@@ -136,11 +137,10 @@ const (
 
 // statusReply shows h to who. asOf says how old that is, "" for nothing.
 func statusReply(t turn, h install.Health, who viewer, asOf string) bot.Reply {
-	app := t.Install.App()
 	if who.headlineOnly(t) {
-		line := mark(h) + "*" + mrkdwn.Escape(h.Label) + "*."
-		text := mrkdwn.Escape(app.Name+": "+h.Label+".") + spaced(asOf)
-		return bot.Reply{Text: text, Blocks: append([]slack.Block{mrkdwn.Section(line)}, small(asOf)...)}
+		line := mark(h) + t.say("status.plain", "state", mrkdwn.Escape(h.Label))
+		text := t.say("status.headline", "state", mrkdwn.Escape(h.Label))
+		return bot.Reply{Text: sentences(text, asOf), Blocks: append([]slack.Block{mrkdwn.Section(line)}, small(asOf)...)}
 	}
 
 	blocks := []slack.Block{mrkdwn.Section(statusLines(t, h, who))}
@@ -152,23 +152,19 @@ func statusReply(t turn, h install.Health, who viewer, asOf string) bot.Reply {
 			blocks = append(blocks, detailBlocks(t, h, who)...)
 		}
 	}
-	foot := []string{asOf}
+	foot, ref := []string{asOf}, ""
 	if h.State != connection.Active {
-		foot = append(foot, "Ref `"+t.Ref+"`")
+		foot, ref = append(foot, t.say("status.ref", "ref", t.Ref)), t.ref()
 	}
 	blocks = append(blocks, small(foot...)...)
 
-	text := mrkdwn.Escape(app.Name+" in "+mrkdwn.Short(h.Connection.Place(t.Install.App().Words))+": "+h.Label) + standsSo(h) +
-		spaced(toFix(t, h, who))
-	if h.State != connection.Active {
-		text += t.ref()
-	}
-	return bot.Reply{Text: text + spaced(asOf), Blocks: blocks}
+	text := sentences(since(t, h, "status.spoken_"), standsSo(t, h), toFix(t, h, who), ref, asOf)
+	return bot.Reply{Text: text, Blocks: blocks}
 }
 
 // statusLines are the line that a status opens with, and below it who can fix it, if there is something to fix.
 func statusLines(t turn, h install.Health, who viewer) string {
-	lines := mark(h) + "*" + mrkdwn.Escape(h.Label) + "*" + standsSo(h)
+	lines := mark(h) + sentences(since(t, h, "status."), standsSo(t, h))
 	if fix := toFix(t, h, who); fix != "" {
 		lines += "\n" + fix
 	}
@@ -202,34 +198,58 @@ func (who viewer) headlineOnly(t turn) bool {
 	return who.standing == stranger || who.standing == guest || who.audience == public && t.Shared
 }
 
-// standsSo goes behind the state's label: since when, why or what that means, and until when it works.
-func standsSo(h install.Health) string {
-	said := h.Sentence
+// since says what the state is and when it began, as far as somebody saw it, in the sentences whose keys begin so.
+func since(t turn, h install.Health, keys string) string {
+	label := mrkdwn.Escape(h.Label)
+	switch {
+	case h.Since.IsZero():
+		return t.say(keys+"plain", "state", label)
+	case h.State == connection.Active:
+		return t.say(keys+"since", "state", label, "time", mrkdwn.Day(h.Since))
+	case h.State == connection.Removed: // that is a moment
+		return t.say(keys+"moment", "state", label, "time", mrkdwn.Time(h.Since))
+	}
+	return t.say(keys+"since", "state", label, "time", mrkdwn.Time(h.Since))
+}
+
+// standsSo says why or what that means, and until when it works.
+func standsSo(t turn, h install.Health) string {
+	until, held := "", ""
+	if !h.WorksUntil.IsZero() {
+		until = t.say("status.works_until", "time", mrkdwn.Time(h.WorksUntil))
+	}
+	if !h.HeldAt.IsZero() {
+		held = t.say("status.held", "since", mrkdwn.Time(h.HeldSince), "last", mrkdwn.Time(h.HeldAt))
+	}
+	return sentences(mrkdwn.Escape(mrkdwn.Clip(whatItMeans(h), maxSentence)), until, held, known(t, h))
+}
+
+// whatItMeans is what the status line says of a state.
+func whatItMeans(h install.Health) string {
 	switch h.State { // in the others it says why, too
 	case connection.ReconnectRequired, connection.Unknown, connection.Retrying:
-		said = cmp.Or(h.ReasonText, h.Sentence)
+		return cmp.Or(h.ReasonText, h.Sentence)
 	case connection.Removed:
 		if !h.Connection.Org() { // the reason speaks of a workspace
-			said = cmp.Or(h.ReasonText, h.Sentence)
+			return cmp.Or(h.ReasonText, h.Sentence)
 		}
 	}
-	return since(h) + spaced(mrkdwn.Escape(mrkdwn.Clip(said, maxSentence))) + worksUntil(h) + heldBack(h) +
-		spaced(known(h))
+	return h.Sentence
 }
 
 // known is what was known before Slack or our records fell silent, "" in every other state.
-func known(h install.Health) string {
+func known(t turn, h install.Health) string {
 	if h.State != connection.Unknown {
 		return ""
 	}
-	said := ""
+	knew, good := "", ""
 	if h.LastKnown != "" {
-		said = fmt.Sprintf("What we last knew: %s. ", mrkdwn.Escape(lastKnown[h.LastKnown]))
+		knew, _ = t.words().Find("connection.status.knew_" + string(h.LastKnown))
 	}
 	if !h.CheckedAt.IsZero() {
-		said += "Last good check " + mrkdwn.Time(h.CheckedAt) + ". "
+		good = t.say("status.last_good", "time", mrkdwn.Time(h.CheckedAt))
 	}
-	return said + "Try again in a few minutes."
+	return sentences(knew, good, t.say("status.try_later"))
 }
 
 // toFix says who can fix it, by name, and links to the page for that where they get no button; "" when there is
@@ -240,88 +260,68 @@ func toFix(t turn, h install.Health, who viewer) string {
 	case next == "" || h.GrantURL == "" || !h.Broken() && h.State != connection.Limited:
 		return next
 	case !bound(t, h.GrantURL):
-		return next + " " + mrkdwn.Link(h.GrantURL, "Open the page for that") + "."
+		return sentences(next, t.say("status.open_page", "address", mrkdwn.Address(h.GrantURL)))
 	case h.State == connection.ReconnectRequired, h.State == connection.Limited:
 		if who.audience != public { // a name in a channel would call the person there
 			next = canFix(t, h, who)
 		}
 	}
 	if who.standing != keeper && (h.Broken() || unasked(h, who.standing)) {
-		next += " " + mrkdwn.Link(everybodys(t), "Open the install page") + "."
+		return sentences(next, t.say("status.open_install_page", "address", mrkdwn.Address(everybodys(t))))
 	}
 	return next
 }
 
 // canFix names who can reconnect it or allow more.
 func canFix(t turn, h install.Health, who viewer) string {
-	by, what := h.Connection.InstalledBy, "allow the rest"
+	key := "can.rest_"
 	switch {
 	case h.State == connection.ReconnectRequired:
-		what = "reconnect it"
+		key = "can.reconnect_"
 	case h.Lacking:
-		what = "allow what's missing"
+		key = "can.missing_"
 	}
+
+	by := h.Connection.InstalledBy
 	switch {
 	case who.standing == keeper:
-		return "You can " + what + "."
+		return t.say(key + "you")
 	case by == "" || who.installerLeft:
-		return capital(h.Connection.Admin(t.Install.App().Words)) + " can " + what + "."
+		return t.sayFor(key + "admin")
 	}
-	return mrkdwn.Person(by) + ", who installed it, or " + h.Connection.Admin(t.Install.App().Words) + " can " + what + "."
-}
-
-// since says when the state began, to go behind its label; a full stop where nobody saw it begin.
-func since(h install.Health) string {
-	switch {
-	case h.Since.IsZero():
-		return "."
-	case h.State == connection.Active:
-		return " since " + mrkdwn.Day(h.Since) + "."
-	case h.State == connection.Removed: // that is a moment
-		return ", " + mrkdwn.Time(h.Since) + "."
-	}
-	return " since " + mrkdwn.Time(h.Since) + "."
+	return t.sayFor(key+"installer", "installer", mrkdwn.Person(by))
 }
 
 // asOf says how old an answer is.
-func asOf(h install.Health) string {
+func asOf(t turn, h install.Health) string {
 	switch {
 	case h.Live:
-		return "Checked with Slack just now."
+		return t.say("asof.live")
 	case h.State == connection.Unknown || !h.Found:
 		return ""
 	case h.CheckedAt.IsZero():
-		return "That's what our records say. Slack hasn't confirmed it yet."
+		return t.say("asof.records")
 	case h.State == connection.Active || h.State == connection.Limited || h.State == connection.Retrying:
-		return "As of " + mrkdwn.Time(h.CheckedAt) + ", when Slack last confirmed it."
+		return t.say("asof.confirmed", "time", mrkdwn.Time(h.CheckedAt))
 	}
-	return "That's what our records say. Slack last confirmed its access " + mrkdwn.Time(h.CheckedAt) + "."
+	return t.say("asof.access", "time", mrkdwn.Time(h.CheckedAt))
 }
 
 // untilLive is asOf while the live answer is on its way.
-func untilLive(h install.Health) string {
+func untilLive(t turn, h install.Health) string {
 	if h.CheckedAt.IsZero() || !h.Found {
-		return "Asking Slack…"
+		return t.say("asof.asking")
 	}
-	return "As of " + mrkdwn.Time(h.CheckedAt) + ". Asking Slack…"
+	return t.say("asof.asking_since", "time", mrkdwn.Time(h.CheckedAt))
 }
 
 // tooSoon is asOf for those to whom Slack isn't asked each time.
-func tooSoon(h install.Health, who viewer) string {
+func tooSoon(t turn, h install.Health, who viewer) string {
 	seconds := int(install.RecheckEvery.Seconds())
 	if h.CheckedAt.IsZero() || who.standing < member {
-		return fmt.Sprintf("Slack was asked less than %[1]d seconds ago. Ask again in %[1]d seconds.", seconds)
+		return t.say("asof.too_soon", "seconds", seconds)
 	}
-	return fmt.Sprintf("Slack was asked less than %[1]d seconds ago and last confirmed it %[2]s. "+
-		"Ask again in %[1]d seconds.", seconds, mrkdwn.Time(h.CheckedAt))
-}
-
-// spaced is s with a space before it, if there is any.
-func spaced(s string) string {
-	if s == "" {
-		return ""
-	}
-	return " " + s
+	return t.say("asof.too_soon_confirmed", "seconds", seconds, "time", mrkdwn.Time(h.CheckedAt))
 }
 
 // unasked reports whether the permission is missing without which nobody can be told from others, so that nobody gets a
@@ -337,63 +337,34 @@ func everybodys(t turn) string { return t.Install.StartPage() }
 // for all.
 func bound(t turn, address string) bool { return strings.HasPrefix(address, everybodys(t)+"?") }
 
-// worksUntil is a sentence to go behind another, "" when there is nothing to say.
-func worksUntil(h install.Health) string {
-	if h.WorksUntil.IsZero() {
-		return ""
-	}
-	return " It works until " + mrkdwn.Time(h.WorksUntil) + "."
-}
-
-// heldBack is a sentence to go behind another while Slack holds back this workspace's events, "" else.
-func heldBack(h install.Health) string {
-	if h.HeldAt.IsZero() {
-		return ""
-	}
-	return fmt.Sprintf(" Slack has been holding back events from this workspace since %s (last heard %s): there are "+
-		"more than it sends in an hour. Until that ends, messages and mentions can go unanswered.",
-		mrkdwn.Time(h.HeldSince), mrkdwn.Time(h.HeldAt))
-}
-
-var lastKnown = map[connection.State]string{
-	connection.Active:            "it worked",
-	connection.Retrying:          "it had trouble",
-	connection.ReconnectRequired: "it needed reconnecting",
-	connection.Removed:           "it was removed from this workspace",
-	connection.Paused:            "it was paused",
-}
-
-// labels names permissions in the middle of a sentence, escaped; of many the first ones.
-func labels(scopes []connection.Scope) string { return mrkdwn.List(connection.Labels(scopes)) }
-
 // nowButton is the one thing to press when a person has to act; nil when nobody has to.
 func nowButton(t turn, h install.Health) *slack.ButtonBlockElement {
 	if h.GrantURL == "" || !h.Broken() && h.State != connection.Limited {
 		return nil
 	}
-	app, team := t.Install.App().Name, mrkdwn.Short(h.Connection.Place(t.Install.App().Words))
-	words, spoken := "Reconnect", "Reconnect "+app+" to "+team
+	words, spoken := "reconnect", "reconnect"
 	switch {
 	case h.Reason == connection.ReasonNotAdded:
-		words, spoken = "Add it to this workspace", "Open Slack's page where an admin of the organisation adds "+app
+		words, spoken = "add", "add"
 	case h.State == connection.NotConnected:
-		words, spoken = "Connect", "Connect "+app+" to "+team
+		words, spoken = "connect", "connect"
 	case h.State == connection.Limited && !h.Lacking:
-		words, spoken = "Allow the rest", "Allow "+app+" the missing permissions in "+team
+		words, spoken = "allow_rest", "allow_rest"
 	case h.Lacking:
-		words, spoken = "Allow what's missing", "Allow "+app+" the missing permissions in "+team
+		words, spoken = "allow_missing", "allow_rest"
 	}
-	b := mrkdwn.Button(messages.ActionGrant, words, spoken)
+	b := mrkdwn.Button(messages.ActionGrant, t.plain("button."+words), t.plain("spoken."+spoken))
 	b.URL, b.Style = h.GrantURL, slack.StylePrimary
 	return b
 }
 
-func checkButton(app string) *slack.ButtonBlockElement {
-	return mrkdwn.Button(actionCheck, "Check again", "Check again whether "+app+" works")
+func checkButton(t turn) *slack.ButtonBlockElement {
+	return mrkdwn.Button(actionCheck, t.plain("button.check"), t.plain("spoken.check"))
 }
 
-func testButton() *slack.ButtonBlockElement {
-	return mrkdwn.Button(actionTest, "Send a test message", "Send a test message to yourself")
+// testButton says words of an app.
+func testButton(said *words.Sentences) *slack.ButtonBlockElement {
+	return mrkdwn.Button(actionTest, said.Say("connection.button.test"), said.Say("connection.spoken.test"))
 }
 
 // nextSteps are the one thing to press, if there is one, and the way to all that is known.
@@ -404,10 +375,10 @@ func nextSteps(t turn, h install.Health, who viewer) (step []slack.BlockElement)
 		step = append(step, grant)
 	case who.details && who.standing == keeper: // has that button below
 	case h.State == connection.Unknown, h.State == connection.Retrying:
-		step = append(step, checkButton(t.Install.App().Name))
+		step = append(step, checkButton(t))
 	}
 	if h.Found && !who.details {
-		step = append(step, mrkdwn.Button(actionDetails, "Details", "Details of "+t.Install.App().Name+"'s connection"))
+		step = append(step, mrkdwn.Button(actionDetails, t.plain("button.details"), t.plain("spoken.details")))
 	}
 	return step
 }
@@ -415,11 +386,11 @@ func nextSteps(t turn, h install.Health, who viewer) (step []slack.BlockElement)
 // buttons are for the installer and workspace admins: what can always be asked for.
 func buttons(t turn, h install.Health) slack.Block {
 	elements := []slack.BlockElement{
-		checkButton(t.Install.App().Name),
-		mrkdwn.Button(actionPermissions, "Review permissions", "Review the permissions of "+t.Install.App().Name),
+		checkButton(t),
+		mrkdwn.Button(actionPermissions, t.plain("button.permissions"), t.plain("spoken.permissions")),
 	}
 	if canTest(h) {
-		elements = append(elements, testButton())
+		elements = append(elements, testButton(t.words()))
 	}
 	return slack.NewActionBlock("", append(elements, keepersMenu(t, h, false))...)
 }
@@ -430,19 +401,20 @@ func canTest(h install.Health) bool { return works(h) && allowed(h.Connection, "
 // keepersMenu is what the installer and workspace admins can ask for. all: with what is elsewhere a button.
 func keepersMenu(t turn, h install.Health, all bool) *slack.OverflowBlockElement {
 	var menu []*slack.OptionBlockObject
-	add := func(word, words string) {
-		menu = append(menu, slack.NewOptionBlockObject(word, mrkdwn.Plain(words, mrkdwn.MaxButton), nil))
+	add := func(name string) {
+		choice := mrkdwn.Plain(t.plain("button."+name), mrkdwn.MaxButton)
+		menu = append(menu, slack.NewOptionBlockObject(name, choice, nil))
 	}
 	if all {
-		add("permissions", "Review permissions")
+		add("permissions")
 		if canTest(h) {
-			add("test", "Send a test message")
+			add("test")
 		}
 	}
-	add("history", "History")
-	add("support", "Copy details for support")
+	add("history")
+	add("support")
 	if h.State != connection.Removed {
-		add("disconnect", "Disconnect…")
+		add("disconnect")
 	}
 	return slack.NewOverflowBlockElement(actionMore, menu...)
 }

@@ -5,7 +5,6 @@ package connection
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -18,27 +17,27 @@ import (
 // support says who runs the app. Everybody may ask; guests and people of other companies get no facts of the workspace.
 func support(ctx context.Context, t turn, a ask) bot.Reply {
 	app := t.Install.App()
-	text := "The people who run " + t.app() + " didn't say who they are."
+	text := t.say("support.unknown")
 	if app.Operator != "" {
-		text = t.app() + " is run by " + mrkdwn.Name(app.Operator) + "."
+		text = t.say("support.run_by", "operator", mrkdwn.Name(app.Operator))
 	}
 	is, _ := a.standing(ctx, t)
 	switch {
 	case app.SupportURL != "":
-		text += " To reach them, " + mrkdwn.Link(supportAt(app.SupportURL, t.Ref), "get help here") +
-			". The reference is filled in."
+		address := mrkdwn.Address(supportAt(app.SupportURL, t.Ref))
+		text = sentences(text, t.say("support.reach", "address", address))
 	case is < guest: // only people of the workspace read who installed it
-		text += " No support contact is set. Ask " + t.Connection.Admin(t.Install.App().Words) + "."
+		text = sentences(text, t.say("support.no_contact"), t.sayFor("can.ask_admin"))
 	default:
-		text += " No support contact is set. " + whoCan(t)
+		text = sentences(text, t.say("support.no_contact"), whoCan(t))
 	}
 
 	if is == stranger || is == guest {
-		return paragraph(text + t.ref())
+		return paragraph(sentences(text, t.ref()))
 	}
-	const copies = "Copy these details for them. There is no secret in them."
+	copies := t.say("support.copy")
 	r := paragraph(text, mrkdwn.Section(copies), mrkdwn.Section(preformatted(toCopy(t, time.Now()))))
-	r.Text += " " + copies + t.ref()
+	r.Text = sentences(r.Text, copies, t.ref())
 	return r
 }
 
@@ -46,41 +45,48 @@ func support(ctx context.Context, t turn, a ask) bot.Reply {
 func toCopy(t turn, now time.Time) string {
 	app, h := t.Install.App(), t.Health()
 	c := h.Connection
-	at := func(t time.Time) string {
-		if t.IsZero() {
-			return "never"
+	line := func(key string, params ...any) string { return t.plain("support.d_"+key, params...) }
+	at := func(of time.Time) string {
+		if of.IsZero() {
+			return line("never")
 		}
-		return t.UTC().Format("2006-01-02 15:04:05 UTC")
+		return of.UTC().Format("2006-01-02 15:04:05 UTC")
 	}
 
 	lines := []string{
 		strings.TrimSpace(app.Name + " " + app.Version),
-		"Reference: " + t.Ref,
-		"Asked: " + at(now),
-		"State: " + string(h.State),
-		"Reason: " + cmp.Or(h.Reason, "none"),
+		line("reference", "ref", t.Ref),
+		line("asked", "time", at(now)),
+		line("state", "state", h.State),
+		line("reason", "reason", cmp.Or(h.Reason, line("none"))),
 	}
 	if !h.Found {
 		return strings.Join(lines, "\n")
 	}
 
-	since := "not known"
+	since := line("unknown")
 	if !h.Since.IsZero() {
 		since = at(h.Since)
 	}
-	lines = append(lines, "Connection: "+c.ID, "Workspace: "+cmp.Or(c.TeamID, "all of the organisation"))
-	if c.EnterpriseID != "" {
-		lines = append(lines, "Organisation: "+c.EnterpriseID)
+	lines = append(lines, line("connection", "id", c.ID))
+	if c.TeamID == "" {
+		lines = append(lines, line("workspaces"))
+	} else {
+		lines = append(lines, line("workspace", "id", c.TeamID))
 	}
+	if c.EnterpriseID != "" {
+		lines = append(lines, line("organisation", "id", c.EnterpriseID))
+	}
+	missing := cmp.Or(strings.Join(connection.ScopeNames(h.Missing), " "), line("none"))
 	lines = append(lines,
-		"In this state since: "+since,
-		"Installed: "+at(c.InstalledAt),
-		"Last reconnected: "+at(c.AuthorizedAt),
-		"Slack last confirmed it: "+at(c.CheckedAt),
-		"Last message from Slack: "+at(c.LastEventAt),
-		fmt.Sprintf("Installs: %d", c.Installs),
-		fmt.Sprintf("Permissions: %d of %d", h.Needed-len(h.Missing), h.Needed),
-		"Missing: "+cmp.Or(strings.Join(connection.ScopeNames(h.Missing), " "), "none"))
+		line("since", "time", since),
+		line("installed", "time", at(c.InstalledAt)),
+		line("reconnected", "time", at(c.AuthorizedAt)),
+		line("confirmed", "time", at(c.CheckedAt)),
+		line("message", "time", at(c.LastEventAt)),
+		line("installs", "number", c.Installs),
+		line("permissions", "allowed", h.Needed-len(h.Missing), "all", h.Needed),
+		line("missing", "permissions", missing))
 	return strings.Join(lines, "\n")
 }
 

@@ -329,9 +329,9 @@ func TestWhoIsToldWhat(t *testing.T) {
 			"*Private channels:* 1", "`/invite @Switchboard`"},
 			[]string{"#general", "*Private channels:* 1. You only see the names of those you're in.", "!in..", "!secret-plans"},
 			[]string{"Only members of the workspace can see that.", "!#"}},
-		{"history", []string{"newest first.", "Installed, by <@" + leon + ">."},
-			[]string{notTheirs + " see its history.", "!Installed"},
-			[]string{notGuests + " see its history. Ask <@" + leon + ">, who installed it, or a workspace admin.",
+		{"history", []string{"newest first.", "Installed. By <@" + leon + ">."},
+			[]string{notTheirs + " see the history.", "!Installed"},
+			[]string{notGuests + " see the history. Ask <@" + leon + ">, who installed it, or a workspace admin.",
 				"!Installed"}},
 		{"reconnect", []string{"is connected to Acme Corp. You don't have to do anything",
 			"It stays the same connection, with its history.", "It works once and expires in an hour.", "!settings",
@@ -343,7 +343,7 @@ func TestWhoIsToldWhat(t *testing.T) {
 		{"help", []string{"Here is what you can ask Switchboard.", "`/connection channels`"},
 			[]string{"`/connection disconnect`"}, []string{"Here is what you can ask Switchboard."}},
 		{"help disconnect", []string{"/connection disconnect: removes it from Slack",
-			"nothing happens before you press its button"}, []string{"A window lists what will happen"}, nil},
+			"Nothing happens before you press its button"}, []string{"A window lists what will happen"}, nil},
 		{"statsu", []string{"I don't know “statsu”. Did you mean `status`? Try `status`"}, []string{"Did you mean `status`?"},
 			nil},
 		{"hlep", []string{"Did you mean `help`?"}, nil, nil},
@@ -412,7 +412,7 @@ func TestOutsidersGetNothing(t *testing.T) {
 	in, _ := s.sim.Installed(slacksim.Acme)
 	reveals := regexp.MustCompile(`Acme Corp|con_[0-9a-z]|secret-plans|` + leon + `|bot\.example\.com`)
 	for _, w := range append([]string{"", "statsu", "disconnect yes"},
-		strings.Split(strings.Trim(usage(), "[]"), " | ")...) {
+		strings.Split(strings.Trim(usage(nil), "[]"), " | ")...) {
 		ts, err := s.sim.Say(ctx, ivy, together, "<@"+in.BotUserID+"> "+w)
 		if err != nil {
 			t.Fatal(err)
@@ -429,7 +429,7 @@ func TestOutsidersGetNothing(t *testing.T) {
 	}
 	// A message with all our buttons, as if one had got there.
 	more := slack.NewOverflowBlockElement(actionMore)
-	for _, w := range vocabulary()[:5] {
+	for _, w := range vocabulary(nil)[:5] {
 		more.Options = append(more.Options, slack.NewOptionBlockObject(w.name, mrkdwn.Plain(w.name, mrkdwn.MaxButton), nil))
 	}
 	var elements []slack.BlockElement
@@ -573,7 +573,7 @@ func TestDisconnectWindow(t *testing.T) {
 		}, "we don't know whether Switchboard was removed from Acme Corp"},
 		"Slack doesn't say who it is": {func(s *scene) {
 			s.sim.Inject(slacksim.Fault{Method: "users.info", Hang: true})
-		}, "We couldn't ask Slack whether you may do that."},
+		}, "We couldn't ask Slack whether you can do that."},
 		"the database is down": {func(s *scene) { s.store.how.Store(1) }, "We can't reach our own records right now."},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -644,7 +644,7 @@ func TestHomeTab(t *testing.T) {
 	has(t, "details", read("", press(actionDetails).Blocks), "*Working* since <!date^", "!✅", "Connected by",
 		"8 of 8 allowed", "Access renewal", "One connection", "Data kept", "when Slack last confirmed it", "Run by Acme IT",
 		`!"type":"button"`)
-	has(t, "history", read("", press(actionMore, "history").Blocks), "newest first.", "Installed, by")
+	has(t, "history", read("", press(actionMore, "history").Blocks), "newest first.", "Installed. By")
 	has(t, "support", read("", press(actionMore, "support").Blocks), "is run by Acme IT.", "Connection: con_")
 	has(t, "permissions", read("", press(actionMore, "permissions").Blocks), "has all 8 permissions")
 	for _, action := range [][]string{{actionCheck}, {actionMore, "test"}} {
@@ -659,7 +659,7 @@ func TestHomeTab(t *testing.T) {
 		"*Messages*.")
 	// Who is no admin any more learns it from the press.
 	s.sim.AddUser(slacksim.User{ID: dana, TeamID: slacksim.Acme, Name: "dana"})
-	has(t, "an admin no longer", read("", press(actionMore, "permissions").Blocks), notTheirs+" do that.")
+	has(t, "an admin no longer", read("", press(actionMore, "permissions").Blocks), notTheirs+" use this button.")
 }
 
 // What is missing has a name, a reason and a button; what doesn't need it works.
@@ -680,9 +680,9 @@ func TestWithoutOptionalPermissions(t *testing.T) {
 		has(t, "the details of "+who, s.command(who, "details"), "!Connected by", `!"type":"button"`, "!/slack/install?", page)
 	}
 	has(t, "an admin's permissions", s.command(dana, "permissions"), "has 5 of the 8 permissions", `!"type":"button"`)
-	has(t, "the installer's history", s.command(leon, "history"), "Slack couldn't be asked whether you may see its "+
+	has(t, "the installer's history", s.command(leon, "history"), "Slack couldn't be asked whether you can see the "+
 		"history, so nothing was done.", "Allow it")
-	has(t, "an admin's history", s.command(dana, "history"), "Slack couldn't be asked whether you may see its history, "+
+	has(t, "an admin's history", s.command(dana, "history"), "Slack couldn't be asked whether you can see the history, "+
 		"so nothing was done. Switchboard can't show admins their buttons: it doesn't have permission to see who is who.",
 		"Allow it")
 	has(t, "an admin's reconnect", s.command(dana, "reconnect"), "this is the link that everybody can have", page)
@@ -718,7 +718,7 @@ func TestChannelsOfMany(t *testing.T) {
 
 // Whatever is down, each word has an answer within Slack's 3 s, in whole sentences.
 func TestWordsInTrouble(t *testing.T) {
-	words := append([]string{"", "statsu"}, strings.Split(strings.Trim(usage(), "[]"), " | ")...)
+	words := append([]string{"", "statsu"}, strings.Split(strings.Trim(usage(nil), "[]"), " | ")...)
 	sentence := regexp.MustCompile(`[.?…]$`)
 	for name, trouble := range map[string]struct {
 		make func(s *scene)
@@ -733,9 +733,9 @@ func TestWordsInTrouble(t *testing.T) {
 			}
 		}, map[string]string{"status": "Not connected", "channels": "isn't connected here",
 			"reconnect": "<https://bot.example.com/slack/install|Open the page for that>",
-			"history":   "because this app isn't connected here", "permissions": "Not connected",
+			"history":   "Switchboard isn't connected here.", "permissions": "Not connected",
 			"disconnect": "isn't connected to this workspace, so there is nothing to disconnect",
-			"test":       "because this app isn't connected here", "support": "State: not_connected"}},
+			"test":       "Switchboard isn't connected here.", "support": "State: not_connected"}},
 		"dead access": {func(s *scene) {
 			if _, err := s.db.Update(context.Background(), s.key, func(c *connection.Connection) error {
 				c.Erase(connection.ReconnectRequired, connection.ReasonTokenRevoked, time.Now())
@@ -744,7 +744,7 @@ func TestWordsInTrouble(t *testing.T) {
 				s.t.Fatal(err)
 			}
 		}, map[string]string{"status": "Its access was withdrawn in Slack.", "check": "Needs reconnecting",
-			"channels": "because it needs reconnecting", "permissions": "permissions", "support": "Reason: token_revoked"}},
+			"channels": "Switchboard needs reconnecting.", "permissions": "permissions", "support": "Reason: token_revoked"}},
 		"the database is gone": {func(s *scene) { s.store.how.Store(1) }, map[string]string{"*": "We can't reach our own " +
 			"records right now.", "help": "Here is what", "statsu": "I don't know", "support": "Reason: records_unavailable"}},
 		"the database is silent": {func(s *scene) { s.store.how.Store(2) }, map[string]string{"*": "We can't reach our own " +
@@ -838,7 +838,7 @@ func TestStatusTellsWhatChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	has(t, "details", s.command(mia, "details"), "They have left; the connection doesn't depend on them",
-		"*Permissions changed*", ", according to Slack")
+		"*Permissions changed*", "According to Slack.")
 	has(t, "permissions", s.command(mia, "permissions"), "Last changed", "No longer allowed: see the workspace's name "+
 		"and icon.")
 }
@@ -859,7 +859,7 @@ func TestSlips(t *testing.T) {
 		"uninstal": "disconnect", "chanels": "channels", "channles": "channels", "histroy": "history",
 		"recconect": "reconnect", "chekc": "check", "tset": "test", "suport": "support", "xyzzy": "", "a": "",
 		"frobnicate": ""} {
-		if w, _ := nearest(typed); w.name != want {
+		if w, _ := nearest(nil, typed); w.name != want {
 			t.Errorf("%s is near %q, want %q", typed, w.name, want)
 		}
 	}
@@ -867,29 +867,29 @@ func TestSlips(t *testing.T) {
 
 // One word means one thing, whatever is said around it.
 func TestFind(t *testing.T) {
-	for said, want := range map[string]string{"is it working": "status", "hi": "help", "hi is it working": "status",
+	for said, want := range map[string]string{"is it working": "status", "hi": "hello", "hi is it working": "status",
 		"help disconnect": "help", "how do I uninstall it": "disconnect", "show me the history": "history",
 		"STATUS": "status", "is this a test": "", "test": "test", "what may it do": "",
-		"which channels are you in": "channels", "thanks": "help"} {
-		w, _, _ := lookupWord(strings.Fields(said))
+		"which channels are you in": "channels", "thanks": "thanks", "hello help": "help"} {
+		w, _, _ := lookupWord(nil, strings.Fields(said))
 		if w.name != want {
 			t.Errorf("%q is %q, want %q", said, w.name, want)
 		}
 	}
 	seen := map[string]string{}
-	for _, w := range vocabulary() {
-		for _, name := range append([]string{w.name}, w.also...) {
+	for _, w := range vocabulary(nil) {
+		for _, name := range append([]string{w.typed}, w.also...) {
 			if seen[name] != "" {
 				t.Errorf("%s means %s and %s", name, seen[name], w.name)
 			}
 			seen[name] = w.name
 		}
-		if w.answer == nil || w.does == "" || !strings.HasSuffix(w.more, ".") {
+		if w.answer == nil || w.typed == "" {
 			t.Errorf("%s is not whole", w.name)
 		}
 	}
 	for _, action := range []string{"check", "test", "permissions", "disconnect", "history", "support"} { // behind buttons
-		if _, ok := getWord(action); !ok {
+		if _, ok := getWord(nil, action); !ok {
 			t.Errorf("a button stands for %s", action)
 		}
 	}
@@ -920,10 +920,6 @@ func TestWhatSlackSaid(t *testing.T) {
 		if got := slackSaid(turn, err, "users:read"); !strings.Contains(got, want) {
 			t.Errorf("%v: %s", err, got)
 		}
-	}
-	if got := features([]connection.Scope{{Feature: "a"}, {Feature: "b"}, {Feature: "a"}, {}, {Feature: "c"},
-		{Feature: "d"}}); got != "a, b, c or 1 more thing" {
-		t.Errorf("features: %s", got)
 	}
 }
 

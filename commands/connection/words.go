@@ -5,7 +5,6 @@ package connection
 
 import (
 	"context"
-	"fmt"
 	"html"
 	"regexp"
 	"slices"
@@ -20,6 +19,7 @@ import (
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 // audience is who reads an answer.
@@ -40,95 +40,67 @@ type ask struct {
 
 // word is one thing that can be asked for.
 type word struct {
-	name   string
-	also   []string // what people say instead
-	does   string   // for the list: what it shows or does
-	more   string   // for help on it: what to expect, in whole sentences
-	shared bool     // may be answered where everybody in a channel reads along
-	acts   bool     // does something at once, so a sentence that merely holds the word is not meant
-	answer func(ctx context.Context, t turn, a ask) bot.Reply
+	name     string   // what buttons stand for, and the key of the sentences about it
+	typed    string   // what people read that they can type
+	also     []string // what else is understood: the English words, too, where the app has others
+	shared   bool     // may be answered where everybody in a channel reads along
+	acts     bool     // does something by itself, so a sentence that merely holds the word is not meant
+	courtesy bool     // is said besides what is meant, and in no list
+	answer   func(ctx context.Context, t turn, a ask) bot.Reply
 }
 
-// vocabulary returns all words, in the order in which help lists them.
-func vocabulary() []word {
-	return []word{
-		{
-			name: "status", also: []string{"working", "works", "state"}, shared: true, answer: status,
-			does: "whether it works here, and who can fix it if it doesn't",
-			more: "It shows right away what our records say, and a moment later what Slack says. Everybody " +
-				"can read it. *Details* shows all that is known.",
-		},
-		{
-			name: "details", also: []string{"verbose", "facts"}, answer: details,
-			does: "who put it here, what it can do, and everything else that is known",
-			more: "It is status with all that is known: who installed it, what is allowed, how its access is kept " +
-				"fresh, which data is kept, and how to remove it. Guests only see the state.",
-		},
-		{
-			name: "check", also: []string{"recheck", "ping"}, shared: true, answer: check,
-			does: "asks Slack right now whether it works",
-			more: "Slack is asked at most every 10 seconds for one workspace; in between you get the last " +
-				"answer, with its time.",
-		},
-		{
-			name: "permissions", also: []string{"permission", "allowed", "scopes", "rights"}, answer: permissions,
-			does: "what it can do and why, and what it can't because something isn't allowed",
-			more: "Each permission is listed with its reason. Admins and the person who installed it get a " +
-				"button for each one that is missing.",
-		},
-		{
-			name: "channels", also: []string{"channel"}, answer: channels,
-			does: "which channels it is in, and how to add it to one",
-			more: "You see how many private channels it is in, and the names of those you're in too.",
-		},
-		{
-			name: "history", also: []string{"changes", "log"}, answer: history,
-			does: "what happened to it, when, and who did it",
-			more: "It is for the person who installed it and for admins, and shows the newest changes first.",
-		},
-		{
-			name: "reconnect", also: []string{"connect", "reinstall", "install"}, answer: reconnect,
-			does: "a link that connects it again",
-			more: "It is for the person who installed it and for admins. Nothing happens before you agree " +
-				"on Slack's page.",
-		},
-		{
-			name: "test", answer: test, acts: true,
-			does: "sends you a test message",
-			more: "It is for the person who installed it and for admins, and writes to nobody else. It " +
-				"shows that the app can send messages here.",
-		},
-		{
-			name: "support", also: []string{"contact"}, answer: support,
-			does: "who runs this app, and what to tell them",
-			more: "It has a link to the people who run the app, and details to copy for them. No secret is " +
-				"in the details.",
-		},
-		{
-			name: "disconnect", also: []string{"uninstall", "remove", "delete"}, answer: disconnect,
-			does: "removes it from Slack; you see what will happen and confirm first",
-			more: "It is for the person who installed it and for admins. A window lists what will happen; " +
-				"nothing happens before you press its button.",
-		},
-		{
-			name: "help", also: []string{"hi", "hello", "hey", "thanks", "thank"}, shared: true, answer: help,
-			does: "this list; `help disconnect` says more about one word",
-			more: "It lists the words, or says more about the one you name.",
-		},
+// means reports whether somebody who types s, in small letters, means the word.
+func (w word) means(s string) bool { return s == w.typed || slices.Contains(w.also, s) }
+
+// vocabulary returns all words as an app says them, in the order in which help lists them.
+func vocabulary(said *words.Sentences) []word {
+	all := []word{
+		{name: "status", shared: true, answer: status},
+		{name: "details", answer: details},
+		{name: "check", shared: true, answer: check},
+		{name: "permissions", answer: permissions},
+		{name: "channels", answer: channels},
+		{name: "history", answer: history},
+		{name: "reconnect", answer: reconnect},
+		{name: "test", answer: test, acts: true},
+		{name: "support", answer: support},
+		{name: "disconnect", answer: disconnect},
+		{name: "help", shared: true, answer: help},
+		{name: "hello", shared: true, courtesy: true, answer: hello},
+		{name: "thanks", shared: true, courtesy: true, answer: thanks},
 	}
+	for i := range all {
+		key := "connection.typed." + all[i].name
+		own, english := typedWords(said.Say(key)), typedWords((*words.Sentences)(nil).Say(key))
+		for _, w := range english {
+			if !slices.Contains(own, w) {
+				own = append(own, w)
+			}
+		}
+		all[i].typed, all[i].also = own[0], own[1:]
+	}
+	return all
+}
+
+// typedWords are those of one line of the sentences, in small letters.
+func typedWords(line string) []string {
+	return strings.FieldsFunc(strings.ToLower(line), func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // usage is the hint that Slack shows behind the command.
-func usage() string {
-	var names []string
-	for _, w := range vocabulary() {
-		names = append(names, w.name)
+func usage(said *words.Sentences) string {
+	var typed []string
+	for _, w := range vocabulary(said) {
+		if !w.courtesy {
+			typed = append(typed, w.typed)
+		}
 	}
-	return "[" + strings.Join(names, " | ") + "]"
+	return "[" + strings.Join(typed, " | ") + "]"
 }
 
-func getWord(name string) (word, bool) {
-	for _, w := range vocabulary() {
+// getWord returns the word of a name.
+func getWord(said *words.Sentences, name string) (word, bool) {
+	for _, w := range vocabulary(said) {
 		if w.name == name {
 			return w, true
 		}
@@ -136,36 +108,43 @@ func getWord(name string) (word, bool) {
 	return word{}, false
 }
 
-// lookupWord returns the word that a text means, and what else was said. A word at the beginning counts first, then one
-// in a sentence, and a greeting last.
-func lookupWord(said []string) (w word, rest []string, ok bool) {
-	without := func(i int) []string { return slices.Delete(slices.Clone(said), i, i+1) }
+// lookupWord returns the word that a text means, and what else was said. What is typed first counts if it is one of the
+// words that people read, then any in a sentence, and a courtesy last.
+func lookupWord(of *words.Sentences, said []string) (w word, rest []string, ok bool) {
 	if len(said) == 0 {
 		return word{}, nil, false
 	}
-	if w, ok := getWord(strings.ToLower(said[0])); ok {
-		return w, without(0), true
+	known := vocabulary(of)
+	without := func(i int) []string { return slices.Delete(slices.Clone(said), i, i+1) }
+	for _, w := range known {
+		if first := strings.ToLower(said[0]); !w.courtesy && (first == w.typed || first == w.name) {
+			return w, without(0), true
+		}
 	}
-	greeting := -1
+
+	var polite word
 	for i, s := range said {
-		s = strings.ToLower(s)
-		for _, w := range vocabulary() {
-			other := slices.Contains(w.also, s)
+		for _, w := range known {
 			switch {
-			case w.name != s && !other, w.acts && i > 0:
-			case w.name == "help" && other:
-				greeting = i
-			default:
+			case !w.means(strings.ToLower(s)), w.acts && i > 0:
+			case !w.courtesy:
 				return w, without(i), true
+			case polite.name == "":
+				polite = w
 			}
 		}
 	}
-	if greeting >= 0 {
-		w, ok = getWord("help")
-		return w, nil, ok
-	}
-	return word{}, nil, false
+	return polite, nil, polite.name != ""
 }
+
+// word is what people read that they can type for the word of a name.
+func (t turn) word(name string) string {
+	w, _ := getWord(t.words(), name)
+	return w.typed
+}
+
+// typed is the command with the word of a name.
+func (t turn) typed(name string) string { return t.command.Name + " " + t.word(name) }
 
 // What Slack writes between angle brackets, mentions, channels and links, which it also makes of what looks like one;
 // and emoji.
@@ -176,10 +155,10 @@ var (
 	urlScheme   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:(?://)?`)
 )
 
-// words is what a text says besides whom it is for, one space between words: as people write them and copy them from
+// heard is what a text says besides whom it is for, one space between words: as people write them and copy them from
 // help, in quotes, brackets or formatting, with a mark behind, as a link that Slack made of one, behind the command or
 // the app's name. Case stays. What comes out goes in again unchanged.
-func words(text string, names ...string) string {
+func heard(text string, names ...string) string {
 	text = slackMarkup.ReplaceAllStringFunc(text, func(s string) string {
 		m := slackMarkup.FindStringSubmatch(s)
 		switch {
@@ -211,8 +190,8 @@ func words(text string, names ...string) string {
 func withoutNames(said, names []string) []string {
 	var addressed [][]string
 	for _, n := range names {
-		name := strings.Fields(words(n))
-		if _, _, means := lookupWord(name); !means && len(name) > 0 {
+		name := strings.Fields(heard(n))
+		if _, _, means := lookupWord(nil, name); !means && len(name) > 0 {
 			addressed = append(addressed, name)
 		}
 	}
@@ -245,17 +224,17 @@ func inWord(r rune) bool {
 
 // answer finds the answer to what was said. It never fails: what cannot be found out is said.
 func answer(ctx context.Context, t turn, text string, to audience) bot.Reply {
-	said := strings.Fields(words(text, t.command.Name, t.Install.App().Name))
-	w, rest, ok := lookupWord(said)
+	said := strings.Fields(heard(text, t.command.Name, t.Install.App().Name))
+	w, rest, ok := lookupWord(t.words(), said)
 	switch {
 	case len(said) == 0 && to == private:
 		return status(ctx, t, ask{to: to})
-	case len(said) == 0:
-		return listed(t)
+	case len(said) == 0: // a mention alone, or an emoji
+		return hello(ctx, t, ask{to: to})
 	case !ok:
-		return notUnderstood(said, to)
+		return notUnderstood(t, said, to)
 	case to == public && !w.shared:
-		return bot.Reply{Text: fmt.Sprintf("I only answer that privately. Type %s %s.", t.command.Name, w.name)}
+		return bot.Reply{Text: t.say("help.private", "typed", t.command.Name+" "+w.typed)}
 	}
 	return w.answer(ctx, t, ask{to: to, rest: rest})
 }
@@ -265,36 +244,42 @@ var plainWord = regexp.MustCompile(`^[\p{L}\p{N}_-]{1,40}$`)
 
 // notUnderstood says what was not understood, and what may have been meant. It only suggests: a misspelt word does
 // nothing.
-func notUnderstood(said []string, to audience) bot.Reply {
+func notUnderstood(t turn, said []string, to audience) bot.Reply {
 	const few = 3 // words; more is a sentence, of which no word is likely to be a misspelt one of ours
-	text := "I don't understand that."
+	key, near := "help.unclear", word{}
 	if len(said) < few && plainWord.MatchString(said[0]) {
-		text = "I don't know “" + said[0] + "”."
-		if w, ok := nearest(strings.ToLower(said[0])); ok {
-			text += " Did you mean `" + w.name + "`?"
+		key = "help.unknown"
+		if w, ok := nearest(t.words(), strings.ToLower(said[0])); ok {
+			key, near = "help.near", w
 		}
 	}
 
+	params := []any{"word", said[0], "near", near.typed}
+	for _, name := range []string{"status", "permissions", "channels", "check", "help"} {
+		params = append(params, name, t.word(name))
+	}
 	if to == public {
-		text += " Try `status`, `check` or `help`."
-		return paragraph(text)
+		return paragraph(t.say(key+"_public", params...))
 	}
+	return paragraph(t.say(key, params...), slack.NewActionBlock("", offerButtons(t)...))
+}
 
-	text += " Try `status`, `permissions`, `channels` or `help`."
+// offerButtons are the words that help most, to be pressed.
+func offerButtons(t turn) []slack.BlockElement {
 	var buttons []slack.BlockElement
-	for _, word := range offers {
-		buttons = append(buttons, mrkdwn.Button(actionOffered+word, capital(word), ""))
+	for _, name := range offers {
+		buttons = append(buttons, mrkdwn.Button(actionOffered+name, capital(t.word(name)), ""))
 	}
-	return paragraph(text, slack.NewActionBlock("", buttons...))
+	return buttons
 }
 
 // nearest returns the known word that s is most likely a slip of: at most two slips away, and not more than half the
 // word.
-func nearest(s string) (found word, ok bool) {
+func nearest(said *words.Sentences, s string) (found word, ok bool) {
 	least := min(2, len([]rune(s))/2) + 1
-	for _, w := range vocabulary() {
-		for _, name := range append([]string{w.name}, w.also...) {
-			if d := edlib.OSADamerauLevenshteinDistance(s, name); d < least {
+	for _, w := range vocabulary(said) {
+		for _, name := range append([]string{w.typed}, w.also...) {
+			if d := edlib.OSADamerauLevenshteinDistance(s, name); d < least && !w.courtesy {
 				found, least, ok = w, d, true
 			}
 		}
@@ -302,82 +287,107 @@ func nearest(s string) (found word, ok bool) {
 	return found, ok
 }
 
-// The answer to help, to a greeting, and to anything not understood.
+// hello greets, and says in one sentence what the app is for.
+func hello(_ context.Context, t turn, a ask) bot.Reply {
+	text := t.say("help.hello", "person", mrkdwn.Person(t.UserID))
+	if t.UserID == "" {
+		text = ""
+	}
+	summary := mrkdwn.Escape(mrkdwn.Clip(t.Install.App().Summary, maxSentence))
+	if text = sentences(text, summary); text == "" {
+		return listed(t)
+	}
+	if a.to == public {
+		return paragraph(sentences(text, more(t, "help", "help.ask")))
+	}
+	return paragraph(text, slack.NewActionBlock("", offerButtons(t)...))
+}
+
+// thanks answers those who are polite.
+func thanks(_ context.Context, t turn, _ ask) bot.Reply {
+	return bot.Reply{Text: t.say("help.welcome")}
+}
 
 // help lists the words, or says more about the one that is named.
 func help(_ context.Context, t turn, a ask) bot.Reply {
 	if len(a.rest) == 0 {
 		return listed(t)
 	}
-	w, _, ok := lookupWord(a.rest)
-	if !ok {
-		return notUnderstood(a.rest, a.to)
+	w, _, ok := lookupWord(t.words(), a.rest)
+	switch {
+	case !ok:
+		return notUnderstood(t, a.rest, a.to)
+	case w.courtesy:
+		return listed(t)
 	}
-	typed := before(t) + w.name
+	params := []any{"typed", before(t) + w.typed, "does", t.say("does." + w.name), "more", t.say("more." + w.name)}
 	return bot.Reply{
-		Text:   fmt.Sprintf("%s: %s. %s", typed, w.does, w.more),
-		Blocks: []slack.Block{mrkdwn.Section(fmt.Sprintf("`%s`  %s.\n%s", typed, w.does, w.more))},
+		Text:   t.say("help.one_spoken", params...),
+		Blocks: []slack.Block{mrkdwn.Section(t.say("help.one", params...))},
 	}
 }
 
 // listed lists what can be typed.
 func listed(t turn) bot.Reply {
-	intro := "Here is what you can ask " + t.app() + "."
-	text, list, typed := intro, "", before(t)
-	if typed != "" {
-		text += fmt.Sprintf(" Type %[1]s and one of these words, for example %[1]s help.", t.command.Name)
+	intro := t.say("help.intro")
+	text := []string{intro}
+	if t.canType() {
+		text = append(text, t.say("help.example", "command", t.command.Name, "word", t.word("help")))
 	}
-	for _, w := range vocabulary() {
-		text += fmt.Sprintf(" %s: %s.", w.name, w.does)
-		list += fmt.Sprintf("`%s%s`  %s\n", typed, w.name, w.does)
+	var list []string
+	for _, w := range vocabulary(t.words()) {
+		if w.courtesy {
+			continue
+		}
+		does := t.say("does." + w.name)
+		text = append(text, t.say("help.spoken_line", "word", w.typed, "does", does))
+		list = append(list, t.say("help.line", "typed", before(t)+w.typed, "does", does))
 	}
 
-	blocks := []slack.Block{mrkdwn.Section(intro), mrkdwn.Section(strings.TrimSpace(list))}
+	blocks := []slack.Block{mrkdwn.Section(intro), mrkdwn.Section(strings.Join(list, "\n"))}
 	if elsewhere := elsewhere(t); elsewhere != "" {
-		text, blocks = text+" "+elsewhere, append(blocks, mrkdwn.Section(elsewhere))
+		text, blocks = append(text, elsewhere), append(blocks, mrkdwn.Section(elsewhere))
 	}
-	return bot.Reply{Text: text, Blocks: blocks}
+	return bot.Reply{Text: sentences(text...), Blocks: blocks}
 }
 
-// before is what is typed before a word: the command, unless it is known not to be allowed.
+// canType reports whether the command answers: not if it is known not to be allowed.
+func (t turn) canType() bool { return t.Connection.ID == "" || allowed(t.Connection, "commands") }
+
+// canWrite reports whether direct messages are answered.
+func (t turn) canWrite() bool { return t.Client != nil && t.command.hears(t.Connection) }
+
+// before is what is typed before a word: the command, unless it doesn't answer.
 func before(t turn) string {
-	if t.Connection.ID == "" || allowed(t.Connection, "commands") {
+	if t.canType() {
 		return t.command.Name + " "
 	}
 	return ""
 }
 
-// asking says how a word is asked for, in the middle of a sentence: "type /hello-status status"; "" where nothing would
-// answer.
-func asking(t turn, words string) string {
+// more says how the word of a name is asked for: the sentence of a key where the command answers, or that of key_message
+// where a direct message does; "" where nothing would.
+func more(t turn, name, key string) string {
 	switch {
-	case before(t) != "":
-		return "type " + before(t) + words
-	case t.Client != nil && t.command.hears(t.Connection):
-		return "write “" + words + "” to me in a direct message"
+	case t.canType():
+		return t.say(key, "typed", t.typed(name))
+	case t.canWrite():
+		return t.say(key+"_message", "word", t.word(name))
 	}
 	return ""
-}
-
-// more is asking as a sentence to go behind another: " Type /hello-status status to see more."
-func more(t turn, words, what string) string {
-	how := asking(t, words)
-	if how == "" {
-		return ""
-	}
-	return " " + capital(how) + " " + what + "."
 }
 
 // elsewhere says where else the words work, which takes access and permissions.
 func elsewhere(t turn) string {
 	var places []string
-	if t.Client != nil && t.command.hears(t.Connection) {
-		places = append(places, "The same words work in a direct message with me.")
+	if t.canWrite() {
+		places = append(places, t.say("help.in_messages"))
 	}
 	if t.Client != nil && t.command.hearsMentions(t.Connection) {
-		places = append(places, "After you mention me in a channel, `status`, `check` and `help` work, too.")
+		places = append(places, t.say("help.in_mentions", "status", t.word("status"), "check", t.word("check"),
+			"help", t.word("help")))
 	}
-	return strings.Join(places, " ")
+	return sentences(places...)
 }
 
 // allowed reports whether c has all of these permissions.

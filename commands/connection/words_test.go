@@ -32,12 +32,12 @@ func TestWords(t *testing.T) {
 		"…":                                 "",
 		"":                                  "",
 	} {
-		if got := words(text, "/connection", "Switchboard"); got != want {
+		if got := heard(text, "/connection", "Switchboard"); got != want {
 			t.Errorf("words(%q) = %q, want %q", text, got, want)
 		}
 	}
 	// An app whose name is one of the words is still asked by it.
-	if got := words("status of it", "/connection", "Status Page"); got != "status of it" {
+	if got := heard("status of it", "/connection", "Status Page"); got != "status of it" {
 		t.Errorf("an app called Status Page is asked %q", got)
 	}
 }
@@ -78,8 +78,8 @@ func FuzzWords(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got := words(s, "/connection", "Switchboard")
-		if again := words(got, "/connection", "Switchboard"); again != got {
+		got := heard(s, "/connection", "Switchboard")
+		if again := heard(got, "/connection", "Switchboard"); again != got {
 			t.Errorf("words(%q) = %q, and of that %q", s, got, again)
 		}
 		for _, r := range got {
@@ -87,6 +87,6 @@ func FuzzWords(f *testing.F) {
 				t.Errorf("words(%q) = %q has %q", s, got, r)
 			}
 		}
-		lookupWord(strings.Fields(got))
+		lookupWord(nil, strings.Fields(got))
 	})
 }

@@ -202,7 +202,9 @@ func Person(id string) string {
 
 var addressEscapes = strings.NewReplacer("&", "&amp;", "<", "%3C", ">", "%3E", "|", "%7C", " ", "%20")
 
-// Link is an address to be pressed. What would end it, and what Slack escapes everywhere, is escaped in it, too.
-func Link(address, words string) string {
-	return "<" + addressEscapes.Replace(address) + "|" + Escape(words) + ">"
-}
+// Address is an address as it stands in a link, "<address|words>". What would end it, and what Slack escapes everywhere,
+// is escaped.
+func Address(address string) string { return addressEscapes.Replace(address) }
+
+// Link is an address to be pressed.
+func Link(address, words string) string { return "<" + Address(address) + "|" + Escape(words) + ">" }

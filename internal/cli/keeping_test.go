@@ -244,10 +244,10 @@ func TestHistory(t *testing.T) {
 			"person " + leon + " install done"}; !slices.Equal(got, want) {
 			t.Errorf("history: %q, want %q", got, want)
 		}
-		said := []string{"newest first.", "Reconnected, by <@" + dana + ">.", "Access renewed automatically.",
+		said := []string{"newest first.", "Reconnected. By <@" + dana + ">.", "Access renewed automatically.",
 			"Access exchanged for one that is renewed automatically.",
-			"Permissions changed, according to Slack. Allowed now: read direct messages to it.",
-			"Installed, by <@" + leon + ">."}
+			"Permissions changed. According to Slack. Allowed now: read direct messages to it.",
+			"Installed. By <@" + leon + ">."}
 		for name, user := range map[string]string{"the installer": leon, "an admin": dana} {
 			reply := w.quick(name, user, "/connection history")
 			if !reply.Message.Ephemeral {
@@ -266,18 +266,18 @@ func TestHistory(t *testing.T) {
 
 		// Who has nothing to do with it is told who has, and reads none of it.
 		for name, test := range map[string]struct{ user, says string }{
-			"a member": {anotherMember, "Only <@" + leon + ">, who installed it, and workspace admins can see its history."},
-			"a guest":  {aGuest, "Guests can't see its history. Ask <@" + leon + ">, who installed it, or a workspace admin."},
+			"a member": {anotherMember, "Only <@" + leon + ">, who installed it, and workspace admins can see the history."},
+			"a guest":  {aGuest, "Guests can't see the history. Ask <@" + leon + ">, who installed it, or a workspace admin."},
 		} {
 			if reply := w.quick(name, test.user, "/connection history", test.says); strings.Contains(asRead(reply.Message),
-				"Installed, by") {
+				"Installed. By") {
 				t.Errorf("%s reads it: %s", name, asRead(reply.Message))
 			}
 		}
 
 		// In the direct message it is shown too; in a channel it never is.
 		w.settle()
-		for user, says := range map[string]string{leon: "Installed, by <@" + leon + ">.",
+		for user, says := range map[string]string{leon: "Installed. By <@" + leon + ">.",
 			anotherMember: "Only <@" + leon + ">, who installed it,"} {
 			before := len(w.fromApp(dm(user), user))
 			w.say(user, dm(user), "history")
@@ -305,7 +305,7 @@ func TestHistory(t *testing.T) {
 		w.waitRow("the removal", func(r record) bool { return r.State == "removed" })
 		for _, who := range []string{leon, dana} {
 			if got := string(w.raw(slacksim.Acme, who, "history").Body); !strings.Contains(got,
-				"Slack can't be asked who you are, because this app was removed from Slack.") {
+				"Slack can't be asked who you are. Switchboard was removed from Slack.") {
 				t.Errorf("%s after the removal: %s", who, got)
 			}
 		}
@@ -545,9 +545,9 @@ func TestDisconnectWhenSlackHasTrouble(t *testing.T) {
 		"its answer lost": {slacksim.Fault{Method: uninstall, DropAnswer: true}, leon, unknown, "failed no_answer", true,
 			"", nil},
 		"silent about whom": {slacksim.Fault{Method: "users.info", Hang: true}, dana, nil, "", false,
-			"We couldn't ask Slack whether you may do that.", nil},
+			"We couldn't ask Slack whether you can do that.", nil},
 		"no new access": {slacksim.Fault{Method: "oauth.v2.access", Status: 500}, leon,
-			[]string{"because this app couldn't renew its access just now."}, "", false, "", func(w *world, db *storage.DB) {
+			[]string{"Switchboard couldn't renew its access just now."}, "", false, "", func(w *world, db *storage.DB) {
 				w.change(db, slacksim.Acme, func(c *connection.Connection) { c.ExpiresAt, c.RenewAt = time.Now(), time.Now() })
 			}},
 	} {

@@ -225,7 +225,7 @@ func TestStatusWhenSlackIsDown(t *testing.T) {
 				return strings.Contains(w.last(slacksim.AcmeGeneral, slacksim.AcmeAdmin).Text, "Couldn't check")
 			})
 			if m := w.last(slacksim.AcmeGeneral, slacksim.AcmeAdmin); !strings.Contains(string(m.Blocks),
-				"What we last knew: it worked") {
+				"Before that, it worked.") {
 				t.Errorf("it says %s", m.Blocks)
 			}
 			if got := w.connections()[0]; got.State != "active" {
@@ -586,7 +586,7 @@ func TestWhoMayReadAndPress(t *testing.T) {
 	}
 	w.wait("the refusal", func() bool {
 		return strings.Contains(w.last(slacksim.AcmeGeneral, "U0ACMEADM2").Text,
-			"We couldn't ask Slack whether you may do that.")
+			"We couldn't ask Slack whether you can do that.")
 	})
 }
 

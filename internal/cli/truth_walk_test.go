@@ -42,7 +42,7 @@ func TestWalkTruth(t *testing.T) {
 	b.picture("truth-working")
 	b.open(home)
 	b.reads("main", "What you can do with Switchboard", "✅ Working since", "Checked ", "Reopen this tab to refresh.",
-		"Type /connection status in any channel, write to me in Messages or mention me")
+		"Type /connection status in any channel. Write to me in Messages. Mention me in a channel I am in.")
 	b.picture("truth-home-working")
 
 	permit(nil, []string{"im:history"})
@@ -57,7 +57,7 @@ func TestWalkTruth(t *testing.T) {
 	absent("help", newest, "in a direct message with me")
 	b.picture("truth-help")
 	b.open(home)
-	b.reads("main", "it no longer has permission to read direct messages to it", "Type /connection status in any channel or mention me")
+	b.reads("main", "it no longer has permission to read direct messages to it", "Type /connection status in any channel. Mention me in a channel I am in.")
 	absent("the Home tab", "main", "Not allowed yet", "write to me in Messages")
 	b.picture("truth-home-taken-away")
 
@@ -80,7 +80,7 @@ func TestWalkTruth(t *testing.T) {
 	b.picture("truth-again")
 	b.be(sim, slacksim.AcmeMember, slacksim.Acme, slacksim.AcmeGeneral)
 	b.type_("/connection history")
-	b.reads(newest, "Only @", "who installed it, and workspace admins can see its history.")
+	b.reads(newest, "Only @", "who installed it, and workspace admins can see the history.")
 	absent("a refusal to read", newest, "Nothing was changed")
 	b.picture("truth-refused")
 	b.clean()

@@ -96,7 +96,7 @@ var aboutConnection = []asking{
 		}
 		return []string{"Public channels: 1: #with-it", add}, []string{"without-it"}
 	}},
-	{"/connection history", keepersOnly("see its history", "Installed, by @Dana Reyes")},
+	{"/connection history", keepersOnly("see the history", "Installed. By @Dana Reyes")},
 	{"/connection reconnect", func(c cell) (want, not []string) {
 		if c.lacks("users:read") { // the public page, where Slack decides
 			return []string{"Slack couldn't be asked who you are", "Open the install page"}, nil
@@ -115,7 +115,7 @@ func keepersOnly(doing string, theirs ...string) func(c cell) (want, not []strin
 	return func(c cell) (want, not []string) {
 		switch {
 		case c.lacks("users:read"):
-			return []string{"couldn't be asked whether you may " + doing}, theirs
+			return []string{"couldn't be asked whether you can " + doing}, theirs
 		case c.who == slacksim.AcmeAdmin:
 			return theirs, nil
 		case c.who == walkGuest:
