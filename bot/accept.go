@@ -35,14 +35,14 @@ func (b *Bot) brokenAnswer(ctx context.Context, d transport.Delivery, cause erro
 	r := b.gate.broke(ctx, install.NewRef(), cause, "type", d.Kind)
 	switch d.Kind {
 	case transport.KindCommands:
-		return answerOf(r), nil
+		return answerOf(b.gate.lang(), r), nil
 	case transport.KindInteractive:
 		i, _, err := lenient.Decode[interaction](d.Body)
 		switch {
 		case err != nil:
 			return transport.Answer{}, nil
 		case i.Type == "view_submission":
-			return answerOfView(r), nil
+			return answerOfView(b.gate.lang(), r), nil
 		}
 		return transport.Answer{After: b.answers.after(&result{reply: r}, &reach{act: b.pressedBy(i, d.Body)})}, nil
 	}

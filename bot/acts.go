@@ -48,7 +48,7 @@ func (b *Bot) acceptCommand(ctx context.Context, form url.Values, raw []byte) (t
 	if h == nil {
 		b.metrics.drop(transport.KindCommands, droppedUnhandled)
 		b.suggestions.suggest(ctx, b.log, KindCommand, name)
-		return answerOf(Reply{Text: "This app doesn't know that command."}), nil
+		return answerOf(b.gate.lang(), Text(b.gate.lang().Say("bot.no_such_command"))), nil
 	}
 	return b.acted(ctx, h, b.typed(form, raw)), nil
 }
@@ -117,6 +117,7 @@ func (b *Bot) pressedBy(i *interaction, payload []byte) act {
 // acted runs the handler of what somebody did, or keeps it for later if that is slow. It answers within Slack's 3 s
 // whatever happens.
 func (b *Bot) acted(ctx context.Context, h *Handler, a act) transport.Answer {
+	lang := b.gate.lang()
 	to := &reach{act: a, handler: h.id()}
 	if h.async {
 		r, closing := b.postpone(ctx, h, a)
@@ -124,9 +125,9 @@ func (b *Bot) acted(ctx context.Context, h *Handler, a act) transport.Answer {
 		case KindAction:
 			return transport.Answer{After: b.answers.refused(r, closing, to)}
 		case KindViewSubmission:
-			return answerOfView(r)
+			return answerOfView(lang, r)
 		}
-		ack := answerOf(r)
+		ack := answerOf(lang, r)
 		ack.After = closing
 		return ack
 	}
@@ -136,15 +137,15 @@ func (b *Bot) acted(ctx context.Context, h *Handler, a act) transport.Answer {
 	var ack transport.Answer
 	switch h.Kind {
 	case KindCommand:
-		ack, to.acked = answerOf(r.reply), true
+		ack, to.acked = answerOf(lang, r.reply), true
 		ack.TooLarge = func() {
-			first := &result{reply: r.reply.parts()[0], ref: r.ref, req: r.req}
+			first := &result{reply: r.reply.parts(lang)[0], ref: r.ref, req: r.req}
 			b.tasks.Go(func() { b.answers.send(first, to, false, false) })
 		}
 	case KindViewSubmission:
-		ack, to.acked, to.form = answerOfView(r.reply), true, a.raw
+		ack, to.acked, to.form = answerOfView(lang, r.reply), true, a.raw
 		if len(ack.Body) > largestAck && !r.reply.push { // a socket carries no more, and would close the window
-			ack, to.acked = answerOfView(Text("One moment…")), false
+			ack, to.acked = answerOfView(lang, Text(lang.Say("bot.moment"))), false
 		}
 	case KindOptions: // what comes too late, and what went wrong, has no place
 		return answerOfOptions(r.reply)

@@ -388,7 +388,7 @@ func stopped(speaks bool) *Handler {
 		if err != nil || !speaks {
 			return err
 		}
-		_, err = t.Say(ctx, Text("Stopped."))
+		_, err = t.Say(ctx, Text(t.lang().Say("bot.agent.stopped")))
 		return err
 	})
 	return &h

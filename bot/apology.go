@@ -43,7 +43,7 @@ func (a *apologies) first(req *Request, now time.Time) bool {
 // tellActor does.
 func (b *Bot) tell(ctx context.Context, req *Request, r Reply) {
 	if req.inHome && req.Client != nil && b.gate.insiders.mayHear(ctx, req) {
-		home := slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: r.viewBlocks()}}
+		home := slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: r.viewBlocks(req.lang())}}
 		_, err := req.Client.PublishViewContext(ctx, slack.PublishViewContextRequest{UserID: req.UserID, View: home})
 		if err != nil {
 			req.Log.WarnContext(ctx, "say in the Home tab what went wrong",
@@ -61,16 +61,16 @@ func (b *Bot) tellOfFailure(ctx context.Context, e *Delivery, req *Request, err 
 	switch v := b.workers.judge(ctx, *e, err); {
 	case req.inHome:
 		if e.Failures == 0 && v.outcome != outcomePutBack && v.outcome != outcomeLimited {
-			why := "something went wrong on our side"
+			key := "bot.home_failed"
 			if errors.Is(err, errTooLong) {
-				why = "it took too long"
+				key = "bot.home_too_long"
 			}
-			b.tell(ctx, req, Text("We couldn't show this page: "+why+". Open it again in a minute. Reference: "+req.Ref+"."))
+			b.tell(ctx, req, b.gate.say(key, req.Ref))
 		}
 	case v.outcome == outcomeDead && e.Attempt > 1:
 		b.apologize(ctx, req, notBetter(req, err))
 	case v.outcome == outcomeDead, v.outcome == outcomeRefused:
-		b.apologize(ctx, req, Text(wentWrong(req.Ref, err)))
+		b.apologize(ctx, req, wentWrong(req, err))
 	}
 }
 
@@ -95,7 +95,7 @@ func (b *Bot) tellOfDeaths(ctx context.Context, e *Delivery) {
 	req.handler = h
 	logGivenUp(ctx, req, h)
 	if h.Kind == KindFunction {
-		req.Step.giveUp(ctx, wentWrong(req.Ref, errEndsProcess))
+		req.Step.giveUp(ctx, wentWrong(req, errEndsProcess).Text)
 		return
 	}
 	b.apologize(ctx, req, notBetter(req, errEndsProcess))

@@ -162,7 +162,7 @@ func ExampleThread_Stream() {
 				return err
 			}
 		}
-		return answer.Close(ctx, bot.FeedbackButtons())
+		return answer.Close(ctx, t.FeedbackButtons())
 	})
 
 	team := rehearse(agent)
@@ -182,7 +182,7 @@ func ExampleOnFeedback() {
 		if err := answer.Write(ctx, "42"); err != nil {
 			return err
 		}
-		return answer.Close(ctx, bot.FeedbackButtons())
+		return answer.Close(ctx, t.FeedbackButtons())
 	})
 	liked := make(chan bool, 1)
 	feedback := bot.OnFeedback(func(_ context.Context, f *bot.Feedback) error {

@@ -162,7 +162,7 @@ func ExampleNewManifest() {
 		}, bot.Scopes("reactions:read")),
 	}
 
-	profile := bot.Profile{Name: "Tally", Description: "Counts reactions.", Scopes: bot.Catalogue(nil, handlers)}
+	profile := bot.Profile{Name: "Tally", Description: "Counts reactions.", Scopes: bot.Catalogue(nil, nil, handlers)}
 	m, err := bot.NewManifest(profile, handlers, "https://tally.example.com")
 	if err != nil {
 		fmt.Println(err)

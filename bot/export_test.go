@@ -82,11 +82,11 @@ func AckWithin(d time.Duration) func(*Config) { return func(c *Config) { c.ackWi
 func Interrupt(b *Bot) { b.answers.stop() }
 
 // TextOf is the text of r's first message.
-func TextOf(r Reply) string { return r.parts()[0].Text }
+func TextOf(r Reply) string { return r.parts(nil)[0].Text }
 
 // PartsOf are how many blocks each message of r has.
 func PartsOf(r Reply) (blocks []int) {
-	for _, p := range r.parts() {
+	for _, p := range r.parts(nil) {
 		blocks = append(blocks, len(p.Blocks))
 	}
 	return blocks

@@ -23,11 +23,11 @@ const maxViewBlocks = 100 // https://docs.slack.dev/reference/views/modal-views
 // showInForm puts r into the window of a form that was submitted; the zero Reply says that it is done. Slack lets no
 // app close a window. Where the window is gone, r comes as a direct message, as far as there is something to say.
 func (req *Request) showInForm(ctx context.Context, payload []byte, r Reply) error {
-	view := page(Reply{Text: "Done. You can close this window."})
+	view := page(req.lang(), Text(req.lang().Say("bot.window.done")))
 	switch {
 	case len(r.errors) > 0:
 		r.Text = faults(r.errors)
-		view = page(r)
+		view = page(req.lang(), r)
 		if form, err := formAgain(payload, r.errors); err == nil {
 			view = form
 		} else {
@@ -36,13 +36,13 @@ func (req *Request) showInForm(ctx context.Context, payload []byte, r Reply) err
 	case r.view != nil:
 		view = r.view
 	case !r.empty():
-		view = page(r)
+		view = page(req.lang(), r)
 	}
 
 	err := req.update(ctx, *view)
 	code := slackapi.SlackError(err)
 	if len(r.errors) > 0 && code != "" && code != "not_found" { // something in it is not taken back
-		err = req.update(ctx, *page(r))
+		err = req.update(ctx, *page(req.lang(), r))
 	}
 
 	if slackapi.SlackError(err) != "" && !r.empty() {

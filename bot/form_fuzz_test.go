@@ -78,7 +78,7 @@ func FuzzTextOfBlocks(f *testing.F) {
 		for _, b := range list {
 			blocks = append(blocks, b)
 		}
-		text := Reply{}.textOf(blocks)
+		text := Reply{}.textOf(nil, blocks)
 		if text == "" || utf8.RuneCountInString(text) > maxMessageText {
 			t.Errorf("%q: %d characters: %.80q", body, utf8.RuneCountInString(text), text)
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 // Value is what was put into the input with this block_id: a text, what was chosen, a date as Slack writes it
@@ -29,7 +30,7 @@ func (s *Submission) Values(blockID string) []string { return formValues(s.Paylo
 // A field can be a string, a []string, an int, a float64, a bool (whether anything is ticked), a time.Time (of a date,
 // or a date and a time), a time.Duration (of a time of day, since midnight), a []slack.File, or a slack.RichTextBlock
 // (of a formatted text). The error is FieldErrors for what can't be read as the field's type: hand them to Errors.
-func (s *Submission) Decode(v any) error { return decodeForm(s.Payload, v) }
+func (s *Submission) Decode(v any) error { return decodeForm(s.lang(), s.Payload, v) }
 
 // Value is as Submission's.
 func (s *AsyncSubmission) Value(blockID string) string { return formValue(s.Payload, blockID) }
@@ -38,7 +39,7 @@ func (s *AsyncSubmission) Value(blockID string) string { return formValue(s.Payl
 func (s *AsyncSubmission) Values(blockID string) []string { return formValues(s.Payload, blockID) }
 
 // Decode is as Submission's.
-func (s *AsyncSubmission) Decode(v any) error { return decodeForm(s.Payload, v) }
+func (s *AsyncSubmission) Decode(v any) error { return decodeForm(s.lang(), s.Payload, v) }
 
 // FieldErrors are what is wrong with the inputs of a form, by block_id: Submission.Errors takes them as they are.
 type FieldErrors map[string]string
@@ -115,7 +116,7 @@ func formValues(i *slack.InteractionCallback, blockID string) (values []string) 
 	return values
 }
 
-func decodeForm(i *slack.InteractionCallback, v any) error {
+func decodeForm(lang *words.Sentences, i *slack.InteractionCallback, v any) error {
 	to := reflect.ValueOf(v)
 	if to.Kind() != reflect.Pointer || to.Elem().Kind() != reflect.Struct {
 		return errors.New("decode a form: into a pointer to a struct")
@@ -137,7 +138,7 @@ func decodeForm(i *slack.InteractionCallback, v any) error {
 			return fmt.Errorf("decode a form: field %s: %w", to.Type().Field(n).Name, err)
 		}
 		if says != "" {
-			wrong[block] = says
+			wrong[block] = lang.Say(says)
 		}
 	}
 	if len(wrong) > 0 {
@@ -146,8 +147,8 @@ func decodeForm(i *slack.InteractionCallback, v any) error {
 	return nil
 }
 
-// setField sets f to what was put in. says is what is wrong with that, for the person; err what is wrong with the
-// field.
+// setField sets f to what was put in. says is the key of what is wrong with that, for the person; err is what is wrong
+// with the field.
 func setField(f reflect.Value, in slack.BlockAction, value string, values []string) (says string, err error) {
 	switch to := f.Addr().Interface().(type) {
 	case *string:
@@ -179,28 +180,28 @@ func setField(f reflect.Value, in slack.BlockAction, value string, values []stri
 	return setParsed(to, value), nil
 }
 
-// setParsed sets what to points to from a value, or returns what is wrong with that.
+// setParsed sets what to points to from a value, or returns the key of what is wrong with that.
 func setParsed(to any, value string) (says string) {
 	var err error
 	switch to := to.(type) {
 	case *int:
 		if *to, err = strconv.Atoi(value); err != nil {
-			return "Write a whole number."
+			return "bot.window.whole_number"
 		}
 	case *float64:
 		if *to, err = strconv.ParseFloat(value, 64); err != nil {
-			return "Write a number."
+			return "bot.window.number"
 		}
 	case *time.Time:
 		if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
 			*to = time.Unix(seconds, 0)
 		} else if *to, err = time.Parse(time.DateOnly, value); err != nil {
-			return "Choose a date."
+			return "bot.window.date"
 		}
 	case *time.Duration:
 		at, err := time.Parse("15:04", value)
 		if err != nil {
-			return "Choose a time."
+			return "bot.window.time"
 		}
 		*to = time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute
 	}

@@ -11,11 +11,14 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 // gate lets in whom it may, with the connection opened for them. It may be used from any number of goroutines.
@@ -31,6 +34,17 @@ type gate struct {
 	values    Values  // nil: there are none
 	timers    *timers // nil: there are none
 	now       func() time.Time
+}
+
+// lang is what the app says in.
+func (g *gate) lang() *words.Sentences { return g.install.App().Words }
+
+// app is the app's name, for a text in Slack's mrkdwn.
+func (g *gate) app() string { return mrkdwn.Escape(g.install.App().Name) }
+
+// say is a sentence about the app, with a reference that leads to what the log has.
+func (g *gate) say(key, ref string) Reply {
+	return Reply{Text: g.lang().Say(key, "app", g.app(), "reference", ref)}
 }
 
 // visit is what passes the gate. Kinds and ways in differ in these fields, not in code.
@@ -257,18 +271,20 @@ func resultOf(ctx context.Context, h *Handler, req *Request, err error) string {
 
 // unavailable is what a person reads when there is no connection to work with.
 func (g *gate) unavailable(ctx context.Context, req *Request, err error) Reply {
-	app := g.install.App().Name
 	if req.External() {
 		return req.notForOutsiders()
 	}
 
 	if errors.Is(err, connection.ErrNotConnected) {
 		h := req.Health()
-		text := fmt.Sprintf("%s can't do that here: %s %s", app, h.Sentence, h.NextStep)
-		if h.GrantURL != "" {
-			text += " Here: " + h.GrantURL
+		said := []string{g.lang().Say("bot.cant_here", "app", g.app()), mrkdwn.Escape(h.Sentence)}
+		if h.NextStep != "" {
+			said = append(said, mrkdwn.Escape(h.NextStep))
 		}
-		return Reply{Text: text, private: true}
+		if h.GrantURL != "" {
+			said = append(said, g.lang().Say("bot.fix_it", "link", h.GrantURL))
+		}
+		return Reply{Text: strings.Join(said, " "), private: true}
 	}
 
 	if req.Renewing() {
@@ -277,14 +293,12 @@ func (g *gate) unavailable(ctx context.Context, req *Request, err error) Reply {
 	}
 
 	g.log.ErrorContext(ctx, "open connection", "ref", req.Ref, "key", req.Key.String(), "cause", err)
-	return Reply{Text: fmt.Sprintf("%s can't reach its records right now. Try again in a few minutes. Reference: %s.",
-		app, req.Ref)}
+	return g.say("bot.records_silent", req.Ref)
 }
 
 // renewing is what a person reads when the access ran out and Slack gives no new one just now.
 func (g *gate) renewing(req *Request) Reply {
-	return Reply{Text: fmt.Sprintf("%s couldn't renew its access with Slack just now. Try again in a minute. "+
-		"Reference: %s.", g.install.App().Name, req.Ref)}
+	return g.say("bot.not_renewed", req.Ref)
 }
 
 // failed logs a handler's error and returns what the person reads.
@@ -305,51 +319,44 @@ func (g *gate) failed(ctx context.Context, req *Request, h *Handler, err error) 
 	switch code := slackapi.SlackError(err); {
 	case req.External(): // who learns nothing of the workspace, not even that
 	case code == connection.ReasonNotAdded:
-		return Reply{Text: fmt.Sprintf("Your organisation has %s, this workspace doesn't yet. "+
-			"An admin of the organisation can add it here: %s",
-			g.install.App().Name, g.install.Connections().AddToWorkspacesURL(req.Connection.Key))}
+		link := g.install.Connections().AddToWorkspacesURL(req.Connection.Key)
+		return Reply{Text: g.lang().Say("bot.not_added", "app", g.app(), "link", link)}
 	case slackapi.Moving(code):
-		return Reply{Text: fmt.Sprintf("This workspace is being moved into an organisation, and Slack lets %s do nothing "+
-			"until that is done. Try again later. Reference: %s.", g.install.App().Name, req.Ref)}
+		return g.say("bot.moving", req.Ref)
 	case errors.Is(err, connection.ErrRenewing): // of a person's own access: see UserClient
 		return g.renewing(req)
 	case limited:
 		seconds := max(1, int(math.Ceil(wait.Seconds())))
-		return Reply{Text: fmt.Sprintf("Slack asks %s to slow down here. Try again in %d s. Reference: %s.",
-			g.install.App().Name, seconds, req.Ref)}
+		return Reply{Text: g.lang().Say("bot.slow_down", "app", g.app(), "count", seconds, "reference", req.Ref)}
 	}
-	return Reply{Text: wentWrong(req.Ref, err)}
+	return wentWrong(req, err)
 }
 
 // wentWrong is what a person reads of err where nothing better can be said.
-func wentWrong(ref string, err error) string {
+func wentWrong(req *Request, err error) Reply {
 	if errors.Is(err, errTooLong) {
-		return "This took too long, so it was ended. Check what was done before you try again. Reference: " + ref + "."
+		return Text(req.lang().Say("bot.too_long", "reference", req.Ref))
 	}
-	return "Something went wrong on our side. Check what was done before you try again. Reference: " + ref + "."
+	return Text(req.lang().Say("bot.failed", "reference", req.Ref))
 }
 
 // interrupted is what the person reads whose handler's context ended; false: it did not.
 func (g *gate) interrupted(run context.Context, ref string) (Reply, bool) {
-	var text string
 	switch cause := context.Cause(run); {
 	case errors.Is(cause, errStopping):
 		g.metrics.late.WithLabelValues("interrupted").Inc()
-		text = g.install.App().Name + " is restarting, and this was interrupted. " +
-			"Check what was done, and try again in a minute."
+		return g.say("bot.restarting", ref), true
 	case errors.Is(cause, errTooLong):
-		text = "This took longer than Slack lets an answer wait, so it was ended. Check what was done before you try again."
-	default:
-		return Reply{}, false
+		return g.say("bot.too_long_for_slack", ref), true
 	}
-	return Reply{Text: text + " Reference: " + ref + "."}, true
+	return Reply{}, false
 }
 
 // broke logs and counts a panic in something that somebody waits for, and returns what they read.
 func (g *gate) broke(ctx context.Context, ref string, err error, args ...any) Reply {
 	g.metrics.panics.Inc()
 	g.log.ErrorContext(ctx, "work panicked: it is given up", failure(err, append(args, "ref", ref)...)...)
-	return Reply{Text: "Something went wrong on our side. Try again in a moment. Reference: " + ref + "."}
+	return g.say("bot.failed_at_once", ref)
 }
 
 func logFailure(ctx context.Context, req *Request, h *Handler, err error) {

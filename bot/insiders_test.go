@@ -98,7 +98,7 @@ func TestWhatPeopleReadOfErrors(t *testing.T) {
 		{errors.New("broken"), false, "Something went wrong on our side."},
 		{slack.SlackErrorResponse{Err: connection.ReasonNotAdded}, false, "An admin of the organisation can add it here"},
 		{moving, false, "This workspace is being moved"},
-		{fmt.Errorf("post: %w", limited), false, "Try again in 7 s."},
+		{fmt.Errorf("post: %w", limited), false, "Try again in 7 seconds."},
 		{slack.SlackErrorResponse{Err: connection.ReasonNotAdded}, true, "Something went wrong on our side."},
 		{moving, true, "Something went wrong on our side."},
 		{limited, true, "Something went wrong on our side."},

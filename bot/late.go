@@ -14,6 +14,7 @@ import (
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 const (
@@ -100,9 +101,7 @@ func (s *answers) immediate(ctx context.Context, h *Handler, a act) *result {
 		return r
 	case <-ctx.Done():
 		s.log.WarnContext(ctx, "handler is late: answered for it", "handler", h.id(), "ref", ref)
-		text := "This takes longer than Slack lets me wait. The answer follows here if there is one. " +
-			"Reference: " + ref + "."
-		return &result{reply: Reply{Text: text}, ref: ref, late: done, run: run}
+		return &result{reply: s.gate.say("bot.late", ref), ref: ref, late: done, run: run}
 	}
 }
 
@@ -132,7 +131,7 @@ func (s *answers) attend(ctx, run context.Context, h *Handler, a act, r *result)
 // after returns what is to be sent behind the ack: the answer of a button, the second part of a reply, or a late
 // answer; nil when that is nothing.
 func (s *answers) after(r *result, to *reach) func() {
-	if r.late == nil && r.reply.Then == nil && len(to.more(r.reply)) == 0 && (to.acked || !r.reply.says()) {
+	if r.late == nil && r.reply.Then == nil && len(to.more(s.gate.lang(), r.reply)) == 0 && (to.acked || !r.reply.says()) {
 		return nil
 	}
 	return func() { s.tasks.Go(func() { s.follow(r, to) }) }
@@ -152,11 +151,11 @@ func (s *answers) refused(r Reply, closing func(), to *reach) func() {
 }
 
 // more are the messages of an answer that the acknowledgement carried the first of.
-func (to *reach) more(r Reply) []Reply {
+func (to *reach) more(lang *words.Sentences, r Reply) []Reply {
 	if !to.acked || to.form != nil || r.messages() <= 1 {
 		return nil
 	}
-	return r.parts()[1:]
+	return r.parts(lang)[1:]
 }
 
 // follow sends it. It blocks until all is sent: a late answer can take as long as lateLife.
@@ -177,7 +176,7 @@ func (s *answers) follow(r *result, to *reach) {
 	if late || !to.acked {
 		send(replace, late)
 	} else {
-		for _, part := range to.more(r.reply) {
+		for _, part := range to.more(s.gate.lang(), r.reply) {
 			s.send(&result{reply: part, ref: r.ref, req: r.req}, to, false, false)
 		}
 	}
@@ -249,7 +248,7 @@ func (s *answers) send(r *result, to *reach, replace, late bool) {
 
 func (s *answers) deliver(ctx context.Context, r *result, to *reach, replace bool) error {
 	if to.form == nil && to.address != "" {
-		for i, part := range r.reply.parts() {
+		for i, part := range r.reply.parts(s.gate.lang()) {
 			err := errSilent
 			if to.posts.Add(1) <= responseUses {
 				err = s.responses.post(ctx, to.address, part.message(replace && i == 0, to.thread))
@@ -302,7 +301,7 @@ func (req *Request) answerBeside(ctx context.Context, r Reply) error {
 		req.Log.InfoContext(ctx, "a message isn't replaced: the answer is shown beside it",
 			"slack_error", slackapi.SlackError(err))
 	case r.InChannel:
-		return r.each(func(part Reply) error {
+		return r.each(req.lang(), func(part Reply) error {
 			_, _, err := req.Client.PostMessageContext(ctx, req.ChannelID, part.forEverybody(req.ThreadTS, false)...)
 			return err
 		})
@@ -321,7 +320,7 @@ func (req *Request) showOnTop(ctx context.Context, r Reply) error {
 		if req.inModal {
 			show = req.Client.PushViewContext
 		}
-		if _, err := show(ctx, req.TriggerID, *page(r)); err == nil || slackapi.SlackError(err) == "" {
+		if _, err := show(ctx, req.TriggerID, *page(req.lang(), r)); err == nil || slackapi.SlackError(err) == "" {
 			return err
 		}
 	}
@@ -334,7 +333,7 @@ func (req *Request) direct(ctx context.Context, r Reply) error {
 	if req.Client == nil || req.UserID == "" || req.External() {
 		return errSilent
 	}
-	return r.each(func(part Reply) error {
+	return r.each(req.lang(), func(part Reply) error {
 		_, _, err := req.Client.PostMessageContext(ctx, req.UserID, part.posted("")...)
 		return err
 	})

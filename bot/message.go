@@ -12,6 +12,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/bot/internal/markdown"
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 const (
@@ -24,13 +25,13 @@ const (
 
 // parts are the messages that r is. Each has a text, and of text, Markdown and blocks what Slack takes in one message.
 // What is said of the whole (replace, Metadata, AlsoInChannel) is said of the first.
-func (r Reply) parts() []Reply {
+func (r Reply) parts(lang *words.Sentences) []Reply {
 	var parts []Reply
 	if groups := r.groups(); len(groups) > 0 {
 		for i, blocks := range groups {
 			text := mrkdwn.Cut(r.Text, maxMessageText)
 			if i > 0 || text == "" {
-				text = r.textOf(blocks)
+				text = r.textOf(lang, blocks)
 			}
 			parts = append(parts, Reply{Blocks: blocks, Text: text})
 		}
@@ -93,13 +94,13 @@ func (r Reply) messageBlocks() (blocks []slack.Block) {
 
 // viewBlocks are r's blocks for a modal or the Home tab, where Slack takes no markdown block.
 // https://docs.slack.dev/reference/block-kit/blocks/markdown-block
-func (r Reply) viewBlocks() (blocks []slack.Block) {
+func (r Reply) viewBlocks(lang *words.Sentences) (blocks []slack.Block) {
 	if r.saysMarkdown() {
-		blocks = markdown.Blocks(r.Markdown, maxViewBlocks, r.Mentions)
+		blocks = markdown.Blocks(r.Markdown, maxViewBlocks, r.Mentions, lang.Say("bot.spoken.goes_on"))
 	}
 	for _, b := range r.Blocks {
 		if md, ok := b.(*slack.MarkdownBlock); ok {
-			blocks = append(blocks, markdown.Blocks(md.Text, maxViewBlocks, nil)...)
+			blocks = append(blocks, markdown.Blocks(md.Text, maxViewBlocks, nil, lang.Say("bot.spoken.goes_on"))...)
 		} else {
 			blocks = append(blocks, b)
 		}
@@ -115,7 +116,7 @@ func (r Reply) viewBlocks() (blocks []slack.Block) {
 }
 
 // textOf is what blocks say, in sentences, for notifications and for screen readers, which read nothing else.
-func (r Reply) textOf(blocks []slack.Block) string {
+func (r Reply) textOf(lang *words.Sentences, blocks []slack.Block) string {
 	body, err := encode(blocks)
 	if err != nil {
 		return "" // who sends them says so
@@ -125,7 +126,7 @@ func (r Reply) textOf(blocks []slack.Block) string {
 		return ""
 	}
 
-	w := wording{}
+	w := wording{lang: lang}
 	for _, b := range read {
 		w.block(b)
 	}
@@ -138,13 +139,28 @@ func (r Reply) textOf(blocks []slack.Block) string {
 	case text != "":
 		return mrkdwn.Cut(text, maxMessageText)
 	case len(w.choices) > 0:
-		return mrkdwn.Cut("You can choose: "+strings.Join(w.choices, ", ")+".", maxMessageText)
+		choices := w.choices[0]
+		for _, next := range w.choices[1:] {
+			choices = lang.Say("bot.spoken.choice", "before", choices, "next", next)
+		}
+		return mrkdwn.Cut(lang.Say("bot.spoken.choices", "choices", choices), maxMessageText)
 	}
-	return "Open this message in Slack to see what is in it."
+	return lang.Say("bot.spoken.nothing")
+}
+
+// tasksIn says the items of a task list.
+func tasksIn(lang *words.Sentences) func(done bool, task string) string {
+	return func(done bool, task string) string {
+		if done {
+			return lang.Say("bot.spoken.task_done", "task", task)
+		}
+		return lang.Say("bot.spoken.task_open", "task", task)
+	}
 }
 
 // wording collects what blocks say.
 type wording struct {
+	lang    *words.Sentences
 	said    []string // sentences, in mrkdwn
 	choices []string // the words of buttons
 }
@@ -168,7 +184,7 @@ func (w *wording) block(v any) {
 		case "mrkdwn":
 			w.sentence(text(v["text"]))
 		case "markdown":
-			w.sentence(mrkdwn.Escape(markdown.Text(text(v["text"]), maxMessageText)))
+			w.sentence(mrkdwn.Escape(markdown.Text(text(v["text"]), maxMessageText, tasksIn(w.lang))))
 		case "plain_text", "raw_text":
 			w.sentence(mrkdwn.Escape(text(v["text"])))
 		case "rich_text_section", "rich_text_quote", "rich_text_preformatted":
@@ -315,8 +331,8 @@ func hasKey(m slack.SlackMetadata, key string) bool {
 }
 
 // each calls post with each part of r, up to the first error.
-func (r Reply) each(post func(part Reply) error) error {
-	for _, part := range r.parts() {
+func (r Reply) each(lang *words.Sentences, post func(part Reply) error) error {
+	for _, part := range r.parts(lang) {
 		if err := post(part); err != nil {
 			return err
 		}
@@ -329,7 +345,7 @@ func (r Reply) messages() int {
 	if !r.saysMarkdown() && len(r.Blocks) <= 1 && len(r.Text) <= maxMessageText {
 		return min(1, len(r.Blocks)+len(r.Text))
 	}
-	return len(r.parts())
+	return len(r.parts(nil))
 }
 
 func (r Reply) saysMarkdown() bool {

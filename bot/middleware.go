@@ -4,13 +4,12 @@ package bot
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 // Next runs a handler, or the next middleware around it.
@@ -43,10 +42,9 @@ func AdminsOnly() Middleware {
 				return next(ctx, r)
 			case err != nil:
 				r.Log.WarnContext(ctx, "ask whether a person is an admin", failure(err)...)
-				return &UserError{Text: "We couldn't ask Slack whether you're an admin. Try again in a minute. " +
-					"Reference: " + r.Ref + "."}
+				return &UserError{Text: r.lang().Say("bot.admin_unknown", "reference", r.Ref)}
 			}
-			return &UserError{Text: "Only workspace admins can do that."}
+			return &UserError{Text: r.lang().Say("bot.only_admins")}
 		}
 	}
 }
@@ -77,7 +75,7 @@ func OnlyIn(ids ...string) Middleware {
 			if slices.Contains(ids, r.TeamID) || r.EnterpriseID != "" && slices.Contains(ids, r.EnterpriseID) {
 				return next(ctx, r)
 			}
-			return &UserError{Text: mrkdwn.Escape(r.Install.App().Name) + " doesn't offer that in this workspace."}
+			return &UserError{Text: r.lang().Say("bot.only_elsewhere", "app", mrkdwn.Escape(r.Install.App().Name))}
 		}
 	}
 }
@@ -118,19 +116,16 @@ func RateLimit(n int, per time.Duration) Middleware {
 			if wait <= 0 {
 				return next(ctx, r)
 			}
-			return &UserError{Text: fmt.Sprintf("That's too often. You can do it again in %s.", inWords(wait))}
+			return &UserError{Text: tooOften(r.lang(), wait)}
 		}
 	}
 }
 
-// inWords is a pause as people say it: "40 seconds", "3 minutes".
-func inWords(d time.Duration) string {
-	n, unit := int((d+time.Second-1)/time.Second), "second"
-	if n > 90 {
-		n, unit = (n+59)/60, "minute"
+// tooOften says when a person can again: "… in 40 seconds", "… in 3 minutes".
+func tooOften(lang *words.Sentences, wait time.Duration) string {
+	seconds := int((wait + time.Second - 1) / time.Second)
+	if seconds > 90 {
+		return lang.Say("bot.too_often.minutes", "count", (seconds+59)/60)
 	}
-	if n != 1 {
-		unit += "s"
-	}
-	return strconv.Itoa(n) + " " + unit
+	return lang.Say("bot.too_often.seconds", "count", seconds)
 }

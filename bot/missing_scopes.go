@@ -64,24 +64,22 @@ func (req *Request) NotAllowed(missing ...string) Reply {
 	req.Install.in.Notices().NotifyMissing(req.Install.c, scopes, req.UserID)
 	req.Install.in.Connections().RecheckScopes(req.Install.c)
 
-	text := req.Connection.Without(req.Install.App().Words, req.Install.App().Name, scopes)
+	lang := req.lang()
+	text := mrkdwn.Escape(req.Connection.Without(lang, req.Install.App().Name, scopes))
 	more := func(name string) bool { return !slices.Contains(missing, name) }
 	if !slices.ContainsFunc(req.Missing(connection.ScopeNames(req.Install.Scopes())...), more) {
-		text += " Everything else works."
+		text += " " + lang.Say("connections.means.rest_works")
 	}
 
 	url := req.Install.GrantPage(links.GrantRequest{Scopes: missing, Back: req.ChannelID})
 	if url == "" {
-		text += " The people who run the app set its access by hand. They can allow it."
-		return Reply{Text: mrkdwn.Escape(text), private: true}
+		return Reply{Text: text + " " + lang.Say("bot.allow_by_hand"), private: true}
 	}
 
-	next := "If Slack doesn't let you allow it, ask " + req.Connection.WhoCan(req.Install.App().Words, req.UserID) + "."
-
-	text = mrkdwn.Escape(text)
-	button := mrkdwn.Button("allow", "Allow it", "Open the page that allows what is missing")
+	next := lang.Say("bot.ask_to_allow", "who", req.Connection.WhoCan(lang, req.UserID))
+	button := mrkdwn.Button("allow", lang.Say("bot.allow"), lang.Say("bot.allow_spoken"))
 	button.URL, button.Style = url, slack.StylePrimary
-	return Reply{Text: text + " " + next + " " + mrkdwn.Link(url, "Allow it") + ".", private: true,
+	return Reply{Text: text + " " + next + " " + mrkdwn.Link(url, lang.Say("bot.allow")) + ".", private: true,
 		Blocks: []slack.Block{mrkdwn.Section(text + "\n" + next), slack.NewActionBlock("", button)}}
 }
 

@@ -154,12 +154,12 @@ func OnFeedback(run func(ctx context.Context, f *Feedback) error, options ...Opt
 // FeedbackButtons are a block with a thumb up and a thumb down, to stand at the end of an answer: Stream.Close takes
 // it. OnFeedback hears of the presses.
 // https://docs.slack.dev/reference/block-kit/block-elements/feedback-buttons-element
-func FeedbackButtons() slack.Block {
-	text := func(s string) *slack.TextBlockObject {
-		return slack.NewTextBlockObject(slack.PlainTextType, s, false, false)
+func (t *Thread) FeedbackButtons() slack.Block {
+	text := func(key string) *slack.TextBlockObject {
+		return slack.NewTextBlockObject(slack.PlainTextType, t.lang().Say(key), false, false)
 	}
 	return slack.NewContextActionsBlock("", slack.NewFeedbackButtonsBlockElement(feedbackAction,
-		slack.NewFeedbackButton(text("Good answer"), feedbackGood), slack.NewFeedbackButton(text("Bad answer"), feedbackBad)))
+		slack.NewFeedbackButton(text("bot.agent.good"), feedbackGood), slack.NewFeedbackButton(text("bot.agent.bad"), feedbackBad)))
 }
 
 // agentKinds are the kinds of handlers for types of events that are an agent's alone.

@@ -3,7 +3,6 @@ package bot
 import (
 	"context"
 	"errors"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 // Command is a slash command that somebody typed. Request.Text is what stands behind its name, and behind the
@@ -181,28 +181,30 @@ func (r *routes) command(name, text string) (h *Handler) {
 func helpOf(name string, all []*Handler) *Handler {
 	h := &Handler{Kind: KindCommand, Name: name, always: true}
 	h.run = func(_ context.Context, r *Request, _ any) error {
-		return r.record(commandHelp(name, all, strings.TrimSpace(r.Text)))
+		return r.record(commandHelp(r.lang(), name, all, strings.TrimSpace(r.Text)))
 	}
 	return h
 }
 
 // commandHelp is what a command takes, with a word about what was typed and isn't known.
-func commandHelp(name string, all []*Handler, typed string) Reply {
-	first := ""
+func commandHelp(lang *words.Sentences, name string, all []*Handler, typed string) Reply {
+	var first []string
 	if word, _, _ := strings.Cut(typed, " "); word != "" && !strings.EqualFold(word, "help") {
-		first = fmt.Sprintf("I don't know “%s”. ", mrkdwn.Escape(mrkdwn.Clip(word, mrkdwn.MaxName)))
+		word = mrkdwn.Escape(mrkdwn.Clip(word, mrkdwn.MaxName))
+		first = append(first, lang.Say("bot.unknown_word", "word", word))
 	}
 
-	lines := []string{first + fmt.Sprintf("This is what you can type after %s:", name)}
+	var lines []string
 	for _, h := range all {
 		if h.describes {
-			lines[0] = first + mrkdwn.Escape(strings.TrimSuffix(h.About, ".")) + ". " + lines[0][len(first):]
+			first = append(first, mrkdwn.Escape(strings.TrimSuffix(h.About, "."))+".")
 			continue
 		}
 		usage := strings.TrimSpace(h.Name + " " + h.Usage)
-		lines = append(lines, fmt.Sprintf("• `%s`: %s", mrkdwn.Escape(usage), mrkdwn.Escape(h.About)))
+		lines = append(lines, lang.Say("bot.help_line", "usage", mrkdwn.Escape(usage), "about", mrkdwn.Escape(h.About)))
 	}
-	return Reply{Text: strings.Join(lines, "\n")}
+	first = append(first, lang.Say("bot.help", "command", name))
+	return Reply{Text: strings.Join(append([]string{strings.Join(first, " ")}, lines...), "\n")}
 }
 
 // manifestCommands are the commands as a manifest has them, each once, in the order of their names.

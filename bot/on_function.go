@@ -53,9 +53,8 @@ type stepEnded struct{ told *UserError }
 func (e *stepEnded) Error() string   { return ErrStepEnded.Error() }
 func (e *stepEnded) Unwrap() []error { return []error{ErrStepEnded, e.told} }
 
-func newStepEnded() error {
-	return &stepEnded{&UserError{Text: "This step of the workflow is over: it has ended, or it took longer than Slack's " +
-		"15 minutes. Check what was done, then start the workflow again if you need to."}}
+func (s *Step) over() error {
+	return &stepEnded{&UserError{Text: s.request.lang().Say("bot.step.ended")}}
 }
 
 // tokenEnds are Slack's words for a token that is no longer good. Here it is never the workspace's.
@@ -73,7 +72,7 @@ func (c stepCalls) Do(r *http.Request) (*http.Response, error) {
 		if r.Body != nil {
 			_ = r.Body.Close()
 		}
-		return nil, newStepEnded()
+		return nil, c.step.over()
 	}
 
 	resp, err := c.next.Do(r)
@@ -82,7 +81,7 @@ func (c stepCalls) Do(r *http.Request) (*http.Response, error) {
 	}
 	if code := slackapi.CodeOf(resp); slices.Contains(tokenEnds, code) {
 		_ = resp.Body.Close()
-		return nil, newStepEnded()
+		return nil, c.step.over()
 	}
 	return resp, nil
 }
@@ -145,7 +144,7 @@ func (s *Step) end(ctx context.Context, method string, form url.Values) error {
 	switch {
 	case slackapi.SlackError(err) == "execution_not_in_running_state" && s.request.Attempt > 1: // an earlier one did it
 	case slackapi.SlackError(err) == "execution_not_in_running_state":
-		return fmt.Errorf("end the step: %w", newStepEnded())
+		return fmt.Errorf("end the step: %w", s.over())
 	case err != nil:
 		return fmt.Errorf("end the step: %w", err)
 	}
@@ -213,11 +212,11 @@ func (s *Step) settle(ctx context.Context, o outcome) {
 	case len(o.missing) > 0:
 		scopes := req.Install.Describe(o.missing)
 		req.Install.in.Notices().NotifyMissing(req.Install.c, scopes, req.UserID)
-		why = req.Connection.Without(req.Install.App().Words, req.Install.App().Name, scopes)
+		why = req.Connection.Without(req.lang(), req.Install.App().Name, scopes)
 	case errors.As(o.err, new(*decodeError)):
-		why = "The inputs of this step are not what it takes."
+		why = req.lang().Say("bot.step.inputs")
 	case o.begun && (req.said.last() || classOf(o.err) == final):
-		why = wentWrong(req.Ref, o.err)
+		why = wentWrong(req, o.err).Text
 	}
 	if why != "" {
 		s.giveUp(ctx, why)

@@ -6,7 +6,6 @@ package bot
 // https://docs.slack.dev/apis/slack-connect
 
 import (
-	"cmp"
 	"context"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 // Whom Slack said to belong to an organisation is believed to for this long.
@@ -44,8 +44,8 @@ func (i *insiders) admit(ctx context.Context, h *Handler, req *Request, pressed 
 
 	if pressed.foreignBot(c) {
 		req.Log.InfoContext(ctx, "refused: pressed in what another installation wrote", "handler", h.id())
-		return &Reply{Text: mrkdwn.Escape("This is from another installation of " + i.install.App().Name +
-			" and can't be used from here.")}
+		app := mrkdwn.Escape(i.install.App().Name)
+		return &Reply{Text: req.lang().Say("bot.other_installation", "app", app)}
 	}
 
 	in, err := i.insider(ctx, req)
@@ -61,11 +61,10 @@ func (i *insiders) admit(ctx context.Context, h *Handler, req *Request, pressed 
 	case err != nil:
 		req.Log.WarnContext(ctx, "ask whether a person is of this organisation",
 			"slack_error", slackapi.SlackError(err), "cause", slackapi.Cause(err))
-		return &Reply{Text: "We couldn't ask Slack whether this is for you. Try again in a minute. " +
-			"Reference: " + req.Ref + "."}
+		return &Reply{Text: req.lang().Say("bot.person_unknown", "reference", req.Ref)}
 	}
 	req.Log.InfoContext(ctx, "refused: of another company", "handler", h.id())
-	return &Reply{Text: mrkdwn.Escape(forPeopleAt(c, pressed))}
+	return &Reply{Text: forPeopleAt(req.lang(), c, pressed)}
 }
 
 // mayHear reports whether who acted may be told something about the workspace, which people of other companies may not.
@@ -85,7 +84,7 @@ func (i *insiders) mayHear(ctx context.Context, req *Request) bool {
 }
 
 // forPeopleAt says whom a button or a form is for. It names the company alone, which Slack shows on the shared channel.
-func forPeopleAt(c connection.Connection, i *interaction) string {
+func forPeopleAt(lang *words.Sentences, c connection.Connection, i *interaction) string {
 	what := "form"
 	switch i.Type {
 	case "block_actions":
@@ -93,7 +92,10 @@ func forPeopleAt(c connection.Connection, i *interaction) string {
 	case "shortcut", "message_action":
 		what = "shortcut"
 	}
-	return "Only people at " + cmp.Or(c.TeamName, "the company that added this app") + " can use this " + what + "."
+	if c.TeamName == "" {
+		return lang.Say("bot.only_at_owner." + what)
+	}
+	return lang.Say("bot.only_at."+what, "company", mrkdwn.Escape(c.TeamName))
 }
 
 // External reports whether who acts is of another company than the connection's, or can't be told to be of this one
@@ -132,7 +134,7 @@ func sideOf(c connection.Connection, userTeam string) side {
 // notForOutsiders is what people of another company read where others read what is wrong with the connection, or what
 // it lacks.
 func (req *Request) notForOutsiders() Reply {
-	return Reply{Text: mrkdwn.Escape(req.Install.App().Name + " can't do that here right now.")}
+	return Reply{Text: req.lang().Say("bot.cant_now", "app", mrkdwn.Escape(req.Install.App().Name))}
 }
 
 // foreignBot reports whether the button or form was put there by another installation than c: the payload then names

@@ -11,6 +11,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 // Reply is an answer. The zero Reply says nothing. Text makes one of a sentence, Markdown one of Markdown.
@@ -84,8 +85,8 @@ func (r Reply) empty() bool {
 func (r Reply) says() bool { return !r.empty() || r.view != nil || len(r.errors) > 0 }
 
 // answerOf is the acknowledgement of a command that carries the first message of r.
-func answerOf(r Reply) transport.Answer {
-	parts := r.parts()
+func answerOf(lang *words.Sentences, r Reply) transport.Answer {
+	parts := r.parts(lang)
 	if len(parts) == 0 {
 		return transport.Answer{}
 	}
@@ -123,7 +124,7 @@ func answerOfOptions(r Reply) transport.Answer {
 }
 
 // answerOfView is the acknowledgement of a submitted modal that carries r: an empty one closes it.
-func answerOfView(r Reply) transport.Answer {
+func answerOfView(lang *words.Sentences, r Reply) transport.Answer {
 	switch {
 	case len(r.errors) > 0:
 		return answerWith(viewAnswer{Action: "errors", Errors: r.errors})
@@ -134,7 +135,7 @@ func answerOfView(r Reply) transport.Answer {
 	case r.view != nil:
 		return answerWith(viewAnswer{Action: "update", View: r.view})
 	case !r.empty():
-		return answerWith(viewAnswer{Action: "update", View: page(r)})
+		return answerWith(viewAnswer{Action: "update", View: page(lang, r)})
 	}
 	return transport.Answer{}
 }
@@ -150,11 +151,11 @@ func answerWith(v any) transport.Answer {
 }
 
 // page is a modal that shows r and can only be closed.
-func page(r Reply) *slack.ModalViewRequest {
+func page(lang *words.Sentences, r Reply) *slack.ModalViewRequest {
 	return &slack.ModalViewRequest{
 		Type:   slack.VTModal,
-		Title:  mrkdwn.Plain("Result", mrkdwn.MaxTitle),
-		Close:  mrkdwn.Plain("Close", mrkdwn.MaxTitle),
-		Blocks: slack.Blocks{BlockSet: r.viewBlocks()},
+		Title:  mrkdwn.Plain(lang.Say("bot.window.title"), mrkdwn.MaxTitle),
+		Close:  mrkdwn.Plain(lang.Say("bot.window.close"), mrkdwn.MaxTitle),
+		Blocks: slack.Blocks{BlockSet: r.viewBlocks(lang)},
 	}
 }

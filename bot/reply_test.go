@@ -82,7 +82,7 @@ func TestWhatAReplyBecomes(t *testing.T) {
 	long := slack.NewMarkdownBlock("", strings.Repeat("A line of some words.\n\n", 700))
 	r := Reply{Blocks: []slack.Block{long}, Metadata: &slack.SlackMetadata{EventType: "made"}, AlsoInChannel: true,
 		Username: "Robot"}
-	parts := r.parts()
+	parts := r.parts(nil)
 	for i, p := range parts {
 		if first := i == 0; (p.Metadata != nil) != first || p.AlsoInChannel != first {
 			t.Errorf("message %d of %d: metadata %v, in the channel %v", i, len(parts), p.Metadata, p.AlsoInChannel)
@@ -102,7 +102,7 @@ func TestWhatAReplyBecomes(t *testing.T) {
 		dividers[i] = slack.NewDividerBlock()
 	}
 	for _, r := range []Reply{r, {Markdown: long.Text}, {Blocks: dividers}, {Text: long.Text}} {
-		blocks := r.viewBlocks()
+		blocks := r.viewBlocks(nil)
 		for _, b := range blocks {
 			if b.BlockType() == slack.MBTMarkdown {
 				t.Error("a view has a markdown block")

@@ -14,6 +14,8 @@ import (
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 // Request is what a handler of any kind works with: what happened, and the workspace's own client. It reaches nothing
@@ -162,6 +164,14 @@ func (req *Request) Check(ctx context.Context) install.Health {
 	return req.Install.in.Connections().CheckIn(ctx, req.Install.key, req.TeamID)
 }
 
+// lang is what the app says in. A Request that a test made of nothing says it in English.
+func (req *Request) lang() *words.Sentences {
+	if req == nil || req.Install.in == nil {
+		return nil
+	}
+	return req.Install.App().Words
+}
+
 // Renewing reports that Client is nil because the access ran out and couldn't be renewed just now. That is tried again
 // by itself.
 func (req *Request) Renewing() bool { return errors.Is(req.openErr, connection.ErrRenewing) }
@@ -180,9 +190,9 @@ func (req *Request) UserClient(ctx context.Context) (*slack.Client, error) {
 	}
 
 	if errors.Is(err, connection.ErrNotConnected) {
-		text := req.Install.App().Name + " isn't allowed to act for you here."
+		text := req.lang().Say("bot.not_acting", "app", mrkdwn.Escape(req.Install.App().Name))
 		if url := req.Health().GrantURL; url != "" && !req.External() {
-			text += " To allow it, open " + url
+			text += " " + req.lang().Say("bot.allow_acting", "link", url)
 		}
 		err = &notActingError{&UserError{Text: text}}
 	}

@@ -333,7 +333,7 @@ func TestOneAnswer(t *testing.T) {
 		if err := answer(); err != nil {
 			t.Fatal(err)
 		}
-		if got := string(answerOfView(r.answer.get()).Body); !strings.HasPrefix(got, want) {
+		if got := string(answerOfView(nil, r.answer.get()).Body); !strings.HasPrefix(got, want) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}

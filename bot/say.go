@@ -134,7 +134,7 @@ func (req *Request) say(ctx context.Context, r Reply) (all []string, err error) 
 	stands := strings.Fields(was)
 	all = messagesOf(stands)
 	if len(stands) == len(all) { // without a word of its files
-		for n, part := range r.parts() {
+		for n, part := range r.parts(req.lang()) {
 			if n < len(all) {
 				continue
 			}
@@ -184,7 +184,7 @@ func (req *Request) sayPart(ctx context.Context, part Reply, key string) (ts str
 // change makes the messages of these ts say r: one that r has no part for is deleted, and what they don't hold follows
 // them.
 func (req *Request) change(ctx context.Context, all []string, r Reply) error {
-	parts := r.parts()
+	parts := r.parts(req.lang())
 	for i, part := range parts {
 		if i >= len(all) {
 			_, _, err := req.Client.PostMessageContext(ctx, req.ChannelID, part.forEverybody(req.ThreadTS, false)...)
@@ -216,7 +216,7 @@ func (req *Request) privately(ctx context.Context, r Reply) error {
 		return errSilent
 	}
 
-	return r.each(func(part Reply) error {
+	return r.each(req.lang(), func(part Reply) error {
 		var err error
 		switch here := part.posted(req.ThreadTS); {
 		case strings.HasPrefix(req.ChannelID, "D"):
@@ -300,7 +300,7 @@ func (req *Request) find(ctx context.Context, key string) (ts string) {
 func (req *Request) respond(ctx context.Context, r Reply) error {
 	i, was := req.said.turn()
 	done := strings.Fields(was)
-	for n, part := range r.parts() {
+	for n, part := range r.parts(req.lang()) {
 		if n < len(done) {
 			continue
 		}
@@ -353,7 +353,7 @@ func (req *Request) whisper(ctx context.Context, r Reply) error {
 	case req.ChannelID == "":
 		return req.direct(ctx, r)
 	}
-	return r.each(func(part Reply) error {
+	return r.each(req.lang(), func(part Reply) error {
 		_, err := req.Client.PostEphemeralContext(ctx, req.ChannelID, req.UserID, part.posted(req.ThreadTS)...)
 		return err
 	})

@@ -75,13 +75,10 @@ func (b *Bot) postpone(ctx context.Context, h *Handler, a act) (r Reply, closing
 		return Reply{}, nil
 	}
 
-	text := " can't reach its records right now. Nothing was begun. Try again in a few minutes."
+	r = b.gate.say("bot.not_begun", ref)
 	if ctx.Err() != nil {
-		text = " can't reach its records right now, and it is not certain whether this was begun. " +
-			"Look for it before you try again."
+		r = b.gate.say("bot.perhaps_begun", ref)
 	}
-
-	r = Reply{Text: b.install.App().Name + text + " Reference: " + ref + "."}
 	if opened.id != "" {
 		closing = func() { b.tasks.Go(func() { opened.close(r) }) }
 	}
@@ -123,8 +120,7 @@ func (b *Bot) openFirst(ctx context.Context, h *Handler, a act, ref string) open
 	}
 
 	b.log.WarnContext(ctx, "the window of slow work was not open in time", "handler", h.id(), "ref", ref)
-	r := Reply{Text: b.install.App().Name + " couldn't open its window in time, so nothing was begun. " +
-		"Try again in a moment. Reference: " + ref + "."}
+	r := b.gate.say("bot.window_late", ref)
 	b.tasks.Go(func() {
 		if o := <-done; o.id != "" || o.name != "" {
 			o.close(r)
@@ -172,7 +168,7 @@ func (b *Bot) open(ctx context.Context, h *Handler, a act, ref string) opened {
 func (o opened) close(r Reply) {
 	ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
 	defer cancel()
-	_, err := o.req.Client.UpdateViewContext(ctx, *page(r), o.name, "", o.id)
+	_, err := o.req.Client.UpdateViewContext(ctx, *page(o.req.lang(), r), o.name, "", o.id)
 	if err != nil && slackapi.SlackError(err) != "not_found" { // it was not opened, or is closed
 		o.req.Log.WarnContext(ctx, "say in a modal that nothing was begun",
 			"slack_error", slackapi.SlackError(err), "cause", reason(err))
@@ -272,7 +268,7 @@ func (b *Bot) slowAct(e *Delivery) (a act, err error) {
 // givenUp is what a person reads whose durable work ended with err for the last time.
 func givenUp(req *Request, err error) Reply {
 	if errors.As(err, new(*undelivered)) {
-		return Reply{Text: "The work is done, and its answer could not be delivered. Reference: " + req.Ref + "."}
+		return Text(req.lang().Say("bot.undelivered", "reference", req.Ref))
 	}
 	return notBetter(req, err)
 }
@@ -280,11 +276,9 @@ func givenUp(req *Request, err error) Reply {
 // notBetter is what a person reads whose work is given up after several attempts, of which err is the last.
 func notBetter(req *Request, err error) Reply {
 	if errors.Is(err, errTooLong) {
-		return Reply{Text: "This took too long each time we tried, so we gave up. " +
-			"Check what was done before you try again. Reference: " + req.Ref + "."}
+		return Text(req.lang().Say("bot.too_long_again", "reference", req.Ref))
 	}
-	return Reply{Text: "Something went wrong on our side, and trying again didn't help. " +
-		"The people who run this app can see why. Reference: " + req.Ref + "."}
+	return Text(req.lang().Say("bot.failed_again", "reference", req.Ref))
 }
 
 // tellPerson says what the app itself has to say about slow work. It takes none of the places of what the handler says:
@@ -313,7 +307,7 @@ func (req *Request) respondOnTop(ctx context.Context, r Reply) error {
 	switch {
 	case req.address != "" || req.Client == nil || req.said == nil:
 	case req.handler != nil && req.handler.opens != nil && req.ViewID != "":
-		if err := req.update(ctx, *page(r)); err == nil || slackapi.SlackError(err) == "" {
+		if err := req.update(ctx, *page(req.lang(), r)); err == nil || slackapi.SlackError(err) == "" {
 			return err
 		}
 	case req.said.now().Sub(req.said.event.Received) < triggerLife:

@@ -20,6 +20,7 @@ import (
 	"github.com/switchboard-go/switchboard/bot/internal/markdown"
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 const (
@@ -358,7 +359,7 @@ func (s *Stream) call(ctx context.Context, p *streamPart) (err error) {
 func (s *Stream) edit(ctx context.Context, p *streamPart, blocks []slack.Block) error {
 	t := s.u.t
 	md := s.markdownLocked(p)
-	words := mrkdwn.Escape(markdown.Text(md, wordsOfEdit))
+	words := mrkdwn.Escape(markdown.Text(md, wordsOfEdit, tasksIn(t.lang())))
 	all := blocks
 	if md != "" {
 		all = append([]slack.Block{slack.NewMarkdownBlock("", md)}, blocks...)
@@ -367,7 +368,7 @@ func (s *Stream) edit(ctx context.Context, p *streamPart, blocks []slack.Block) 
 		return nil
 	}
 	options := []slack.MsgOption{
-		slack.MsgOptionText(cmp.Or(words, Reply{}.textOf(blocks)), false), slack.MsgOptionBlocks(all...),
+		slack.MsgOptionText(cmp.Or(words, Reply{}.textOf(t.lang(), blocks)), false), slack.MsgOptionBlocks(all...),
 	}
 
 	if p.TS != "" {
@@ -523,7 +524,7 @@ func (s *Stream) settleLocked(ctx context.Context, p *streamPart) error {
 	if i < 0 {
 		return s.replaceLocked(ctx, p)
 	}
-	switch before := p.Head + text[p.From:p.To]; arrival(messages[i].Text, before, after) {
+	switch before := p.Head + text[p.From:p.To]; arrival(s.u.t.lang(), messages[i].Text, before, after) {
 	case arrived:
 		p.To = p.Next
 	case missed:
@@ -559,12 +560,12 @@ func (s *Stream) mayBe(m slack.Message, text string) bool {
 		return false
 	}
 
-	shown, want := lettersShown(m.Text), lettersOf(text)
+	shown, want := lettersShown(m.Text), lettersOf(s.u.t.lang(), text)
 	same := 0
 	for same < min(len(shown), len(want)) && shown[same] == want[same] {
 		same++
 	}
-	return arrival(m.Text, "", text) == arrived || want != "" && same > len(want)/2
+	return arrival(s.u.t.lang(), m.Text, "", text) == arrived || want != "" && same > len(want)/2
 }
 
 // replaceLocked makes a message what it is to be, and ends it.
@@ -588,8 +589,8 @@ const (
 
 // arrival compares what a message shows with what it was given before a call and would have been given by it. Slack
 // shows no Markdown but what it made of it, so letters are compared, and of those the last ones.
-func arrival(shown, before, after string) int {
-	s, b, a := lettersShown(shown), lettersOf(before), lettersOf(after)
+func arrival(lang *words.Sentences, shown, before, after string) int {
+	s, b, a := lettersShown(shown), lettersOf(lang, before), lettersOf(lang, after)
 	isBefore, isAfter := endsLike(s, b), endsLike(s, a)
 	switch {
 	case isAfter && !isBefore:
@@ -611,7 +612,9 @@ func endsLike(s, like string) bool {
 }
 
 // lettersOf are the letters and digits of a Markdown text.
-func lettersOf(md string) string { return letters(markdown.Text(md, len(md)+1000)) }
+func lettersOf(lang *words.Sentences, md string) string {
+	return letters(markdown.Text(md, len(md)+1000, tasksIn(lang)))
+}
 
 // lettersShown are those of a message.
 func lettersShown(text string) string {

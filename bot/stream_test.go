@@ -326,7 +326,7 @@ func teller(tell func(ctx context.Context, s *bot.Stream) error) bot.Handler {
 		if err != nil {
 			return err
 		}
-		return stream.Close(ctx, bot.FeedbackButtons())
+		return stream.Close(ctx, t.FeedbackButtons())
 	})
 }
 
@@ -526,7 +526,7 @@ func surviving(t *testing.T, database string, seed uint64) {
 					return err
 				}
 			}
-			return stream.Close(ctx, bot.FeedbackButtons())
+			return stream.Close(ctx, thread.FeedbackButtons())
 		}), bot.OnFeedback(func(context.Context, *bot.Feedback) error { return nil })}
 	})
 	s.now.mu.Lock()

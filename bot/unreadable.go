@@ -86,11 +86,10 @@ func (b *Bot) unreadablePress(ctx context.Context, payload []byte, cause error) 
 	b.log.InfoContext(ctx, "somebody waits for what could not be read",
 		"event", nameOf(payload), "ref", ref, "told", form || address != "")
 
-	sorry := Reply{Text: b.install.App().Name + " couldn't read what Slack sent about this. Try again, " +
-		"and tell whoever runs it if it stays so. Reference: " + ref + "."}
+	sorry := b.gate.say("bot.unreadable", ref)
 	switch {
 	case form:
-		return answerWith(viewAnswer{Action: "push", View: page(sorry)}), nil
+		return answerWith(viewAnswer{Action: "push", View: page(b.gate.lang(), sorry)}), nil
 	case address == "":
 		return transport.Answer{}, nil
 	}

@@ -501,7 +501,7 @@ func TestEverythingGoesByTheCommandsName(t *testing.T) {
 	ordinary := casts()[0]
 	ordinary.command = Command{Name: "/hello-status", Mentions: true, DirectMessages: true, Home: true}
 	ordinary.app.Name, ordinary.app.Commands = "Hello", ordinary.command.Commands()
-	ordinary.scopes = bot.Catalogue(nil, ordinary.command.Handlers())
+	ordinary.scopes = bot.Catalogue(nil, nil, ordinary.command.Handlers())
 
 	named := 0
 	for _, s := range sayings(t, ordinary) {

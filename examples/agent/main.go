@@ -61,7 +61,7 @@ func (answer model) run(ctx context.Context, t *bot.Thread) error {
 	if err != nil {
 		return err
 	}
-	return s.Close(ctx, bot.FeedbackButtons())
+	return s.Close(ctx, t.FeedbackButtons())
 }
 
 // stopped says that the person was heard. The answer has ended by itself.

@@ -68,7 +68,8 @@ func (a App) Fill(cfg *server.Config) {
 	in := &cfg.Install
 	in.App.Name, in.App.Summary, in.App.Does, in.App.DataKept = a.Name, a.Summary, a.does(), cmp.Or(a.DataKept, dataKept)
 	in.App.Commands, in.App.Version, in.App.Color, in.App.Words = a.Commands, a.Version, a.Color, a.Words
-	in.Scopes, in.UserScopes = bot.Catalogue(a.Scopes, cfg.Bot.Handlers), bot.UserCatalogue(a.UserScopes, cfg.Bot.Handlers)
+	in.Scopes, in.UserScopes = bot.Catalogue(a.Words, a.Scopes, cfg.Bot.Handlers),
+		bot.UserCatalogue(a.Words, a.UserScopes, cfg.Bot.Handlers)
 	in.Messages = a.messages(*in, cfg.Bot.Handlers)
 	in.App.Picture = a.picture(in.Messages, in.Scopes)
 }
@@ -107,7 +108,7 @@ func (a App) manifest(publicURL string, also ...bot.Handler) (bot.Manifest, erro
 	handlers := slices.Concat(a.Handlers, also)
 	return bot.NewManifest(bot.Profile{
 		Name: a.Name, Description: a.Summary, LongDescription: a.About, Color: a.Color,
-		Scopes: bot.Catalogue(a.Scopes, handlers), UserScopes: bot.UserCatalogue(a.UserScopes, handlers),
+		Scopes: bot.Catalogue(a.Words, a.Scopes, handlers), UserScopes: bot.UserCatalogue(a.Words, a.UserScopes, handlers),
 		Agent: a.Agent, WorkspacesOnly: a.WorkspacesOnly, NoRotation: a.NoRotation, NoMessages: a.NoMessages,
 		Metadata: a.Metadata,
 	}, handlers, publicURL)

@@ -328,7 +328,7 @@ func use(env *environment, d server.Database, cfg install.Config,
 		}
 	}
 
-	cfg.App.Name, cfg.App.Commands, cfg.Scopes = env.Name, env.Commands, bot.Catalogue(env.Scopes, env.Handlers)
+	cfg.App.Name, cfg.App.Commands, cfg.Scopes = env.Name, env.Commands, bot.Catalogue(nil, env.Scopes, env.Handlers)
 	cfg.Store, cfg.SigningKeys = db, db.SigningKeys()
 	in, err := install.New(cfg)
 	if err != nil {

@@ -38,7 +38,7 @@ type manifestCmd struct {
 // Run prints the manifest.
 func (c *manifestCmd) Run(env *environment) error {
 	if c.Permissions {
-		_, err := io.WriteString(env.stdout, permissionTable(bot.Catalogue(env.Scopes, env.Handlers)))
+		_, err := io.WriteString(env.stdout, permissionTable(bot.Catalogue(nil, env.Scopes, env.Handlers)))
 		return err
 	}
 

@@ -34,7 +34,7 @@ func answer(ctx context.Context, t *bot.Thread) error {
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}
-	return s.Close(ctx, bot.FeedbackButtons())
+	return s.Close(ctx, t.FeedbackButtons())
 }
 
 func stopped(ctx context.Context, t *bot.Thread) error {

@@ -21,9 +21,9 @@ const (
 )
 
 // Blocks is src in other blocks, for where Slack takes no markdown block: in modals and in the Home tab. There are at
-// most most of them, if need be with an ending that says that there is more. Who is named in mentions is mentioned.
+// most most of them, if need be with goesOn at the end, which says that there is more. Who is named in mentions is mentioned.
 // Tables are text of one width.
-func Blocks(src string, most int, mentions []string) []slack.Block {
+func Blocks(src string, most int, mentions []string, goesOn string) []slack.Block {
 	b := builder{words: words{source: []byte(src)}, mentions: mentions}
 	doc := parser.Parse(text.NewReader(b.source))
 	for n := doc.FirstChild(); n != nil; n = n.NextSibling() {
@@ -34,9 +34,7 @@ func Blocks(src string, most int, mentions []string) []slack.Block {
 		b.made = joined(b.made)
 	}
 	if len(b.made) > most {
-		more := slack.NewRichTextSection(slack.NewRichTextSectionTextElement("… This goes on, and there is no room for it "+
-			"here.",
-			nil))
+		more := slack.NewRichTextSection(slack.NewRichTextSectionTextElement(goesOn, nil))
 		b.made = append(b.made[:most-1], slack.NewRichTextBlock("", more))
 	}
 	return b.made

@@ -85,7 +85,7 @@ func TestBlocks(t *testing.T) {
 		{"vector<int> &amp; 5 \\* 3", []string{"text [vector<int> & 5 * 3]"}},
 		{"<@U1>, not <@U2>, <!channel>", []string{"text [U1][, not <@U2>, <!channel>]"}},
 	} {
-		if got := outline(Blocks(test.src, 100, []string{"U1"})); !slices.Equal(got, test.want) {
+		if got := outline(Blocks(test.src, 100, []string{"U1"}, "This goes on.")); !slices.Equal(got, test.want) {
 			t.Errorf("%q:\n got %q\nwant %q", test.src, got, test.want)
 		}
 	}
@@ -101,7 +101,7 @@ func TestBlocksFit(t *testing.T) {
 		"paragraphs": strings.Repeat("A paragraph.\n\n", 300), "rules": strings.Repeat("***\n\n", 300),
 		"a list": strings.Repeat("- an item of a list\n", 1000),
 	} {
-		blocks := Blocks(src, 100, nil)
+		blocks := Blocks(src, 100, nil, "This goes on.")
 		if len(blocks) > 100 || len(blocks) == 0 {
 			t.Errorf("%s: %d blocks", name, len(blocks))
 		}
@@ -154,7 +154,7 @@ func FuzzHarmless(f *testing.F) {
 				}
 			}
 		}
-		body, err := json.Marshal(slack.Blocks{BlockSet: Blocks(src, 100, []string{"U0OK"})})
+		body, err := json.Marshal(slack.Blocks{BlockSet: Blocks(src, 100, []string{"U0OK"}, "This goes on.")})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -73,11 +73,11 @@ func TestText(t *testing.T) {
 		"<b>html</b> stays":                            "html stays.",
 		"![a cat](https://a.example/c.png)":            "a cat.",
 	} {
-		if got := Text(src, 1000); got != want {
+		if got := Text(src, 1000, task); got != want {
 			t.Errorf("%q reads %q, not %q", src, got, want)
 		}
 	}
-	if got := Text(strings.Repeat("word ", 100), 20); got != "word word word word…" {
+	if got := Text(strings.Repeat("word ", 100), 20, task); got != "word word word word…" {
 		t.Errorf("cut: %q", got)
 	}
 }
@@ -99,8 +99,8 @@ func FuzzPages(f *testing.F) {
 				t.Fatalf("%d characters: %q", n, page)
 			}
 		}
-		_ = Text(src, 200)
-		_ = Blocks(src, 100, nil)
+		_ = Text(src, 200, task)
+		_ = Blocks(src, 100, nil, "This goes on.")
 		if strings.ContainsAny(src, "`~|>") {
 			return // what stands on every page stands there again
 		}
@@ -109,4 +109,11 @@ func FuzzPages(f *testing.F) {
 			t.Fatalf("%q became %q", src, pages)
 		}
 	})
+}
+
+func task(done bool, item string) string {
+	if done {
+		return "done: " + item
+	}
+	return "to do: " + item
 }

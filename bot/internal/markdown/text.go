@@ -11,10 +11,10 @@ import (
 )
 
 // Text is src without its marks, in one paragraph of at most most characters: what a notification and a screen reader
-// say in place of the blocks. It has whole words; "…" stands for what it leaves out.
-func Text(src string, most int) string {
+// say in place of the blocks. It has whole words; "…" stands for what it leaves out. task says an item of a task list.
+func Text(src string, most int, task func(done bool, item string) string) string {
 	source := []byte(src)
-	w := words{source: source}
+	w := words{source: source, task: task}
 	_ = ast.Walk(parser.Parse(text.NewReader(source)), w.visit) // visit never fails
 	said := strings.Join(strings.Fields(w.said.String()), " ")
 
@@ -29,6 +29,10 @@ func Text(src string, most int) string {
 type words struct {
 	source []byte
 	said   bytes.Buffer
+
+	task func(done bool, item string) string
+	box  *east.TaskCheckBox // of the item that is being read; nil: none
+	from int                // where it began
 }
 
 func (w *words) visit(n ast.Node, entering bool) (ast.WalkStatus, error) {
@@ -54,11 +58,7 @@ func (w *words) visit(n ast.Node, entering bool) (ast.WalkStatus, error) {
 	case *ast.RawHTML, *ast.HTMLBlock:
 		return ast.WalkSkipChildren, nil
 	case *east.TaskCheckBox:
-		if n.IsChecked {
-			w.said.WriteString("done: ")
-		} else {
-			w.said.WriteString("to do: ")
-		}
+		w.box, w.from = n, w.said.Len()
 	}
 	return ast.WalkContinue, nil
 }
@@ -69,6 +69,14 @@ func (w *words) end(n ast.Node) {
 	said := bytes.TrimRight(w.said.Bytes(), " \n")
 	if len(said) == 0 {
 		return
+	}
+
+	if box := w.box; box != nil && len(said) > w.from {
+		item := w.task(box.IsChecked, strings.TrimSpace(string(said[w.from:])))
+		w.box = nil
+		w.said.Truncate(w.from)
+		w.said.WriteString(item)
+		said = w.said.Bytes()
 	}
 
 	mark := ". "
