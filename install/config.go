@@ -17,6 +17,7 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/install/watch"
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 // DefaultKeep is how long what is over is kept unless somebody chose otherwise: removed connections and their history,
@@ -85,7 +86,7 @@ func (cfg *Config) complete() error {
 	if cfg.Keep <= 0 {
 		cfg.Keep = DefaultKeep
 	}
-	cfg.App.DataKept = strings.TrimSpace(cfg.App.DataKept + " " + keptFor(cfg.Keep))
+	cfg.App.DataKept = strings.TrimSpace(cfg.App.DataKept + " " + keptFor(cfg.App.Words, cfg.Keep))
 	if len(cfg.SigningKeys) == 0 && cfg.ClientSecret != "" {
 		cfg.SigningKeys = []connection.Secret{cfg.ClientSecret}
 	}
@@ -93,17 +94,12 @@ func (cfg *Config) complete() error {
 	return nil
 }
 
-func days(d time.Duration) string {
+func days(said *words.Sentences, d time.Duration) string {
 	const day = 24 * time.Hour
-	if n := (d + day - 1) / day; n != 1 {
-		return fmt.Sprintf("%d days", n)
-	}
-	return "1 day"
+	return said.Say("pages.days", "count", int((d+day-1)/day))
 }
 
 // keptFor is what this library keeps of a workspace besides its connection, and for how long it keeps all of it.
-func keptFor(keep time.Duration) string {
-	return fmt.Sprintf("What people send to the app is kept, encrypted, until it is handled; what couldn't be handled, "+
-		"for up to %[1]s. When the app is removed, its access and these messages are erased immediately, "+
-		"everything else after %[1]s.", days(keep))
+func keptFor(said *words.Sentences, keep time.Duration) string {
+	return said.Say("pages.kept", "days", days(said, keep))
 }

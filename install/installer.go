@@ -201,7 +201,7 @@ func (in *Installer) App() App { return in.cfg.App }
 
 // KeptFor says in words how long a removed connection's facts and history are kept, and what of a workspace's messages
 // could not be handled: "90 days".
-func (in *Installer) KeptFor() string { return days(in.cfg.Keep) }
+func (in *Installer) KeptFor() string { return days(in.cfg.App.Words, in.cfg.Keep) }
 
 // Now is the time of everything that is stored or compared with what is: the database's, as this process knows it.
 func (in *Installer) Now() time.Time { return in.cfg.Now() }

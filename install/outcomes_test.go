@@ -57,7 +57,7 @@ func TestConnectedIsSaid(t *testing.T) {
 		second := v.allows(authorize, dana, slacksim.Choice{})
 		v.get(second).is(t, "allowed again in the same tab", 409, "second_answer").
 			says(t, "You're already connected", "Renewal is in Acme Corp.", "Start a new install")
-		if page := v.html(second); !strings.Contains(page, `class="state good" role="status"`) {
+		if page := v.html(second); !strings.Contains(page, `class="state done good" role="status"`) {
 			t.Error("a connected workspace is shown in red")
 		}
 
@@ -279,8 +279,8 @@ func TestKeptForIsSaid(t *testing.T) {
 	for want, keep := range map[string]time.Duration{"90 days": 0, "7 days": 7 * 24 * time.Hour, "1 day": 24 * time.Hour} {
 		r := newRig(t, storagetest.SQLite(t))
 		in := r.replica(func(cfg *install.Config) { cfg.Keep, cfg.App.DataKept = keep, "The name." })
-		text := "Data kept: The name. What people send to the app is kept, encrypted, until it is handled; what couldn't " +
-			"be handled, for up to " + want +
+		text := "Data kept: The name. What people send to the app is kept, encrypted, until it is handled. What couldn't " +
+			"be handled is kept for up to " + want +
 			". When the app is removed, its access and these messages are erased immediately, everything else after " + want +
 			"."
 		if page := r.visitor(in).html("/"); !strings.Contains(strings.ReplaceAll(page, "&#39;", "'"), text) ||

@@ -261,9 +261,7 @@ func (f *Flow) again(ctx context.Context, back arrival, a Attempt) *page {
 		}
 		for _, s := range outcomes {
 			if s.reason == a.Reason {
-				p = f.pages.of(s, a.Ref)
-				p.name("missing", "a permission that it needs")
-				p.name("wait", "60")
+				p = f.pages.of(s, a.Ref, "missing", f.pages.say("pages.unnamed.permission"), "wait", 60)
 			}
 		}
 	}
@@ -302,8 +300,7 @@ func (f *Flow) againConnected(ctx context.Context, back arrival, a Attempt) *pag
 		return f.success(ctx, installed{now: c, before: &c, by: a.UserID, again: true, undo: undo, request: a.Request}, a.Ref)
 	}
 
-	p := f.pages.of(s, a.Ref)
-	p.name("workspace", cmp.Or(c.TeamName, "your workspace"))
+	p := f.pages.of(s, a.Ref, "workspace", cmp.Or(c.TeamName, f.pages.say("pages.unnamed.your_workspace")))
 	f.keepRequest(p, a)
 	return p
 }
@@ -363,6 +360,10 @@ func (f *Flow) reassure(ctx context.Context, p *page, a Attempt) {
 	defer cancel()
 	c, err := f.cfg.Store.Get(ctx, a.BoundTo)
 	if err == nil && isConnected(c) {
-		p.Unchanged = strings.TrimSpace(p.Unchanged + " " + cmp.Or(c.TeamName, "Your workspace") + " stays connected.")
+		stays := f.pages.say("pages.fact.still_connected_unnamed")
+		if c.TeamName != "" {
+			stays = f.pages.say("pages.fact.still_connected", "workspace", c.TeamName)
+		}
+		p.Unchanged = strings.TrimSpace(p.Unchanged + " " + stays)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -119,20 +118,20 @@ func (cs *consents) giveBack(ctx context.Context, c connection.Connection, pairs
 	if was, err := cs.relied(ctx, c.Key); err != nil || was.ID != "" {
 		cs.Log.WarnContext(ctx, "access that was refused is not given back where others may rely on it",
 			"key", c.Key.String(), "connection", was.ID, "cause", err)
-		return []string{"Slack still lists " + cs.App.Name + " there, because it was connected before."}
+		return []string{cs.App.Words.Say("pages.fact.relied_on", "app", cs.App.Name)}
 	}
 
 	said, err := cs.Watch.Leaving.Uninstall(ctx, c)
 	if err == nil {
-		return []string{"What you allowed was given back."}
+		return []string{cs.App.Words.Say("pages.fact.given_back")}
 	}
 	cs.Log.ErrorContext(ctx, "access that was refused could not be given back", "key", c.Key.String(),
 		"slack_error", said, "cause", slackapi.Cause(err))
-	lists := "Slack still lists "
+	key := "pages.fact.still_listed"
 	if slackapi.MaybeDone(err) {
-		lists = "Slack may still list "
+		key = "pages.fact.maybe_listed"
 	}
-	return []string{lists + cs.App.Name + " there. " + strings.ReplaceAll(removeByHand, "{app}", "it")}
+	return []string{cs.App.Words.Say(key, "app", cs.App.Name)}
 }
 
 // put stores a consent, and tries again while ctx allows: Slack has done its part, so giving up here costs the person a

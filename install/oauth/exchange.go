@@ -83,8 +83,7 @@ func (ex *exchange) connect(ctx context.Context, a *Attempt, code string) (done 
 		return installed{}, failed
 	}
 	if why := ex.consents.refuses(got.c, got.was); why != nil {
-		p := ex.pages.of(*why, a.Ref)
-		p.name("missing", quoted(got.c.Missing(connection.Required(ex.Scopes))))
+		p := ex.pages.of(*why, a.Ref, "missing", ex.pages.quoted(got.c.Missing(connection.Required(ex.Scopes))))
 		p.Facts = ex.consents.giveBack(ctx, got.c, got.pairs)
 		return installed{}, p
 	}
@@ -140,9 +139,9 @@ func (ex *exchange) meet(ctx context.Context, got *consent, ref string) *page {
 // chosenByMistake is the end of a consent for another workspace than the one of its link. A workspace that was
 // connected before keeps the new tokens, because its old ones ended with them. Else the app is taken out of it.
 func (ex *exchange) chosenByMistake(ctx context.Context, got consent, bound connection.Connection, ref string) *page {
-	p := ex.pages.of(outcomeWrongWorkspace, ref)
-	p.name("chosen", cmp.Or(got.c.TeamName, "another workspace"))
-	p.name("wanted", cmp.Or(bound.TeamName, "the workspace it was made for"))
+	p := ex.pages.of(outcomeWrongWorkspace, ref,
+		"chosen", cmp.Or(got.c.TeamName, ex.pages.say("pages.unnamed.chosen")),
+		"wanted", cmp.Or(bound.TeamName, ex.pages.say("pages.unnamed.wanted")))
 	if got.was.Token == "" {
 		p.Facts = ex.consents.giveBack(ctx, got.c, got.pairs)
 		return p
@@ -152,7 +151,10 @@ func (ex *exchange) chosenByMistake(ctx context.Context, got consent, bound conn
 		ex.Log.ErrorContext(ctx, "keep the tokens of a workspace that was chosen by mistake", "ref", ref, "cause", err)
 		return p
 	}
-	p.Facts = []string{cmp.Or(got.c.TeamName, "That workspace") + " was connected before, and stays so."}
+	p.Facts = []string{ex.pages.say("pages.fact.was_connected_unnamed")}
+	if got.c.TeamName != "" {
+		p.Facts[0] = ex.pages.say("pages.fact.was_connected", "workspace", got.c.TeamName)
+	}
 	return p
 }
 

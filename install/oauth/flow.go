@@ -114,7 +114,7 @@ type Flow struct {
 // New returns a Flow. It starts nothing.
 func New(cfg Config) *Flow {
 	ours := cookie{secure: strings.HasPrefix(cfg.Links.PublicURL, "https://")}
-	shown := &pages{Config: &cfg, secure: ours.secure, look: newLook(cfg.App.Name, cfg.App.Color)}
+	shown := &pages{Config: &cfg, secure: ours.secure, look: newLook(cfg.App)}
 	kept := &consents{Config: &cfg, competing: competing{seen: map[connection.Secret]competingConsent{}}}
 	return &Flow{
 		cfg: &cfg, pages: shown, consents: kept, cookie: ours,

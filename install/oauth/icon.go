@@ -72,7 +72,7 @@ func (ps *pages) serveIcon(w http.ResponseWriter, _ *http.Request) {
 	icon, err := ps.look.png()
 	if err != nil {
 		ps.Log.Error("icon", "cause", err)
-		http.Error(w, "There is no picture.", http.StatusInternalServerError)
+		http.Error(w, ps.say("pages.page.broken"), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Cache-Control", "public, max-age=86400")

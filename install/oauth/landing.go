@@ -3,9 +3,7 @@ package oauth
 // The landing page: what somebody who has not installed wants to know, and what their admins and IT team do.
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -45,8 +43,9 @@ type landingView struct {
 	Picture          *drawn
 	Benefits, More   []string // of what the app does
 	Scopes           []connection.Scope
-	Counted          string // how many of them are required
-	Open             bool   // the permissions are unfolded: somebody comes to read them
+	Required         int // of them
+	Optional         int
+	Open             bool // the permissions are unfolded: somebody comes to read them
 	InstallURL       string
 	Single           bool
 	Closed, Some     bool // nobody new may connect; some may
@@ -61,11 +60,12 @@ const benefits = 3
 
 func (ps *pages) landingView(open bool) landingView {
 	cfg, public := ps.Config, ps.Links.PublicURL
+	required := len(connection.Required(cfg.Scopes))
 	shown := min(benefits, len(cfg.App.Does))
 	v := landingView{
 		App: cfg.App, Address: public + "/", Preview: public + iconPath, Icon: ps.look.icon,
 		Benefits: cfg.App.Does[:shown], More: cfg.App.Does[shown:],
-		Scopes: cfg.Scopes, Counted: counted(cfg.Scopes), Open: open,
+		Scopes: cfg.Scopes, Required: required, Optional: len(cfg.Scopes) - required, Open: open,
 		InstallURL: public + "/slack/install", Single: !cfg.Mode.Consents(),
 		Closed: cfg.Closed && len(cfg.Admit) == 0, Some: cfg.Closed && len(cfg.Admit) > 0, Ask: ps.support(""),
 		IT: ps.itBlock(), Request: ps.adminMessage(),
@@ -76,12 +76,6 @@ func (ps *pages) landingView(open bool) landingView {
 		v.Picture = &picture
 	}
 	return v
-}
-
-// counted says how many permissions there are.
-func counted(scopes []connection.Scope) string {
-	required := len(connection.Required(scopes))
-	return fmt.Sprintf("Permissions: %d required, %d optional", required, len(scopes)-required)
 }
 
 // landingFacts are the landing page for a tool.
@@ -116,14 +110,15 @@ func (ps *pages) landingFacts() map[string]any {
 // itBlock is what an IT team wants to know before it approves.
 func (ps *pages) itBlock() string {
 	app := ps.App
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s, a Slack app\n%s\n\nRun by: %s\n", app.Name, app.Summary,
-		cmp.Or(app.Operator, "not stated by the people who run this copy"))
-
-	b.WriteString("\nPermissions (bot):\n")
-	for _, s := range ps.Scopes {
-		fmt.Fprintf(&b, "- %s%s: %s. %s\n", s.Name, canBeLeftOut(s), s.Label, s.Why)
+	lines := []string{ps.say("pages.it.app", "app", app.Name), app.Summary, ""}
+	if app.Operator != "" {
+		lines = append(lines, ps.say("pages.it.operator", "operator", app.Operator))
+	} else {
+		lines = append(lines, ps.say("pages.it.operator_unknown"))
 	}
+
+	lines = append(lines, "", ps.say("pages.it.permissions"))
+	lines = append(lines, ps.listed("pages.it.permission")...)
 
 	host := func(raw string) string {
 		if u, err := url.Parse(raw); err == nil {
@@ -131,40 +126,37 @@ func (ps *pages) itBlock() string {
 		}
 		return raw
 	}
-	fmt.Fprintf(&b, "\nData kept: %s\n", app.DataKept)
-	fmt.Fprintf(&b, "Servers: this app runs at %s and talks to %s only.\n",
-		host(ps.Links.PublicURL), host(ps.Slack.Address))
-	b.WriteString("To remove it: in Slack, open the app's page, choose Configuration, then Remove App.\n")
-	for _, at := range [][2]string{{"Privacy", app.PrivacyURL}, {"Terms", app.TermsURL}, {"Support", app.SupportURL}} {
+	lines = append(lines, "", ps.say("pages.it.kept", "kept", app.DataKept),
+		ps.say("pages.it.servers", "ours", host(ps.Links.PublicURL), "slack", host(ps.Slack.Address)),
+		ps.say("pages.it.remove"))
+	for _, at := range [][2]string{{"privacy", app.PrivacyURL}, {"terms", app.TermsURL}, {"support", app.SupportURL}} {
 		if at[1] != "" {
-			fmt.Fprintf(&b, "%s: %s\n", at[0], at[1])
+			lines = append(lines, ps.say("pages.it."+at[0], "address", at[1]))
 		}
 	}
-	return b.String()
+	return strings.Join(lines, "\n") + "\n"
 }
 
-func canBeLeftOut(s connection.Scope) string {
-	if s.Optional {
-		return ", optional"
+// listed says a line for each permission: that of a key, or of a key like it for those that can be left out.
+func (ps *pages) listed(key string) (lines []string) {
+	for _, s := range ps.Scopes {
+		of := key
+		if s.Optional {
+			of += "_optional"
+		}
+		lines = append(lines, ps.say(of, "scope", s.Name, "label", s.Label, "why", s.Why))
 	}
-	return ""
+	return lines
 }
 
 // adminMessage is what a member can send to an admin who has to approve.
 func (ps *pages) adminMessage() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Could you approve the Slack app %s for our workspace? %s\n", ps.App.Name, ps.App.Summary)
-	fmt.Fprintf(&b, "It is installed from %s, where each permission is explained.\nIt asks for:\n",
-		ps.Links.PublicURL+"/")
-	for _, s := range ps.Scopes {
-		fmt.Fprintf(&b, "- %s (%s%s): %s\n", s.Label, s.Name, canBeLeftOut(s), s.Why)
+	lines := []string{
+		ps.say("pages.admin.approve", "app", ps.App.Name, "summary", ps.App.Summary),
+		ps.say("pages.admin.explained", "address", ps.Links.PublicURL+"/"), ps.say("pages.admin.asks"),
 	}
-	return b.String()
+	return strings.Join(append(lines, ps.listed("pages.admin.permission")...), "\n") + "\n"
 }
 
 // addMessage is what somebody can send to an admin of their organisation, which has the app already.
-func (ps *pages) addMessage() string {
-	return fmt.Sprintf("Our organisation has the Slack app %s already. Could you add it to our workspace, too? "+
-		"That is done in Slack's settings of the organisation, on the app's page; nothing has to be installed again.\n",
-		ps.App.Name)
-}
+func (ps *pages) addMessage() string { return ps.say("pages.admin.add", "app", ps.App.Name) + "\n" }

@@ -3,7 +3,6 @@ package oauth
 // The welcome message as it is sent, to show people what awaits them in Slack: no second version of it is kept.
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -72,8 +71,8 @@ func (o *overheard) picture(c connection.Connection) Picture {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	p := Picture{Text: o.text, Blocks: o.said.BlockSet}
-	if c.InstalledBy != "" {
-		p.Names = map[string]string{c.InstalledBy: cmp.Or(c.InstalledByName, "you")}
+	if c.InstalledByName != "" {
+		p.Names = map[string]string{c.InstalledBy: c.InstalledByName}
 	}
 	return p
 }

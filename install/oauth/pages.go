@@ -32,24 +32,34 @@ var pageStyle string
 //go:embed pages/copy.js
 var pageScript string
 
-var templates = template.Must(template.ParseFS(pageFiles, "pages/*.html"))
+// templates are executed in an app's words only: as a clone, with its own say.
+var templates = template.Must(template.New("").Funcs(funcs(nil)).ParseFS(pageFiles, "pages/*.html"))
+
+// funcs are what the templates call.
+func funcs(said *words.Sentences) template.FuncMap {
+	return template.FuncMap{"say": said.Say, "lang": said.Language}
+}
 
 // look is how an app's pages look.
 type look struct {
-	style  string
-	policy string // Content-Security-Policy
-	icon   template.URL
-	png    func() ([]byte, error) // the icon for others than browsers, drawn when it is asked for
+	templates *template.Template
+	style     string
+	policy    string // Content-Security-Policy
+	icon      template.URL
+	png       func() ([]byte, error) // the icon for others than browsers, drawn when it is asked for
 }
 
-// newLook returns the look of an app with this name and colour.
-func newLook(name, named string) look {
-	l := look{style: colors(named) + pageStyle, icon: drawIcon(name, named)}
+// newLook returns the look of an app's pages.
+func newLook(app App) look {
+	l := look{
+		templates: template.Must(templates.Clone()).Funcs(funcs(app.Words)),
+		style:     colors(app.Color) + pageStyle, icon: drawIcon(app.Name, app.Color),
+	}
 	// The style and the script are the only ones that may run: the policy names their hashes.
 	l.policy = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; form-action 'self'; "+
 		"base-uri 'none'; frame-ancestors 'none'",
 		sourceHash(l.style), sourceHash(pageScript))
-	l.png = sync.OnceValues(func() ([]byte, error) { return drawPNG(name, named) })
+	l.png = sync.OnceValues(func() ([]byte, error) { return drawPNG(app.Name, app.Color) })
 	return l
 }
 
@@ -79,18 +89,9 @@ type App struct {
 // to; of one that is "" they don't speak.
 type Commands struct{ Status, Reconnect, Disconnect string }
 
-// fill writes the app's commands into a sentence that tells people to type them. Where the app doesn't have one of them
-// the sentence is otherwise.
-func (c Commands) fill(sentence, otherwise string) string {
-	for name, command := range map[string]string{
-		"{status}": c.Status, "{reconnect}": c.Reconnect, "{disconnect}": c.Disconnect,
-	} {
-		if command == "" && strings.Contains(sentence, name) {
-			return otherwise
-		}
-		sentence = strings.ReplaceAll(sentence, name, command)
-	}
-	return sentence
+// named is the command for "status", "reconnect" or "disconnect".
+func (c Commands) named(name string) string {
+	return map[string]string{"status": c.Status, "reconnect": c.Reconnect, "disconnect": c.Disconnect}[name]
 }
 
 // action is a link that looks like a button.
@@ -149,15 +150,23 @@ type pages struct {
 	secure bool // PublicURL is https
 }
 
-// of makes the answer for an outcome.
-func (ps *pages) of(s outcome, ref string) *page {
+// of makes the answer for an outcome. params are what its sentences name, besides the app: pairs as words.Say takes
+// them.
+func (ps *pages) of(s outcome, ref string, params ...any) *page {
+	params = append(params, "app", ps.App.Name)
 	p := &page{
-		Status: s.status, State: string(s.outcome), Reason: s.reason, Title: s.title, Unchanged: s.unchanged,
-		Happened: strings.TrimSpace(s.happened + " " + ps.App.Commands.fill(s.typed, s.otherwise)),
-		Ref:      ref, outcome: s.outcome, good: s.good || s.status == http.StatusOK && s.outcome != OutcomeRefused,
+		Status: s.status, State: string(s.outcome), Reason: s.reason, Ref: ref, outcome: s.outcome,
+		good:  s.good || s.status == http.StatusOK && s.outcome != OutcomeRefused,
+		Title: ps.say(s.sentence("title"), params...), Happened: ps.say(s.sentence("happened"), params...),
+		Primary: ps.action(s.primary, ref, params...), Secondary: ps.action(s.secondary, ref, params...),
+	}
+	if typed := ps.typed(s, params); typed != "" {
+		p.Happened += " " + typed
+	}
+	if s.unchanged != "" {
+		p.Unchanged = ps.say("pages.unchanged."+s.unchanged, params...)
 	}
 
-	p.Primary, p.Secondary = ps.action(s.primary, ref), ps.action(s.secondary, ref)
 	if s.copyText {
 		p.Copy = ps.adminMessage()
 		if s.reason == outcomeOrgInstalled.reason {
@@ -167,38 +176,65 @@ func (ps *pages) of(s outcome, ref string) *page {
 	if s.status == http.StatusServiceUnavailable {
 		p.retryAfter = 60
 	}
-	p.name("app", ps.App.Name)
 	return p
 }
 
-// name fills in {what}, in every text of p.
-func (p *page) name(what, value string) {
-	for _, text := range []*string{&p.Title, &p.Happened, &p.Unchanged, &p.Primary.Label, &p.Secondary.Label} {
-		*text = strings.ReplaceAll(*text, "{"+what+"}", value)
+// mark is the sign that a page carries.
+func (p *page) mark() string {
+	switch {
+	case p.good:
+		return "done"
+	case p.outcome == OutcomeFailed:
+		return "problem"
 	}
+	return "note"
+}
+
+// say is a sentence of the app's words.
+func (ps *pages) say(key string, params ...any) string { return ps.App.Words.Say(key, params...) }
+
+// typed is what people can type to go on, "" where that can't be said of the app.
+func (ps *pages) typed(s outcome, params []any) string {
+	if len(s.types) == 0 {
+		return ""
+	}
+	key := s.sentence("typed")
+	for _, name := range s.types {
+		command := ps.App.Commands.named(name)
+		if command == "" {
+			key = s.sentence("otherwise")
+		}
+		params = append(params, name, command)
+	}
+	said, _ := ps.App.Words.Find(key, params...)
+	return said
 }
 
 // action resolves where a step leads. A step that leads nowhere (there is no support address) is dropped.
-func (ps *pages) action(s step, ref string) action {
+func (ps *pages) action(s step, ref string, params ...any) action {
+	if s.where == nowhere {
+		return action{}
+	}
+	label := ps.say("pages.step."+s.label, params...)
 	switch s.where {
 	case toStart, toNew:
-		return action{Label: s.label, URL: ps.Links.PublicURL + "/slack/install", again: s.where == toStart}
+		return action{Label: label, URL: ps.Links.PublicURL + "/slack/install", again: s.where == toStart}
 	case toLanding:
-		return action{Label: s.label, URL: ps.Links.PublicURL + "/"}
+		return action{Label: label, URL: ps.Links.PublicURL + "/"}
 	case toPermissions:
-		return action{Label: s.label, URL: ps.Links.PublicURL + "/?show=permissions#permissions"}
+		return action{Label: label, URL: ps.Links.PublicURL + "/?show=permissions#permissions"}
 	case toSupport:
 		if ps.App.SupportURL != "" {
-			return action{Label: s.label, URL: ps.support(ref)}
+			return action{Label: label, URL: ps.support(ref)}
 		}
-		return action{Label: "Who runs this app", URL: ps.Links.PublicURL + "/#operator"}
+		return action{Label: ps.say("pages.step.who_runs"), URL: ps.Links.PublicURL + "/#operator"}
 	case toSlackStatus:
 		if ps.Slack.ClientURL() == ps.Slack.Address { // a Slack of somebody's own, of which that site knows nothing
-			return action{Label: s.label, URL: ps.Slack.Address}
+			return action{Label: label, URL: ps.Slack.Address}
 		}
-		return action{Label: s.label, URL: "https://slack-status.com"}
+		return action{Label: label, URL: "https://slack-status.com"}
 	case toSlack:
-		return action{Label: s.label, URL: ps.Slack.Address}
+		return action{Label: label, URL: ps.Slack.Address}
 	}
 	return action{}
 }
@@ -213,16 +249,13 @@ func (ps *pages) support(ref string) string {
 
 	query := u.Query()
 	if u.Scheme == "mailto" {
-		query.Set("subject", ps.App.Name+" for Slack, reference "+ref)
+		query.Set("subject", ps.say("pages.admin.support_subject", "app", ps.App.Name, "reference", ref))
 	} else {
 		query.Set("ref", ref)
 	}
 	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // mail programs don't know the plus
 	return u.String()
 }
-
-// How people take the app out of a workspace in Slack itself.
-const removeByHand = "To remove {app}, open its page in Slack, choose Configuration, then Remove App."
 
 // guard sets what every answer of the installer carries.
 func (ps *pages) guard(w http.ResponseWriter) {
@@ -262,17 +295,18 @@ func (ps *pages) show(w http.ResponseWriter, r *http.Request, p *page) {
 		App    App
 		Good   bool
 		Help   string // where to get it, with the reference
+		Mark   string // done, note or problem
 		Brand  template.URL
 		Style  template.CSS
 		Script template.JS
-	}{p, ps.App, p.good, ps.support(p.Ref), ps.look.icon, template.CSS(ps.look.style), template.JS(pageScript)})
+	}{p, ps.App, p.good, ps.support(p.Ref), p.mark(), ps.look.icon, template.CSS(ps.look.style), template.JS(pageScript)})
 }
 
 func (ps *pages) render(w http.ResponseWriter, status int, name string, view any) {
 	var b strings.Builder
-	if err := templates.ExecuteTemplate(&b, name, view); err != nil {
+	if err := ps.look.templates.ExecuteTemplate(&b, name, view); err != nil {
 		ps.Log.Error("render page", "page", name, "cause", err)
-		http.Error(w, "Something went wrong on our side.", http.StatusInternalServerError)
+		http.Error(w, ps.say("pages.page.broken"), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

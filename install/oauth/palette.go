@@ -82,19 +82,37 @@ func inkOn(c color.RGBA) color.RGBA {
 // tint is the ground of the landing page's head.
 func (g ground) tint(brand color.RGBA) color.RGBA { return mixed(g.card, brand, g.tinted) }
 
-// accent is brand, as far towards the ink as it takes to be read on everything that it stands on.
+// accent is brand, as far from the ground as it takes to be read on everything that it stands on: in the dark brighter
+// first, which keeps its hue, and then paler.
 func (g ground) accent(brand color.RGBA) color.RGBA {
+	way := []color.RGBA{brand, black}
+	if brightness(g.page) < brightness(g.ink) {
+		way = []color.RGBA{brand, brightened(brand), white}
+	}
+
 	on := []color.RGBA{g.page, g.card, g.tint(brand)}
-	for part := 0.0; part < 1; part += 0.04 {
-		c, least := mixed(brand, g.ink, part), math.Inf(1)
-		for _, behind := range on {
-			least = min(least, contrast(c, behind))
-		}
-		if least >= readable {
-			return c
+	for i := range way[1:] {
+		for part := 0.0; part < 1; part += 0.04 {
+			c, least := mixed(way[i], way[i+1], part), math.Inf(1)
+			for _, behind := range on {
+				least = min(least, contrast(c, behind))
+			}
+			if least >= readable {
+				return c
+			}
 		}
 	}
 	return g.ink
+}
+
+// brightened is c as bright as its hue can be.
+func brightened(c color.RGBA) color.RGBA {
+	most := max(c.R, c.G, c.B)
+	if most == 0 {
+		return white
+	}
+	of := func(v uint8) uint8 { return uint8(int(v) * 255 / int(most)) }
+	return color.RGBA{of(c.R), of(c.G), of(c.B), 0xff}
 }
 
 // colors are the style's variables that follow from an app's colour.

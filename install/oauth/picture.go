@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/slack-go/slack"
+
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 // Picture is an answer of the app, which the landing page shows as people see it in Slack.
@@ -59,16 +61,22 @@ const drawnLines = 12
 // draw is p as the template takes it.
 func (ps *pages) draw(p Picture) drawn {
 	d := drawn{App: ps.App.Name, Icon: ps.look.icon, By: p.By, Initial: initial(p.By), Asked: p.Asked, Private: p.Private,
-		Said: plainText(p.Text, p.Names), Asker: p.By != "" && p.Asked != ""}
+		Asker: p.By != "" && p.Asked != ""}
+	draws := pen{ps.App.Words, p.Names}
+	key := "pages.picture.says"
+	if d.Asker {
+		key = "pages.picture.asks"
+	}
+	d.Said = ps.say(key, "person", p.By, "asked", p.Asked, "app", ps.App.Name, "said", draws.plain(p.Text))
 	left := drawnLines
 	for _, b := range p.Blocks {
-		drawn, ok := drawBlock(b, p.Names)
+		drawn, ok := draws.block(b)
 		if left -= drawn.height(); ok && left >= 0 {
 			d.Blocks = append(d.Blocks, drawn)
 		}
 	}
 	if len(d.Blocks) == 0 && p.Text != "" {
-		d.Blocks = []drawnBlock{{Kind: "section", Lines: lines(p.Text, p.Names)}}
+		d.Blocks = []drawnBlock{{Kind: "section", Lines: draws.lines(p.Text)}}
 	}
 	return d
 }
@@ -81,15 +89,21 @@ func (b drawnBlock) height() int {
 	return tall
 }
 
-// drawBlock draws the blocks that messages are made of; ok is false for others.
-func drawBlock(b slack.Block, names map[string]string) (d drawnBlock, ok bool) {
+// pen draws messages in an app's words.
+type pen struct {
+	words *words.Sentences
+	names map[string]string
+}
+
+// block draws the blocks that messages are made of; ok is false for others.
+func (of pen) block(b slack.Block) (d drawnBlock, ok bool) {
 	switch b := b.(type) {
 	case *slack.HeaderBlock:
-		return drawnBlock{Kind: "header", Lines: textLines(b.Text, names)}, b.Text != nil
+		return drawnBlock{Kind: "header", Lines: of.text(b.Text)}, b.Text != nil
 	case *slack.SectionBlock:
-		d = drawnBlock{Kind: "section", Lines: textLines(b.Text, names)}
+		d = drawnBlock{Kind: "section", Lines: of.text(b.Text)}
 		for _, f := range b.Fields {
-			d.Fields = append(d.Fields, textLines(f, names))
+			d.Fields = append(d.Fields, of.text(f))
 		}
 		if b.Accessory != nil && b.Accessory.ButtonElement != nil {
 			d.Buttons = []drawnButton{drawButton(b.Accessory.ButtonElement)}
@@ -99,7 +113,7 @@ func drawBlock(b slack.Block, names map[string]string) (d drawnBlock, ok bool) {
 		d = drawnBlock{Kind: "context"}
 		for _, e := range b.ContextElements.Elements {
 			if t, isText := e.(*slack.TextBlockObject); isText {
-				d.Lines = append(d.Lines, textLines(t, names)...)
+				d.Lines = append(d.Lines, of.text(t)...)
 			}
 		}
 		return d, len(d.Lines) > 0
@@ -128,14 +142,14 @@ func drawButton(b *slack.ButtonBlockElement) drawnButton {
 	return d
 }
 
-func textLines(t *slack.TextBlockObject, names map[string]string) []line {
+func (of pen) text(t *slack.TextBlockObject) []line {
 	switch {
 	case t == nil:
 		return nil
 	case t.Type == slack.PlainTextType:
 		return []line{{{Text: t.Text}}}
 	}
-	return lines(t.Text, names)
+	return of.lines(t.Text)
 }
 
 // marked is what has markup within a line: code, what stands in angle brackets, and emphasis, which begins and ends at
@@ -143,7 +157,7 @@ func textLines(t *slack.TextBlockObject, names map[string]string) []line {
 var marked = regexp.MustCompile("`[^`]+`|<[^<>]+>|\\*[^*\\s](?:[^*]*[^*\\s])?\\*|\\b_[^_\\s](?:[^_]*[^_\\s])?_\\b")
 
 // lines is text with markup, line by line.
-func lines(text string, names map[string]string) (all []line) {
+func (of pen) lines(text string) (all []line) {
 	for raw := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
 		var l line
 		add := func(style, text string) {
@@ -158,13 +172,13 @@ func lines(text string, names map[string]string) (all []line) {
 			inside := raw[at[0]+1 : at[1]-1]
 			switch raw[at[0]] {
 			case '`':
-				add("code", plainText(inside, names))
+				add("code", of.plain(inside))
 			case '*':
-				add("strong", plainText(inside, names))
+				add("strong", of.plain(inside))
 			case '_':
-				add("em", plainText(inside, names))
+				add("em", of.plain(inside))
 			default:
-				add(token(inside, names))
+				add(of.token(inside))
 			}
 			from = at[1]
 		}
@@ -175,21 +189,21 @@ func lines(text string, names map[string]string) (all []line) {
 }
 
 // token is what stands between angle brackets: a person, a channel, a time, or a link.
-func token(inside string, names map[string]string) (style, text string) {
+func (of pen) token(inside string) (style, text string) {
 	body, label, labelled := strings.Cut(inside, "|")
-	name := names[strings.TrimLeft(body, "@#")]
+	name := of.names[strings.TrimLeft(body, "@#")]
 	if name == "" {
 		name = label
 	}
 	switch body[0] {
 	case '@':
 		if name == "" {
-			name = "someone"
+			name = of.words.Say("pages.picture.someone")
 		}
 		return "mention", "@" + name
 	case '#':
 		if name == "" {
-			name = "channel"
+			name = of.words.Say("pages.picture.channel")
 		}
 		return "mention", "#" + name
 	case '!':
@@ -201,13 +215,13 @@ func token(inside string, names map[string]string) (style, text string) {
 	return "link", body
 }
 
-// plainText is text without its markup.
-func plainText(text string, names map[string]string) string {
+// plain is text without its markup.
+func (of pen) plain(text string) string {
 	var b strings.Builder
 	if !marked.MatchString(text) {
 		return html.UnescapeString(text)
 	}
-	for i, l := range lines(text, names) {
+	for i, l := range of.lines(text) {
 		if i > 0 {
 			b.WriteByte('\n')
 		}

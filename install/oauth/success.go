@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
-	"fmt"
 	"html/template"
 	"io"
 	"net/http"
@@ -178,8 +177,8 @@ var successes = map[Outcome][]string{
 
 // success says what the install led to, and names the workspace so that a wrong pick is seen.
 func (ps *pages) success(ctx context.Context, i installed, welcomed bool, ref string) *page {
-	c, app := i.now, ps.App
-	name := cmp.Or(c.TeamName, "your workspace")
+	c := i.now
+	name := cmp.Or(c.TeamName, ps.say("pages.unnamed.your_workspace"))
 	missing := c.Missing(ps.Scopes)
 
 	p := ps.headline(i, name)
@@ -191,7 +190,7 @@ func (ps *pages) success(ctx context.Context, i installed, welcomed bool, ref st
 	}
 
 	needed := len(ps.Scopes)
-	allowed := fmt.Sprintf("Permissions: %d of %d allowed.", needed-len(missing), needed)
+	allowed := ps.say("pages.fact.allowed", "allowed", needed-len(missing), "needed", needed)
 	p.Facts = slices.Insert(p.Facts, 0, allowed)
 
 	ps.whereNext(p, i, missing)
@@ -199,7 +198,7 @@ func (ps *pages) success(ctx context.Context, i installed, welcomed bool, ref st
 		ps.limit(p, c, name, missing)
 	}
 	if !welcomed {
-		p.Facts = append(p.Facts, "We couldn't send you a message in Slack. You'll find "+app.Name+" there under Apps.")
+		p.Facts = append(p.Facts, ps.say("pages.fact.not_welcomed", "app", ps.App.Name))
 	}
 	if i.fresh() {
 		p.First = ps.firstSteps(c)
@@ -209,72 +208,54 @@ func (ps *pages) success(ctx context.Context, i installed, welcomed bool, ref st
 
 // headline is a page that tells what an install led to, by what was there before, and nothing else yet.
 func (ps *pages) headline(i installed, name string) *page {
-	c, app := i.now, ps.App.Name
+	c := i.now
 	p := &page{outcome: OutcomeReconnected}
 	gained, lost := i.changed()
+	person := ps.say("pages.unnamed.person")
+	key := ""
 	switch {
 	case i.again:
-		p.Reason, p.Title = "already_finished", "Connected: "+app+" is in "+name
-		p.Happened = "This install finished earlier. Nothing to do."
+		p.Reason = "already_finished"
 		if c.Org() {
-			p.Title = "Installed for " + name + " (organisation)"
-			p.Happened = "This install finished earlier. " +
-				"An organisation admin adds it to workspaces; it doesn't respond in others."
+			key = "already_finished_org"
 		}
+	case i.fresh() && c.Org():
+		p.outcome, p.Reason = OutcomeConnected, "connected_org"
+	case i.fresh() && i.before == nil:
+		p.outcome, p.Reason = OutcomeConnected, "connected"
 	case i.fresh():
-		return ps.freshHeadline(i, name)
+		p.outcome, p.Reason = OutcomeConnected, "connected_again"
 	case c.State == connection.Paused:
-		p.Reason, p.Title = "paused", "Connected, but paused: "+app+" in "+name
-		p.Happened = "The access was renewed. The people who run the app have paused it here; " +
-			"until they resume it, it does nothing."
+		p.Reason = "paused"
 	case i.before.State != connection.Active:
-		p.Reason, p.Title = "reconnected", "Reconnected: "+app+" works again in "+name
-		p.Happened = "It can use this workspace again."
+		p.Reason = "reconnected"
 	case len(gained)+len(lost) > 0:
-		p.Reason, p.Title = "permissions_updated", "Permissions updated: "+app+" in "+name
-		p.Happened = "Its permissions in this workspace were updated. Nothing else changed."
+		p.Reason = "permissions_updated"
 		if len(gained) > 0 {
-			p.Facts = append(p.Facts, "Now allowed: "+connection.And(ps.labels(gained))+".")
+			p.Facts = append(p.Facts, ps.say("pages.fact.gained", "permissions", ps.App.Words.And(ps.labels(gained))))
 		}
 		if len(lost) > 0 {
-			p.Facts = append(p.Facts, "No longer allowed: "+connection.And(ps.labels(lost))+".")
+			p.Facts = append(p.Facts, ps.say("pages.fact.lost", "permissions", ps.App.Words.And(ps.labels(lost))))
 		}
 	case i.byColleague():
-		p.Reason, p.Title = "connected_by_other", "Already connected: "+app+" is in "+name
-		other := "Somebody else"
+		p.Reason = "connected_by_other"
 		if i.before.AuthorizedBy == i.before.InstalledBy {
-			other = cmp.Or(i.before.InstalledByName, other)
+			person = cmp.Or(i.before.InstalledByName, person)
 		}
-		p.Happened = other + " connected this workspace a moment ago. There is one connection per workspace."
 	default:
-		p.Reason, p.Title, p.Happened = "already_connected", "Already connected: "+app+" is in "+name, "Nothing to do."
-		if len(c.Missing(ps.Scopes)) > 0 {
-			p.Happened = "It is connected as before."
+		p.Reason = "already_connected"
+	}
+
+	key = "pages.success." + cmp.Or(key, p.Reason)
+	params := []any{"app", ps.App.Name, "workspace", name, "person", person}
+	p.Title, p.Happened = ps.say(key+".title", params...), ps.say(key+".happened", params...)
+	if len(c.Missing(ps.Scopes)) > 0 {
+		p.Title = ps.say(key+".title_limited", params...)
+		if said, ok := ps.App.Words.Find(key+".happened_limited", params...); ok {
+			p.Happened = said
 		}
 	}
 	return p
-}
-
-// freshHeadline is headline for an install, as against one more consent.
-func (ps *pages) freshHeadline(i installed, name string) *page {
-	app := ps.App.Name
-	switch {
-	case i.now.Org():
-		return &page{
-			outcome: OutcomeConnected, Reason: "connected_org", Title: "Installed for " + name + " (organisation)",
-			Happened: "Next: add it to workspaces. An organisation admin does that in Slack. " +
-				"Until then it won't respond in any workspace.",
-		}
-	case i.before == nil:
-		return &page{
-			outcome: OutcomeConnected, Reason: "connected", Title: "Connected: " + app + " is in " + name,
-			Happened: "It can use this workspace now.",
-		}
-	}
-	return &page{
-		outcome: OutcomeConnected, Reason: "connected_again", Title: "Connected again: " + app + " is back in " + name,
-		Happened: "Welcome back. It can use this workspace again.",
-	}
 }
 
 // limit says on p what the app can't do for want of permissions.
@@ -282,11 +263,11 @@ func (ps *pages) limit(p *page, c connection.Connection, name string, missing []
 	p.Reason += limitedSuffix
 	facts := c.Without(ps.App.Words, "", missing)
 	if needed := c.Missing(connection.Required(ps.Scopes)); len(needed) > 0 {
-		p.Title, p.good = ps.App.Name+" can't work in "+name+" without "+quoted(needed), false
-		p.Happened = "It is connected, and a permission that it needs isn't allowed."
+		p.Title, p.good = ps.say("pages.success.lacking.title",
+			"app", ps.App.Name, "workspace", name, "missing", ps.quoted(needed)), false
+		p.Happened = ps.say("pages.success.lacking.happened")
 	} else {
-		facts += " Everything else works."
-		p.Title = strings.Replace(p.Title, ":", ", with some features off:", 1)
+		facts += " " + ps.say("pages.fact.rest_works")
 	}
 	p.Facts = append(p.Facts, facts)
 }
@@ -297,20 +278,20 @@ func (ps *pages) firstSteps(c connection.Connection) (steps []string) {
 	has := func(scope string) bool {
 		return slices.Contains(connection.ScopeNames(ps.Scopes), scope) && slices.Contains(c.Scopes, scope)
 	}
-	status := app.Commands.fill("In Slack, type {status} any time to see whether it works.", "")
+	key := "pages.first.status"
 	if c.Org() {
-		steps = append(steps, "Add it to workspaces, with the button above.")
-		status = app.Commands.fill("There, type {status} any time to see whether it works.", "")
+		steps = append(steps, ps.say("pages.first.workspaces"))
+		key = "pages.first.status_there"
 	}
-	if status != "" {
-		steps = append(steps, status)
+	if app.Commands.Status != "" {
+		steps = append(steps, ps.say(key, "status", app.Commands.Status))
 	}
 
 	if has("im:history") {
-		steps = append(steps, "Send "+app.Name+" a direct message; it answers there.")
+		steps = append(steps, ps.say("pages.first.message", "app", app.Name))
 	}
 	if has("app_mentions:read") {
-		steps = append(steps, "Add it to a channel with /invite @"+app.Name+", and mention it there.")
+		steps = append(steps, ps.say("pages.first.mention", "app", app.Name))
 	}
 	return steps
 }
@@ -319,18 +300,18 @@ func (ps *pages) firstSteps(c connection.Connection) (steps []string) {
 // the app. The page never goes there by itself, and shows each way, since not everybody has Slack's own app.
 func (ps *pages) whereNext(p *page, i installed, missing []connection.Scope) {
 	c := i.now
-	another := action{Label: "Install to another workspace", URL: ps.Links.PublicURL + "/slack/install"}
+	another := action{Label: ps.say("pages.step.install_to_another_workspace"), URL: ps.Links.PublicURL + "/slack/install"}
 	wanted := links.GrantRequest{Scopes: connection.ScopeNames(missing), Back: i.request.Back}
-	rest := action{Label: "Allow the rest", URL: ps.Links.Grant(c, wanted)}
-	p.Primary, p.Secondary = action{Label: "Open in Slack", URL: ps.slackPage("app", c.AppID, c.TeamID)}, another
+	rest := action{Label: ps.say("pages.step.allow_rest"), URL: ps.Links.Grant(c, wanted)}
+	p.Primary, p.Secondary = action{Label: ps.say("pages.step.open"), URL: ps.slackPage("app", c.AppID, c.TeamID)}, another
 
 	switch {
 	case links.ChannelID.MatchString(i.request.Back):
-		p.Primary = action{Label: "Back to where you were in Slack", URL: ps.slackPage("channel", i.request.Back, c.TeamID)}
+		p.Primary = action{Label: ps.say("pages.step.back"), URL: ps.slackPage("channel", i.request.Back, c.TeamID)}
 	case c.Org():
-		p.Primary = action{Label: "Add it to workspaces", URL: ps.Watch.Connections.AddToWorkspacesURL(c.Key)}
+		p.Primary = action{Label: ps.say("pages.step.add_workspaces"), URL: ps.Watch.Connections.AddToWorkspacesURL(c.Key)}
 	case len(missing) > 0:
-		p.Primary.Label = "Continue in Slack"
+		p.Primary.Label = ps.say("pages.step.continue")
 		p.Primary, rest = rest, p.Primary
 	}
 
@@ -341,8 +322,8 @@ func (ps *pages) whereNext(p *page, i installed, missing []connection.Scope) {
 	if !c.Org() {
 		home := url.Values{"team": {c.TeamID}, "id": {c.AppID}, "tab": {"home"}}
 		p.More = append(p.More,
-			action{Label: "Open in the Slack app", URL: "slack://app?" + home.Encode()},
-			action{Label: "Open Slack in the browser", URL: ps.Slack.ClientURL() + "/client/" + url.PathEscape(c.TeamID)})
+			action{Label: ps.say("pages.step.open_app"), URL: "slack://app?" + home.Encode()},
+			action{Label: ps.say("pages.step.open_browser"), URL: ps.Slack.ClientURL() + "/client/" + url.PathEscape(c.TeamID)})
 	}
 }
 
@@ -361,19 +342,19 @@ func (ps *pages) labels(names []string) []string {
 	words := slices.Clone(names)
 	for _, s := range ps.Scopes {
 		if i := slices.Index(names, s.Name); i >= 0 {
-			words[i] = cmp.Or(connection.LowerFirst(s.Label), s.Name)
+			words[i] = cmp.Or(ps.App.Words.Within(s.Label), s.Name)
 		}
 	}
 	return words
 }
 
 // quoted names permissions as Slack's page and ours do.
-func quoted(scopes []connection.Scope) string {
+func (ps *pages) quoted(scopes []connection.Scope) string {
 	names := make([]string, len(scopes))
 	for i, s := range scopes {
-		names[i] = "“" + cmp.Or(s.Label, s.Name) + "”"
+		names[i] = ps.say("pages.quoted", "name", cmp.Or(s.Label, s.Name))
 	}
-	return connection.And(names)
+	return ps.App.Words.And(names)
 }
 
 func initial(name string) string {

@@ -44,7 +44,7 @@ func TestHeadlines(t *testing.T) {
 		i            installed
 		reason, says string
 	}{
-		"first":              {first(full), "connected", "It can use this workspace now."},
+		"first":              {first(full), "connected", "It's ready to use."},
 		"of an organisation": {first(org), "connected_org", "Next: add it to workspaces."},
 		"after a removal":    {after(full, in(connection.Removed), "U1"), "connected_again", "Welcome back."},
 		"a reload":           {reload(full, full), "already_finished", "Nothing to do."},
@@ -53,7 +53,7 @@ func TestHeadlines(t *testing.T) {
 			"An organisation admin adds it to workspaces"},
 		"paused": {after(in(connection.Paused), in(connection.Paused), "U1"), "paused", "have paused it here"},
 		"it needed reconnecting": {after(full, in(connection.ReconnectRequired), "U1"), "reconnected",
-			"It can use this workspace again."},
+			"It's ready to use again."},
 		"more than before": {after(full, less, "U1"), "permissions_updated", "Now allowed: send files."},
 		"less than before": {after(less, full, "U1"), "permissions_updated", "No longer allowed: send files."},
 		"a colleague installed a moment ago": {after(full, by("U1", 19*time.Minute), "U2"), "connected_by_other",
@@ -62,7 +62,7 @@ func TestHeadlines(t *testing.T) {
 			"Somebody else connected this workspace a moment ago."},
 		"a colleague, long ago": {after(full, by("U1", 20*time.Minute), "U2"), "already_connected", "Nothing to do."},
 		"the same person":       {after(full, full, "U1"), "already_connected", "Nothing to do."},
-		"the same, limited":     {after(less, less, "U1"), "already_connected", "It is connected as before."},
+		"the same, limited":     {after(less, less, "U1"), "already_connected", "It's connected as before."},
 	} {
 		p := ps.headline(test.i, "Acme")
 		said := strings.Join(append(p.Facts, p.Happened), "\n")

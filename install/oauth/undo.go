@@ -80,9 +80,7 @@ func (un *undo) takeBack(ctx context.Context, signed string, browser []byte, ref
 }
 
 func (un *undo) page(u undoing, s outcome) *page {
-	p := un.pages.of(s, u.ref)
-	p.name("workspace", cmp.Or(u.c.TeamName, "the workspace"))
-	return p
+	return un.pages.of(s, u.ref, "workspace", cmp.Or(u.c.TeamName, un.pages.say("pages.unnamed.workspace")))
 }
 
 // retry is page for what went wrong on the way: it can be tried again, with what is as good as the one that was used

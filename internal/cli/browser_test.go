@@ -395,7 +395,7 @@ func TestBrowser(t *testing.T) {
 	b.click("#add-to-slack")
 	b.click("#allow")
 	b.title("Connected again: Switchboard is back in Acme Corp")
-	b.reads("#happened", "Welcome back. It can use this workspace again.")
+	b.reads("#happened", "Welcome back. It's ready to use again.")
 	b.open(general)
 	b.type_("/connection status")
 	b.reads("#messages .ephemeral:last-child", "Working", "Checked with Slack just now")

@@ -218,7 +218,7 @@ func (w *world) meetings() []meeting {
 				"There is one connection per workspace.", "Open in Slack"}, true,
 			twice(atSlack(dana, slacksim.Choice{}), atSlack(leon, slacksim.Choice{}))},
 		{19, "removed before, and back", 200, "connected", "connected_again",
-			[]string{"Connected again: Switchboard is back in Acme Corp", "Welcome back. It can use this workspace again.",
+			[]string{"Connected again: Switchboard is back in Acme Corp", "Welcome back. It's ready to use again.",
 				"Open in Slack"}, true,
 			twice(func(b *browser) answer {
 				a := atSlack(dana, slacksim.Choice{})(b)
@@ -248,7 +248,7 @@ func (w *world) meetings() []meeting {
 			[]string{"Your Slack account can't add apps here", "Ask a member who can, or an admin.", "Nothing was saved.",
 				"Copy the message"}, true, b6("user_is_restricted")},
 		{24, "an account that isn't ready", 403, refused, "account_not_ready",
-			[]string{"Slack wants something from you first", "confirm your e-mail address"}, true, b6("user_email_unverified")},
+			[]string{"Slack wants something from you first", "confirm your email address"}, true, b6("user_email_unverified")},
 		{25, "Slack answers 500", 502, failed, "slack_down",
 			[]string{"Slack had trouble", "Nothing was saved.", "Try again", "See whether Slack has trouble"}, true,
 			faulty(slacksim.Fault{Method: "oauth.v2.access", Times: 1, Status: 500})},
@@ -538,7 +538,7 @@ func TestMeetingClosedInstalls(t *testing.T) {
 		w.meet(db, meeting{31, "named", 200, "connected", "connected", []string{"Connected: Switchboard is in Birch & Co"},
 			true, atSlack(slacksim.BirchAdmin, slacksim.Choice{})})
 		w.meet(db, meeting{31, "some are named, said before", 200, "", "", []string{"Only workspaces that the people who " +
-			"run it have named can connect", "Add to Slack"}, false, landing})
+			"run Switchboard have chosen can connect", "Add to Slack"}, false, landing})
 	})
 }
 
