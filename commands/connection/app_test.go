@@ -21,7 +21,7 @@ func catalogue() []connection.Scope {
 	return []connection.Scope{
 		{Name: "chat:write", Label: "Send messages", Feature: "answer you",
 			Why: "To answer you. It writes only where it was added, and in your direct messages with it."},
-		{Name: "commands", Label: "Offer slash commands", Feature: "offer the command /connection",
+		{Name: "commands", Label: "Offer slash commands", Feature: "offer its commands",
 			Why: "So that you can type its commands."},
 		{Name: "app_mentions:read", Label: "See messages that mention it", Feature: "answer mentions", Optional: true,
 			Why: "To answer when you mention it in a channel. It sees no other messages there."},

@@ -411,7 +411,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 					return told.Resolve(ctx, client, connection.Notice{At: noon, Reason: h.Reason}, h)
 				}), "resolved %s", at)
 				add(written(t, func(client *slack.Client) error {
-					return told.Welcome(ctx, client, tn.Connection)
+					return told.Welcome(ctx, client, tn.Connection, "https://bot.example.com/slack/install?link=x")
 				}), "welcome %s", at)
 				add(written(t, func(client *slack.Client) error {
 					_, _, err := told.TellMissing(ctx, client, "U1",

@@ -23,7 +23,7 @@ type Messages struct {
 	SlackURL string               // where the app's own pages in Slack are; "": https://slack.com
 	Scopes   []connection.Scope   // all that the app can use
 	Home     bool                 // the app has a Home tab, and the welcome leads there
-	Buttons  []slack.BlockElement // of the welcome, besides the one that opens Home; handlers answer them
+	Buttons  []slack.BlockElement // of the welcome, besides ours; handlers answer them
 }
 
 var _ install.Messages = Messages{}
@@ -38,6 +38,16 @@ const ActionGrant = "connection.grant"
 
 // maxSentence bounds a sentence that may list things.
 const maxSentence = 600
+
+// say is a sentence of ours. Besides its parameters, which the caller escapes, it knows {app}.
+func (m Messages) say(key string, params ...any) string {
+	return m.App.Words.Say("messages."+key, append(params, "app", mrkdwn.Escape(m.App.Name))...)
+}
+
+// plain is a sentence of ours without markup, for buttons and headlines.
+func (m Messages) plain(key string, params ...any) string {
+	return m.App.Words.Say("messages."+key, append(params, "app", m.App.Name)...)
+}
 
 // message is what somebody gets. Screen readers and notifications have the text, the others the blocks.
 type message struct {
@@ -85,111 +95,116 @@ func (m Messages) Resolve(ctx context.Context, client *slack.Client, n connectio
 
 // trouble says what happened, why, until when it still works, and what happens if nobody acts.
 func (m Messages) trouble(userID string, h install.Health) message {
-	app, place := m.App.Name, h.Connection.Place(m.App.Words)
-	happened := fmt.Sprintf("%s needs reconnecting in %s.", mrkdwn.Escape(app), mrkdwn.Name(place))
-	if h.ReasonText != "" {
-		happened += " " + mrkdwn.Escape(h.ReasonText)
-	}
-
-	stands, stops := "it doesn't work", "it stops working"
-	if m.App.Commands.Status != "" {
-		stands, stops = "its commands and messages don't work", "its commands and messages stop"
-	}
-	ahead := fmt.Sprintf("Until somebody reconnects it, %s there.", stands)
-	if !h.WorksUntil.IsZero() {
-		until := mrkdwn.Time(h.WorksUntil)
-		ahead = fmt.Sprintf("It still works until %s. If nobody reconnects it, %s then.", until, stops)
-	}
-	next := "Reconnecting takes about a minute."
+	place := h.Connection.Place(m.App.Words)
+	happened := sentences(m.say("reconnect", "place", mrkdwn.Name(place)), mrkdwn.Escape(h.ReasonText))
+	ahead := m.ahead(h)
+	next := m.say("minute")
 	if h.GrantURL == "" {
 		next = mrkdwn.Escape(h.NextStep)
 	}
 
-	text := happened + " " + ahead + " " + next
+	text := sentences(happened, ahead, next)
 	blocks := []slack.Block{
-		mrkdwn.Header(app + " needs reconnecting"),
+		mrkdwn.Header(m.plain("title_reconnect")),
 		mrkdwn.Section(happened + "\n" + ahead + "\n" + next),
 	}
 	if h.GrantURL != "" {
-		button := grantButton(h.GrantURL, "Reconnect", fmt.Sprintf("Reconnect %s to %s", app, mrkdwn.Short(place)))
-		blocks = append(blocks, button)
-		text += " " + mrkdwn.Link(h.GrantURL, "Reconnect it") + "."
+		spoken := m.plain("spoken_reconnect", "place", mrkdwn.Short(place))
+		button := grantButton(h.GrantURL, m.plain("button_reconnect"), spoken)
+		blocks = append(blocks, slack.NewActionBlock("", button))
+		text = sentences(text, m.say("link_reconnect", "address", mrkdwn.Address(h.GrantURL)))
 	}
 
-	why := "You're getting this because you installed the app."
+	why := m.say("nobody_else")
 	switch h.Connection.InstalledBy {
 	case userID:
 	case "":
-		why = "You're getting this because you're an admin."
+		why = m.say("to_admin")
 	default:
-		why = "You're getting this because you're an admin, " +
-			"and the person who installed it is no longer a full member or can't be reached."
+		why = m.say("to_admin_instead")
 	}
-	blocks = append(blocks, mrkdwn.Section(why+" Nobody else was notified."), m.imprint())
-	return message{text: text + " " + why, blocks: blocks}
+	blocks = append(blocks, mrkdwn.Section(why), m.imprint())
+	return message{text: sentences(text, why), blocks: blocks}
+}
+
+// ahead says what doesn't work, or until when it does.
+func (m Messages) ahead(h install.Health) string {
+	commands := ""
+	if m.App.Commands.Status != "" {
+		commands = "_commands"
+	}
+	if h.WorksUntil.IsZero() {
+		return m.say("stopped" + commands)
+	}
+	return m.say("stops"+commands, "time", mrkdwn.Time(h.WorksUntil))
 }
 
 // resolved takes the place of trouble or missing, without anything to press.
 func (m Messages) resolved(n connection.Notice, h install.Health) message {
-	app, place := mrkdwn.Escape(m.App.Name), mrkdwn.Name(h.Connection.Place(m.App.Words))
+	place := mrkdwn.Name(h.Connection.Place(m.App.Words))
 	if n.Reason == connection.ReasonMissingScope {
-		text := fmt.Sprintf("%s is allowed everything in %s that people asked for. Nothing to do.", app, place)
-		return message{text: "Resolved: " + text, blocks: []slack.Block{
-			mrkdwn.Header("Resolved: everything is allowed"), mrkdwn.Section(text),
-			mrkdwn.Section("You were told that a permission was missing."), m.imprint(),
+		return message{text: m.say("allowed_spoken", "place", place), blocks: []slack.Block{
+			mrkdwn.Header(m.plain("title_allowed")), mrkdwn.Section(m.say("allowed", "place", place)),
+			mrkdwn.Section(m.say("was_missing")), m.imprint(),
 		}}
 	}
 
-	back, next := "works again", "Nothing to do."
+	back, next := "works", m.plain("nothing_to_do")
 	switch {
 	case h.Lacking:
-		back, next = "has its access again", h.Sentence+" "+h.NextStep
+		back, next = "access", sentences(h.Sentence, h.NextStep)
 	case h.State == connection.Limited:
 		next = h.Sentence
 	}
-	next = mrkdwn.Escape(mrkdwn.Clip(next, maxSentence))
-	text := strings.TrimSpace(fmt.Sprintf("Resolved: %s %s in %s. %s", app, back, place, next))
-
-	was := "You were told that it needed reconnecting, " + mrkdwn.Time(n.At) + "."
-	if why := connection.ReasonText(m.App.Words, n.Reason); why != "" {
-		was += " " + mrkdwn.Escape(why)
-	}
+	text := sentences(m.say(back, "place", place), mrkdwn.Escape(mrkdwn.Clip(next, maxSentence)))
+	was := sentences(m.say("was_trouble", "time", mrkdwn.Time(n.At)),
+		mrkdwn.Escape(connection.ReasonText(m.App.Words, n.Reason)))
 	return message{text: text, blocks: []slack.Block{
-		mrkdwn.Header("Resolved: " + m.App.Name + " " + back), mrkdwn.Section(text), mrkdwn.Section(was), m.imprint(),
+		mrkdwn.Header(m.plain("title_" + back)), mrkdwn.Section(text), mrkdwn.Section(was), m.imprint(),
 	}}
 }
 
 // missing says what somebody asked for, why the app can't do it, and how it is allowed.
 func (m Messages) missing(userID string, w install.MissingScopes) message {
-	app := m.App.Name
-	asked := fmt.Sprintf("Somebody in %s wanted something from %s that it can't do there.",
-		mrkdwn.Short(w.Connection.Place(m.App.Words)), app)
-	why := w.Connection.Without(m.App.Words, app, w.Scopes)
+	asked := m.say("asked", "place", mrkdwn.Name(w.Connection.Place(m.App.Words)))
+	why := mrkdwn.Escape(mrkdwn.Clip(w.Connection.Without(m.App.Words, m.App.Name, w.Scopes), maxSentence))
 	if len(w.Connection.Missing(m.Scopes)) == len(w.Scopes) {
-		why += " Everything else works."
+		why = sentences(why, m.say("else_works"))
 	}
-	asked, why = mrkdwn.Escape(asked), mrkdwn.Escape(mrkdwn.Clip(why, maxSentence))
-	next := "If you allow it, Slack asks you for exactly that. If you don't, nothing changes."
+	next := m.say("exactly")
 
-	foot := "You're getting this because you installed the app"
+	foot := m.say("daily_installer")
 	if w.Connection.InstalledBy != userID {
-		foot = "You're getting this because you're an admin"
+		foot = m.say("daily_admin")
 	}
-	foot += ", at most once a day. Nobody else was notified."
-
-	text := asked + " " + why + " " + next + " " + mrkdwn.Link(w.GrantURL, "Allow it") + "."
+	text := sentences(asked, why, next, m.say("link_allow", "address", mrkdwn.Address(w.GrantURL)))
 	return message{text: text, blocks: []slack.Block{
 		mrkdwn.Section(asked + "\n" + why + "\n" + next),
-		grantButton(w.GrantURL, "Allow it", "Allow "+app+" to "+connection.Permitted(w.Scopes)),
+		slack.NewActionBlock("", m.allowButton(w.GrantURL, w.Scopes)),
 		mrkdwn.Context(foot + " " + strings.Join(Imprint(m.App), " · ")),
 	}}
 }
 
+// allowButton leads to Slack's consent for these permissions.
+func (m Messages) allowButton(address string, scopes []connection.Scope) *slack.ButtonBlockElement {
+	var permissions []string
+	for _, s := range scopes {
+		permissions = append(permissions, m.App.Words.Within(s.Label))
+	}
+	spoken := m.plain("spoken_allow", "permissions", m.App.Words.And(permissions))
+	return grantButton(address, m.plain("button_allow"), spoken)
+}
+
 // grantButton is the one thing to press in a message.
-func grantButton(address, words, spoken string) slack.Block {
+func grantButton(address, words, spoken string) *slack.ButtonBlockElement {
 	b := mrkdwn.Button(ActionGrant, words, spoken)
 	b.URL, b.Style = address, slack.StylePrimary
-	return slack.NewActionBlock("", b)
+	return b
+}
+
+// sentences puts whole sentences behind each other. Empty ones are left out.
+func sentences(said ...string) string {
+	return strings.Join(slices.DeleteFunc(said, func(s string) bool { return s == "" }), " ")
 }
 
 func (m Messages) imprint() slack.Block { return mrkdwn.Context(strings.Join(Imprint(m.App), " · ")) }
@@ -198,71 +213,77 @@ func (m Messages) imprint() slack.Block { return mrkdwn.Context(strings.Join(Imp
 func Imprint(app install.App) []string {
 	var parts []string
 	if app.Operator != "" {
-		parts = append(parts, "Run by "+mrkdwn.Name(app.Operator))
+		parts = append(parts, app.Words.Say("messages.run_by", "operator", mrkdwn.Name(app.Operator)))
 	}
 	if app.SupportURL != "" {
-		parts = append(parts, mrkdwn.Link(app.SupportURL, "Get help"))
+		parts = append(parts, app.Words.Say("messages.help", "address", mrkdwn.Address(app.SupportURL)))
 	}
 	if app.PrivacyURL != "" {
-		parts = append(parts, mrkdwn.Link(app.PrivacyURL, "Privacy"))
+		parts = append(parts, app.Words.Say("messages.privacy", "address", mrkdwn.Address(app.PrivacyURL)))
 	}
-	return append(parts, mrkdwn.Name(cmp.Or(strings.TrimSpace(app.Name+" "+app.Version), "Slack app")))
+	unnamed := app.Words.Say("messages.unnamed_app")
+	return append(parts, mrkdwn.Name(cmp.Or(strings.TrimSpace(app.Name+" "+app.Version), unnamed)))
 }
 
 // The first message: to the person who installed, once, and to nobody else.
 
-// stepsShown is how much of what people can do with the app is proposed.
-const stepsShown = 3
-
-// Welcome greets the person who installed.
-func (m Messages) Welcome(ctx context.Context, client *slack.Client, c connection.Connection) error {
-	_, _, err := m.welcome(c).post(ctx, client, c.InstalledBy)
+// Welcome greets the person who installed. grantURL is the page that allows what is missing, "" for none.
+func (m Messages) Welcome(ctx context.Context, client *slack.Client, c connection.Connection, grantURL string) error {
+	_, _, err := m.welcome(c, grantURL).post(ctx, client, c.InstalledBy)
 	return err
 }
 
-// welcome says what is connected, what the app can read, and what to try first.
-func (m Messages) welcome(c connection.Connection) message {
-	place, ahead := mrkdwn.Name(cmp.Or(c.TeamName, "your workspace")), ""
-	if c.Org() {
-		place = mrkdwn.Name(c.Place(m.App.Words))
-		ahead = "Until an admin of the organisation adds it to workspaces, it won't respond in any. "
+// welcome says what is connected, what to try first, what the app can read, and what is missing.
+func (m Messages) welcome(c connection.Connection, grantURL string) message {
+	place, ahead := mrkdwn.Name(cmp.Or(c.TeamName, m.say("your_workspace"))), ""
+	if c.Everywhere() {
+		place, ahead = mrkdwn.Name(c.Place(m.App.Words)), m.say("not_added")
 	}
-	app := mrkdwn.Escape(m.App.Name)
-	text := strings.TrimSpace(fmt.Sprintf("%s is now connected to %s. %s", app, place, ahead))
+	lacks, missing := "", c.Missing(m.Scopes)
+	if len(missing) > 0 {
+		lacks = mrkdwn.Escape(mrkdwn.Clip(c.Without(m.App.Words, "", missing), maxSentence))
+	}
+	try, whether := m.tryFirst(c), ""
 	if command := m.App.Commands.Status; command != "" {
-		text += " Type " + mrkdwn.Escape(command) + " any time to see whether it works."
+		whether = m.say("whether", "command", mrkdwn.Escape(command))
 	}
 
-	connected := fmt.Sprintf("%s is now connected to *%s*.", app, place)
-	if missing := c.Missing(m.Scopes); len(missing) > 0 {
-		connected += " Not allowed: " + mrkdwn.List(connection.Labels(missing)) + "."
+	lines := slices.DeleteFunc([]string{ahead, try, m.sees(c), lacks, whether}, func(s string) bool { return s == "" })
+	blocks := []slack.Block{
+		mrkdwn.Section(m.say("connected", "place", place)), mrkdwn.Section(strings.Join(lines, "\n")),
 	}
-	blocks := []slack.Block{mrkdwn.Section(connected), mrkdwn.Section(m.sees(c) + "\n" + ahead + m.tryFirst(c))}
-	if buttons := m.buttons(c); len(buttons) > 0 {
+	var buttons []slack.BlockElement
+	if lacks != "" && grantURL != "" {
+		buttons = append(buttons, m.allowButton(grantURL, missing))
+		lacks = sentences(lacks, m.say("link_allow", "address", mrkdwn.Address(grantURL)))
+	}
+	if buttons = append(buttons, m.buttons(c)...); len(buttons) > 0 {
 		blocks = append(blocks, slack.NewActionBlock("", buttons...))
 	}
 
-	foot := "You're getting this because you installed the app. Nobody else was notified."
+	foot := m.say("nobody_else")
 	if m.App.Operator != "" {
-		foot += " Run by " + mrkdwn.Name(m.App.Operator) + "."
+		foot = sentences(foot, m.say("run_by_sentence", "operator", mrkdwn.Name(m.App.Operator)))
 	}
 	if m.App.SupportURL != "" {
-		foot += " " + mrkdwn.Link(m.App.SupportURL, "Get help")
+		foot = sentences(foot, m.say("help", "address", mrkdwn.Address(m.App.SupportURL)))
 	}
-	return message{text: text, blocks: append(blocks, mrkdwn.Context(foot))}
+	return message{
+		text:   sentences(m.say("connected_spoken", "place", place), ahead, lacks, whether),
+		blocks: append(blocks, mrkdwn.Context(foot)),
+	}
 }
 
-// tryFirst says what to begin with: the command that shows whether it works, or else what the app does.
+// tryFirst says what to begin with: the first thing that people can do with the app.
 func (m Messages) tryFirst(c connection.Connection) string {
-	first := "*First thing to try:* type `" + mrkdwn.Escape(m.App.Commands.Status) + "` in any channel."
-	if m.App.Commands.Status == "" {
-		steps := m.App.Does[:min(stepsShown, len(m.App.Does))]
-		first = mrkdwn.Escape(mrkdwn.Clip(strings.Join(steps, "\n"), maxSentence))
+	first, invite := "", ""
+	if len(m.App.Does) > 0 {
+		first = m.say("first", "does", mrkdwn.Escape(mrkdwn.Clip(m.App.Does[0], maxSentence)))
 	}
 	if slices.Contains(c.Scopes, "app_mentions:read") {
-		first += " To mention it in a channel, type `/invite @" + mrkdwn.Escape(m.App.Name) + "` there first."
+		invite = m.say("mention")
 	}
-	return strings.TrimSpace(first)
+	return sentences(first, invite)
 }
 
 func (m Messages) buttons(c connection.Connection) []slack.BlockElement {
@@ -273,46 +294,37 @@ func (m Messages) buttons(c connection.Connection) []slack.BlockElement {
 	if c.TeamID != "" {
 		at.Set("team", c.TeamID)
 	}
-	open := mrkdwn.Button("connection.open", "Open Home", "")
+	open := mrkdwn.Button("connection.open", m.plain("button_home"), "")
 	open.URL = cmp.Or(m.SlackURL, "https://slack.com") + "/app_redirect?" + at.Encode()
 	return slices.Concat([]slack.BlockElement{open}, m.Buttons)
 }
 
-// sees says what the app may read, as far as that was allowed. That something isn't allowed is said of what it asks
-// for.
+// sees says what the app may read, as far as that was allowed.
 func (m Messages) sees(c connection.Connection) string {
-	asked := connection.ScopeNames(m.Scopes)
 	direct, mentions := slices.Contains(c.Scopes, "im:history"), slices.Contains(c.Scopes, "app_mentions:read")
 	var wide []string
 	for _, in := range []struct{ scope, read string }{
-		{"channels:history", "public channels"},
-		{"groups:history", "private channels"},
-		{"mpim:history", "group messages"},
+		{"channels:history", "public_channels"},
+		{"groups:history", "private_channels"},
+		{"mpim:history", "group_messages"},
 	} {
 		if slices.Contains(c.Scopes, in.scope) {
-			wide = append(wide, in.read)
+			wide = append(wide, m.say(in.read))
 		}
 	}
 
-	all := "all messages in " + connection.And(wide) + " that it was added to."
+	places := m.App.Words.And(wide)
 	switch {
 	case len(wide) > 0 && direct:
-		return "It can read messages you send it here, and " + all
+		return m.say("sees_direct_and_wide", "places", places)
 	case len(wide) > 0:
-		return "It can read " + all
+		return m.say("sees_wide", "places", places)
 	case direct && mentions:
-		return "It can only read messages you send it here and messages that @mention it."
-	case direct && !slices.Contains(asked, "app_mentions:read"):
-		return "It can only read messages you send it here."
+		return m.say("sees_both")
 	case direct:
-		return "It can only read messages you send it here. It isn't allowed to read messages that @mention it."
-	case mentions && !slices.Contains(asked, "im:history"):
-		return "It can only read messages that @mention it."
+		return m.say("sees_direct")
 	case mentions:
-		return "It can only read messages that @mention it. It isn't allowed to read what you write to it here."
+		return m.say("sees_mentions")
 	}
-	if !slices.Contains(asked, "im:history") && !slices.Contains(asked, "app_mentions:read") {
-		return "It can't read any messages."
-	}
-	return "It can't read any messages: neither what you write to it here nor messages that @mention it."
+	return m.say("sees_nothing")
 }

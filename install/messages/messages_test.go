@@ -167,7 +167,7 @@ func TestWelcome(t *testing.T) {
 	} {
 		asks := Messages{App: told.App, Scopes: []connection.Scope{{Name: scope}}}
 		c.Scopes = []string{scope}
-		if welcome := read(t, asks.welcome(c)); !strings.Contains(welcome, sees) ||
+		if welcome := read(t, asks.welcome(c, "")); !strings.Contains(welcome, sees) ||
 			strings.Contains(welcome, "isn't allowed") {
 			t.Errorf("of an app that asks for %q alone the welcome says %s", scope, welcome)
 		}
@@ -179,23 +179,37 @@ func TestWelcome(t *testing.T) {
 	}{
 		{[]string{"im:history", "app_mentions:read"}, true, "It can only read messages you send it here and " +
 			"messages that @mention it."},
-		{[]string{"im:history"}, false, "It can only read messages you send it here. It isn't allowed"},
+		{[]string{"im:history"}, false, "It can only read messages you send it here.\\n"},
 		{[]string{"app_mentions:read"}, true, "It can only read messages that @mention it."},
-		{nil, false, "It can't read any messages: "},
+		{nil, false, "It can't read any messages."},
 		{[]string{"channels:history", "im:history"}, false, "It can read messages you send it here, and all messages in " +
 			"public channels that it was added to."},
 		{[]string{"app_mentions:read", "channels:history", "groups:history"}, true,
 			"It can read all messages in public channels and private channels that it was added to."},
 	} {
 		c.Scopes = test.scopes
-		if welcome := read(t, told.welcome(c)); !strings.Contains(welcome, test.sees) ||
+		if welcome := read(t, told.welcome(c, "")); !strings.Contains(welcome, test.sees) ||
 			strings.Contains(welcome, "/invite") != test.mentions {
 			t.Errorf("with %q the welcome says %s", test.scopes, welcome)
 		}
 	}
 
+	// What is missing has a name, and a button for whoever can allow it.
+	c.Scopes = []string{"app_mentions:read"}
+	const page = "https://bot.example.com/slack/install?link=x"
+	says(t, "one is missing", told.welcome(c, page), "It doesn't have permission to read what you write to it.",
+		"|Allow it>.", `"url":"`+page+`"`, `"style":"primary"`,
+		`"accessibility_label":"Allow Switch & board to read what you write to it"`)
+	if whole := read(t, told.welcome(c, "")); strings.Contains(whole, "Allow it") {
+		t.Errorf("without a page to allow it on: %s", whole)
+	}
+	does := told
+	does.App.Does = []string{"Type /poll & ask.", "Type /standup."}
+	says(t, "an app that does something", does.welcome(c, ""), "*First thing to try:* Type /poll &amp; ask.",
+		"Type `/connection status` any time to see whether it works.")
+
 	c.Key, c.TeamName = connection.Key{AppID: "A1", EnterpriseID: "E1"}, "Acme Group"
-	if all := read(t, told.welcome(c)); strings.Count(all,
+	if all := read(t, told.welcome(c, "")); strings.Count(all,
 		"Until an admin of the organisation adds it to workspaces") != 2 || strings.Contains(all, "team=") {
 		t.Errorf("an organisation's welcome: %s", all)
 	}
@@ -210,7 +224,7 @@ func TestAppWithoutCommands(t *testing.T) {
 	}
 	h := install.Health{Connection: c, State: connection.ReconnectRequired,
 		GrantURL: "https://bot.example.com/slack/install?connection=con_1"}
-	welcome := plain.welcome(c)
+	welcome := plain.welcome(c, "")
 	says(t, "welcome", welcome, "Hello is now connected to Acme Corp.", "You mention it in a channel where it was added",
 		"type `/invite @Hello` there first.")
 	trouble := plain.trouble("U1", h)

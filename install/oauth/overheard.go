@@ -92,7 +92,7 @@ func (sent) Do(r *http.Request) (*http.Response, error) {
 func PictureWelcome(ctx context.Context, m watch.Messages, c connection.Connection) (Picture, error) {
 	heard := &overheard{next: sent{}}
 	client := slack.New("", slack.OptionHTTPClient(heard), slack.OptionAPIURL("https://slack.com/api/"))
-	if err := m.Welcome(ctx, client, c); err != nil {
+	if err := m.Welcome(ctx, client, c, ""); err != nil {
 		return Picture{}, fmt.Errorf("picture the welcome message: %w", err)
 	}
 	return heard.picture(c), nil

@@ -92,7 +92,7 @@ func (f *Flow) welcome(ctx context.Context, c connection.Connection, heard *over
 			heard.next = next
 			return heard
 		})
-		err := f.cfg.Messages.Welcome(ctx, client, c)
+		err := f.cfg.Messages.Welcome(ctx, client, c, f.allowPage(c))
 		if slackapi.SlackError(err) != connection.ReasonTokenExpired {
 			return err
 		}
@@ -103,6 +103,15 @@ func (f *Flow) welcome(ctx context.Context, c connection.Connection, heard *over
 		}
 		c = now
 	}
+}
+
+// allowPage is where the person who got c allows what it lacks, "" when it lacks nothing.
+func (f *Flow) allowPage(c connection.Connection) string {
+	missing := connection.ScopeNames(c.Missing(f.cfg.Scopes))
+	if len(missing) == 0 {
+		return ""
+	}
+	return f.cfg.Watch.Connections.GrantPage(c, links.GrantRequest{Scopes: missing, Stays: true})
 }
 
 // names are what people know a connection by.

@@ -16,9 +16,9 @@ import (
 // Messages writes to people about their connection, in the app's own words. Whom to write to, and when, is decided
 // here. Its methods may be called from any number of goroutines; client acts for the workspace they speak of.
 type Messages interface {
-	// Welcome writes to the person who installed, once per install. Its error is shown on the success page as "you find
-	// the app under Apps"; it fails nothing.
-	Welcome(ctx context.Context, client *slack.Client, c connection.Connection) error
+	// Welcome writes to the person who installed, once per install. grantURL is the page that allows what is missing, ""
+	// when nothing is. Its error is shown on the success page as "you find the app under Apps"; it fails nothing.
+	Welcome(ctx context.Context, client *slack.Client, c connection.Connection, grantURL string) error
 	// Tell writes to one person that the connection needs them, and says where the message is.
 	Tell(ctx context.Context, client *slack.Client, userID string, h Health) (channel, ts string, err error)
 	// TellMissing writes to one person that people ask for what is not allowed, and says where the message is.
@@ -54,9 +54,11 @@ func (g guarded) catch(ctx context.Context, what string, err *error) {
 	}
 }
 
-func (g guarded) Welcome(ctx context.Context, client *slack.Client, c connection.Connection) (err error) {
+func (g guarded) Welcome(
+	ctx context.Context, client *slack.Client, c connection.Connection, grantURL string,
+) (err error) {
 	defer g.catch(ctx, "Welcome", &err)
-	return g.messages.Welcome(ctx, client, c)
+	return g.messages.Welcome(ctx, client, c, grantURL)
 }
 
 func (g guarded) Tell(ctx context.Context, client *slack.Client, userID string, h Health) (

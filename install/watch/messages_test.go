@@ -14,7 +14,7 @@ import (
 
 type panicking struct{}
 
-func (panicking) Welcome(context.Context, *slack.Client, connection.Connection) error {
+func (panicking) Welcome(context.Context, *slack.Client, connection.Connection, string) error {
 	panic("Welcome")
 }
 func (panicking) Tell(context.Context, *slack.Client, string, Health) (string, string, error) {
@@ -30,7 +30,7 @@ func (panicking) Resolve(context.Context, *slack.Client, connection.Notice, Heal
 // Whatever the program handed in panics in costs that message, and not the process.
 func TestFunctionsOfTheProgramThatPanic(t *testing.T) {
 	ctx, messages := t.Context(), Guarded(panicking{}, slog.New(slog.DiscardHandler))
-	welcome := messages.Welcome(ctx, nil, connection.Connection{})
+	welcome := messages.Welcome(ctx, nil, connection.Connection{}, "")
 	_, _, told := messages.Tell(ctx, nil, "U1", Health{})
 	_, _, missing := messages.TellMissing(ctx, nil, "U1", MissingScopes{})
 	for _, err := range []error{welcome, told, missing, messages.Resolve(ctx, nil, connection.Notice{}, Health{})} {

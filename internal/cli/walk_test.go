@@ -181,7 +181,7 @@ func TestWalkLimited(t *testing.T) {
 	b.reads("main", "Working, some features off", "it doesn't have permission to read direct messages to it", "Allow")
 	b.looks("home-limited")
 	b.open(slack.URL() + "/client/" + slacksim.Acme + "/dm")
-	b.reads("#messages", "It isn't allowed to read what you write to it here.", "Switchboard can't answer direct messages")
+	b.reads("#messages", "First thing to try:", "It can't answer direct messages: it doesn't have permission", "Allow it")
 	b.looks("dm-limited")
 	b.allowTheRest(slack, "im:history", "read direct messages to it", "can't answer direct messages: it doesn't have "+
 		"permission")

@@ -134,7 +134,7 @@ type Told struct {
 }
 
 // Welcome writes nothing.
-func (*Told) Welcome(context.Context, *slack.Client, connection.Connection) error { return nil }
+func (*Told) Welcome(context.Context, *slack.Client, connection.Connection, string) error { return nil }
 
 // TellMissing fails.
 func (*Told) TellMissing(context.Context, *slack.Client, string, watch.MissingScopes) (string, string, error) {
