@@ -10,12 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/switchboard-go/switchboard/commands"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
-// roles are who there is: an admin, who installed the app, a member, a guest, and a member of another company, where the
+// roles are who there is: an admin, who installed the app, a member, a guest, and somebody at another company, where the
 // app isn't installed.
 var roles = []string{slacksim.AcmeAdmin, slacksim.AcmeMember, walkGuest, slacksim.BirchMember}
 
@@ -36,13 +38,78 @@ func (c cell) manages() bool { return c.who == slacksim.AcmeAdmin && !c.lacks("u
 
 // asking is a command with what is to be read after it.
 type asking struct {
-	line string
-	says func(c cell) (want, not []string)
+	line  string
+	says  func(c cell) (want, not []string)
+	opens func(c cell) bool // whether that is in a window; nil: no
+}
+
+// always is what everybody reads everywhere.
+func always(want ...string) func(c cell) (want, not []string) {
+	return func(cell) ([]string, []string) { return want, nil }
+}
+
+// mayWrite reports whether the app may send messages.
+func mayWrite(c cell) bool { return !c.lacks("chat:write") }
+
+const (
+	lunch     = `/poll "Lunch?" Pizza, Sushi & more`
+	draftKept = "Your poll is kept for a day. Press Post it when that is done."
+	noMember  = "You're not in any standup here."
+)
+
+// aboutPolls are polls that are asked. Where the app can't post one it says why, and keeps what was typed.
+var aboutPolls = []asking{
+	{line: lunch, says: func(c cell) (want, not []string) {
+		switch {
+		case !mayWrite(c):
+			return []string{"it no longer has permission to send messages", draftKept, "Post it"}, nil
+		case !c.in:
+			return []string{"I'm not in this channel yet. Type /invite @Switchboard there, and post it again.", draftKept,
+				"Post it"}, nil
+		}
+		return []string{"Lunch?", "Pizza", "Sushi & more", "no votes", "Close poll", "You have one vote."},
+			[]string{"Only visible to you"}
+	}},
+	{line: `/poll "Lunch?" Pizza`, says: always("A poll needs 2 to 10 options, and this one has 1. Type it like this:")},
+	{line: "/poll lunch", says: always("Put the question in quotes, and the options behind it.")},
+	{line: "/poll", opens: mayWrite, says: func(c cell) (want, not []string) {
+		if !mayWrite(c) {
+			return []string{"it no longer has permission to send messages"}, nil
+		}
+		return []string{"Ask a question", "Closes at"}, nil
+	}},
+	{line: "/poll help", says: always("asks without showing who voted for what")},
+}
+
+// aboutStandups are the words of /standup where nobody has set one up.
+var aboutStandups = []asking{
+	{line: "/standup", opens: mayWrite, says: func(c cell) (want, not []string) {
+		switch {
+		case !mayWrite(c):
+			return []string{"it no longer has permission to send messages"}, nil
+		case c.lacks("users:read"):
+			return []string{"Set up a standup", "In which time zone?"}, nil
+		}
+		return []string{"Set up a standup", "In everybody's own time zone."}, []string{"In which time zone?"}
+	}},
+	{line: "/standup show", says: always("There's no standup in #", "To set one up, type /standup there.")},
+	{line: "/standup answer", says: always("There's no standup in this channel. To set one up, type /standup.")},
+	{line: "/standup skip", says: always(noMember)},
+	{line: "/standup back", says: always(noMember)},
+	{line: "/standup leave", says: always("There's no standup in #")},
+	{line: "/standup stop", says: always("There's no standup in #")},
+	{line: "/standup weather", says: func(c cell) (want, not []string) {
+		if !mayWrite(c) {
+			return []string{"it no longer has permission to send messages"}, nil
+		}
+		return []string{"I don't know “weather”."}, nil
+	}},
+	{line: "/standup help", says: always("sets up this channel's standup, or changes it")},
 }
 
 // aboutConnection are the words of /connection.
 var aboutConnection = []asking{
-	{"/connection status", func(c cell) (want, not []string) {
+	{line: "/connection status", says: func(c cell) (want, not []string) {
 		want, not = []string{state(c), "Checked with Slack just now."}, []string{"Asking Slack"}
 		switch {
 		case c.guest():
@@ -57,7 +124,7 @@ var aboutConnection = []asking{
 		}
 		return append(want, "@Dana Reyes, who installed it, or a workspace admin can allow"), not
 	}},
-	{"/connection details", func(c cell) (want, not []string) {
+	{line: "/connection details", says: func(c cell) (want, not []string) {
 		switch {
 		case c.guest():
 			return []string{state(c)}, []string{"Asking Slack", "Acme Corp", "Dana Reyes", "Check again"}
@@ -73,7 +140,7 @@ var aboutConnection = []asking{
 		}
 		return []string{state(c), of, "Just now, with Slack"}, []string{"Asking Slack", "Check again"}
 	}},
-	{"/connection permissions", func(c cell) (want, not []string) {
+	{line: "/connection permissions", says: func(c cell) (want, not []string) {
 		switch {
 		case c.guest():
 			return []string{state(c)}, []string{"Acme Corp", "Allow it"}
@@ -84,7 +151,7 @@ var aboutConnection = []asking{
 		}
 		return []string{"Not allowed", "Without it, it can't " + feature(c.missing)}, []string{"Allow it"}
 	}},
-	{"/connection channels", func(c cell) (want, not []string) {
+	{line: "/connection channels", says: func(c cell) (want, not []string) {
 		add := "To add it to a channel, type /invite @Switchboard there."
 		switch {
 		case c.guest():
@@ -96,18 +163,18 @@ var aboutConnection = []asking{
 		}
 		return []string{"Public channels: 1: #with-it", add}, []string{"without-it"}
 	}},
-	{"/connection history", keepersOnly("see the history", "Installed. By @Dana Reyes")},
-	{"/connection reconnect", func(c cell) (want, not []string) {
+	{line: "/connection history", says: keepersOnly("see the history", "Installed. By @Dana Reyes")},
+	{line: "/connection reconnect", says: func(c cell) (want, not []string) {
 		if c.lacks("users:read") { // the public page, where Slack decides
 			return []string{"Slack couldn't be asked who you are", "Open the install page"}, nil
 		}
 		return keepersOnly("reconnect it", "This link is for you. It works once and expires in an hour.")(c)
 	}},
-	{"/connection support", func(c cell) (want, not []string) { return []string{"Acme IT"}, nil }},
-	{"/connection help", func(c cell) (want, not []string) {
+	{line: "/connection support", says: func(c cell) (want, not []string) { return []string{"Acme IT"}, nil }},
+	{line: "/connection help", says: func(c cell) (want, not []string) {
 		return []string{"Here is what you can ask Switchboard."}, nil
 	}},
-	{"/connection weather", func(c cell) (want, not []string) { return []string{"I don't know “weather”."}, nil }},
+	{line: "/connection weather", says: always("I don't know “weather”.")},
 }
 
 // keepersOnly is what is for admins and whoever installed the app: doing completes "Only admins can".
@@ -162,9 +229,21 @@ func (k *walk) reads(c cell, lines []asking) {
 		want, not := l.says(c)
 		name, _, _ := strings.Cut(l.line, " ")
 		if c.who == slacksim.BirchMember || c.lacks("commands") {
-			want, not = []string{name + " is not a valid command."}, nil
+			k.b.says(l.line).reads([]string{name + " is not a valid command."}, nil)
+			continue
 		}
-		k.b.says(l.line).reads(want, not)
+		n := k.b.says(l.line)
+		if l.opens == nil || !l.opens(c) {
+			n.reads(want, not)
+			continue
+		}
+		k.b.reads("#modal", want...)
+		for _, words := range not {
+			k.b.is("the window doesn't say "+words,
+				fmt.Sprintf(`!document.querySelector("#modal").innerText.includes(%q)`, words))
+		}
+		k.b.press("#modal-x")
+		k.b.do("the window closes", chromedp.WaitNotPresent(chromedp.CSS("#modal")))
 	}
 }
 
@@ -187,7 +266,9 @@ func (k *walk) walkRoles(missing string) {
 			k.b.is("the page says where the app is", `!document.querySelector("#add-app") === `+
 				map[bool]string{true: "true", false: "false"}[in || who == slacksim.BirchMember])
 			c := cell{who: who, in: in, missing: missing}
-			k.reads(c, aboutConnection)
+			for _, lines := range [][]asking{aboutConnection, aboutPolls, aboutStandups} {
+				k.reads(c, lines[:storagetest.Rounds(2, len(lines))])
+			}
 			k.mentions(c)
 		}
 		if who != slacksim.BirchMember {
@@ -236,7 +317,8 @@ func (k *walk) inPrivate(c cell) {
 	k.b.reads("#home", state(c))
 }
 
-// Everybody, in a channel with the app and in one without it, with all permissions and, with LONG_TESTS=1, without each.
+// Everybody, in a channel with the app and in one without it, with all permissions. With LONG_TESTS=1 that is all there
+// is to type, and without each permission, too.
 func TestWalkRoles(t *testing.T) {
 	missing := []string{""}
 	for _, s := range commands.Catalogue() {

@@ -1,7 +1,7 @@
 package cli
 
-// The stage of the long walks in a browser: the program as serve runs it, in a small Slack with its chat pages, with one
-// clock for both that the test moves. What the program sends is held against Slack's limits at the end.
+// The stage of the long walks in a browser: the program as serve runs it, in a small Slack with its chat pages, on one
+// clock for both, which the test moves. What the program sends is held against Slack's limits at the end.
 
 import (
 	"encoding/json"
@@ -22,9 +22,10 @@ import (
 // Who walks besides those of the small world, and where: all of them are in two channels that Acme shares with Birch.
 // The app is in one of them.
 const (
-	walkGuest = "U0ACMEMIAG"
-	withApp   = "C0WALKWITH"
-	noApp     = "C0WALKNONE"
+	walkGuest  = "U0ACMEMIAG"
+	walkAbroad = "U0ACMENOAH" // a member
+	withApp    = "C0WALKWITH"
+	noApp      = "C0WALKNONE"
 )
 
 // walk is a test's stage, with somebody in front of a browser.
@@ -41,7 +42,9 @@ func newWalk(t *testing.T, from time.Time) *walk {
 	w := newWorldIn(t, storagetest.SQLite(t), slacksim.Config{Clock: clock, Pages: web.Pages()})
 	w.slack.AddUser(slacksim.User{ID: walkGuest, TeamID: slacksim.Acme, Name: "mia", RealName: "Mia Novak",
 		TZ: "Europe/Prague", Guest: true})
-	everybody := []string{slacksim.AcmeAdmin, slacksim.AcmeMember, walkGuest, slacksim.BirchMember}
+	w.slack.AddUser(slacksim.User{ID: walkAbroad, TeamID: slacksim.Acme, Name: "noah", RealName: "Noah Kim",
+		TZ: "America/New_York"})
+	everybody := []string{slacksim.AcmeAdmin, slacksim.AcmeMember, walkGuest, walkAbroad, slacksim.BirchMember}
 	for id, name := range map[string]string{withApp: "with-it", noApp: "without-it"} {
 		w.slack.AddChannel(slacksim.Channel{ID: id, TeamID: slacksim.Acme, Name: name, Members: everybody,
 			SharedWith: []string{slacksim.Birch}})
@@ -63,9 +66,55 @@ func (k *walk) run() { k.start(1, map[string]string{"INBOX_LEASE": "10m"}) }
 // restart ends the program and starts it again.
 func (k *walk) restart() {
 	k.t.Helper()
-	k.settle()
+	k.rest()
 	k.stop()
 	k.run()
+}
+
+// rest waits until the program has worked all that came in, and every timer that is due.
+func (k *walk) rest() {
+	k.t.Helper()
+	k.settle()
+	until(k.t, "the program to have done its work", func() bool {
+		var left int
+		k.query(&left, `SELECT (SELECT count(*) FROM timers WHERE parked = 0 AND due_at <= ?) +
+			(SELECT count(*) FROM inbox WHERE state IN ('ready', 'held', 'queued'))`, k.clock.Now().UnixMicro())
+		return left == 0
+	})
+}
+
+// query reads a number from the program's database.
+func (k *walk) query(into *int, query string, args ...any) {
+	k.t.Helper()
+	db := k.sql()
+	defer db.Close()
+	if err := db.QueryRow(query, args...).Scan(into); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+// until moves the clock to a time. What is due on the way comes at its own time, one after the other.
+func (k *walk) until(at time.Time) {
+	k.t.Helper()
+	for {
+		k.rest()
+		var due int // microseconds since 1970
+		k.query(&due, `SELECT coalesce(min(due_at), 0) FROM timers WHERE parked = 0`)
+		next := time.UnixMicro(int64(due))
+		if due == 0 || next.After(at) {
+			break
+		}
+		k.clock.Advance(max(0, next.Sub(k.clock.Now())))
+	}
+	k.clock.Advance(max(0, at.Sub(k.clock.Now())))
+	k.rest()
+}
+
+// pass lets some time pass.
+func (k *walk) pass(d time.Duration) {
+	k.t.Helper()
+	k.rest() // what is under way began before
+	k.until(k.clock.Now().Add(d))
 }
 
 // be signs in as somebody and goes to a conversation.
@@ -85,6 +134,43 @@ func (k *walk) install() {
 	k.be(slacksim.AcmeAdmin, withApp)
 	k.b.press("#add-app")
 	k.b.do("the app joins", chromedp.WaitNotPresent(chromedp.CSS("#add-app")))
+}
+
+// presses clicks one of the app's buttons, and waits until the program has heard of it.
+func (k *walk) presses(selector string) {
+	k.t.Helper()
+	heard := func() (n int) {
+		for _, d := range k.slack.Deliveries() {
+			if d.Kind == "interaction" && d.Done {
+				n++
+			}
+		}
+		return n
+	}
+	before := heard()
+	k.b.press(selector)
+	k.wait("the press of "+selector, func() bool { return heard() > before })
+}
+
+// puts sets a field of the window that is open, by its action_id: a text, a time, or what is chosen.
+func (b *tab) puts(actionID string, values ...string) {
+	b.t.Helper()
+	b.ask("put "+strings.Join(values, ", ")+" into "+actionID, fmt.Sprintf(`((all, values) => {
+		if (!all.length) return false;
+		for (const e of all) {
+			if (e.type === "checkbox") e.checked = values.includes(e.value);
+			else if (e.multiple) for (const o of e.options) o.selected = values.includes(o.value);
+			else e.value = values[0];
+		}
+		return true;
+	})([...document.querySelectorAll('#modal [data-action-id=%q]')], %s)`, actionID, array(values)))
+}
+
+// submits sends the window that is open, which closes.
+func (b *tab) submits() {
+	b.t.Helper()
+	b.press("#modal-submit")
+	b.do("the window closes", chromedp.WaitNotPresent(chromedp.CSS("#modal")))
 }
 
 // permit gives the app permissions in Acme and takes others from it, as an admin does.
@@ -182,6 +268,9 @@ const (
 // sentences is a text that is read out and shown in notifications: it begins like a sentence and ends like one.
 var sentences = regexp.MustCompile(`(?s)^[\p{Lu}\p{N}\p{So}“<:*_` + "`" + `].*[.!?:…”)>]$`)
 
+// listItem is a line of a list, below the sentence that says what it is one of.
+var listItem = regexp.MustCompile(`\n• .*`)
+
 // withinLimits fails the test for each message, answer and view of the program that Slack refused for its form, or that
 // a screen reader has no whole sentence of.
 func (k *walk) withinLimits() {
@@ -243,7 +332,7 @@ func (k *walk) measure(what string, s sent) {
 	switch n := len([]rune(s.Text)); {
 	case n > mostText:
 		k.t.Errorf("%s: a text of %d characters", what, n)
-	case !sentences.MatchString(s.Text):
+	case !sentences.MatchString(listItem.ReplaceAllString(s.Text, "")):
 		k.t.Errorf("%s: its text is no whole sentence: %q", what, s.Text)
 	}
 }
