@@ -406,10 +406,13 @@ func standupWindow(ctx context.Context, r *bot.Request, channel string) (view sl
 	if strings.HasPrefix(channel, "D") {
 		return view, &bot.UserError{Text: "Type `/standup` in the channel that is to get the summary."}
 	}
-	plan := standupPlan{At: 9*time.Hour + 30*time.Minute, Days: weekdays[:5], Wait: 2 * time.Hour}
+	var plan standupPlan
 	found, err := r.Store().Get(ctx, planKey(channel), &plan)
 	if err != nil {
 		return view, err
+	}
+	if !found {
+		plan = standupPlan{At: 9*time.Hour + 30*time.Minute, Days: weekdays[:5], Wait: 2 * time.Hour}
 	}
 
 	most := standupPeople
