@@ -29,6 +29,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/switchboard-go/switchboard/bot"
+	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
 )
@@ -72,9 +73,10 @@ func poll() feature {
 	writes := bot.OptionalScopes("chat:write") // without it what was typed is kept, see pollDraft
 	onLine := `"Question?" First, Second`
 	return feature{
-		name:  "polls",
-		does:  []string{"Type /poll to ask a question: people answer with a button, and everybody sees the result grow."},
-		about: "Type /poll to ask a question with up to ten options. The result is in the message, and grows with each vote.",
+		name:    "polls",
+		does:    []string{"Type /poll to ask a question: people answer with a button, and everybody sees the result grow."},
+		about:   "Type /poll to ask a question with up to ten options. The result is in the message, and grows with each vote.",
+		picture: pollPicture(),
 		try: []bot.Hint{{
 			Title: "Ask a question.",
 			Text: "Type /poll \"Lunch?\" Pizza, Sushi, Salad in a channel, and vote as several people. " +
@@ -109,6 +111,18 @@ func poll() feature {
 				Why: "To let admins close a poll that somebody else asked.",
 			},
 		},
+	}
+}
+
+// pollPicture is a poll after a few votes, for the install page.
+func pollPicture() install.Picture {
+	q := pollRecord{Text: "Where do we eat?", Options: []string{"Pizza place", "Noodle bar"}, By: "U1"}
+	voted := tally{Voters: 5, Votes: []int{3, 2}, Names: [][]string{{"U2", "U3", "U4"}, {"U1", "U5"}}}
+	shown := q.reply(pollRef{}, voted)
+	votes := shown.Blocks[:1+len(q.Options)] // below them is small print with a day, which would be over soon
+	return install.Picture{
+		By: "Dana", Asked: `/poll "Where do we eat?" Pizza place, Noodle bar`, Text: shown.Text, Blocks: votes,
+		Names: map[string]string{"U1": "Dana", "U2": "Leon", "U3": "Mia", "U4": "Omar", "U5": "Yuki"},
 	}
 }
 

@@ -43,6 +43,7 @@ type drawnBlock struct {
 	Lines   []line
 	Fields  [][]line
 	Buttons []drawnButton
+	Aside   bool // its button stands beside it
 }
 
 type drawnButton struct {
@@ -83,7 +84,7 @@ func (ps *pages) draw(p Picture) drawn {
 
 func (b drawnBlock) height() int {
 	tall := len(b.Lines) + len(b.Fields)
-	if len(b.Buttons) > 0 {
+	if len(b.Buttons) > 0 && !b.Aside {
 		tall++
 	}
 	return tall
@@ -106,7 +107,7 @@ func (of pen) block(b slack.Block) (d drawnBlock, ok bool) {
 			d.Fields = append(d.Fields, of.text(f))
 		}
 		if b.Accessory != nil && b.Accessory.ButtonElement != nil {
-			d.Buttons = []drawnButton{drawButton(b.Accessory.ButtonElement)}
+			d.Buttons, d.Aside = []drawnButton{drawButton(b.Accessory.ButtonElement)}, true
 		}
 		return d, true
 	case *slack.ContextBlock:
