@@ -253,7 +253,8 @@ type cast struct {
 	scopes []connection.Scope
 	lines  []connection.Change
 
-	command Command
+	command  Command
+	alsoAsks []connection.Scope // of the messages' app, so that something is missing
 }
 
 func casts() []cast {
@@ -280,13 +281,13 @@ func casts() []cast {
 	return []cast{
 		{"ordinary", ordinary, "Acme Corp", "U0ACMEDANA", catalogue(),
 			[]connection.Change{{At: noon, By: connection.Person("U1"), What: connection.DidInstall,
-				Outcome: connection.OutcomeDone}}, whole},
+				Outcome: connection.OutcomeDone}}, whole, catalogue()},
 		{"hostile", install.App{Name: "Switch <b> & board that is very long", Summary: hostile, DataKept: hostile,
 			Operator: hostile, Version: hostile,
 			SupportURL: "https://help.example.com/?" + strings.Repeat("q=1&", 100),
 			PrivacyURL: "https://example.com/" + strings.Repeat("p", 500)}, hostile, "U" + strings.Repeat("A", 40), sixty, fifty,
-			whole},
-		{"empty", install.App{}, "", "", nil, nil, whole},
+			whole, catalogue()},
+		{"empty", install.App{}, "", "", nil, nil, whole, catalogue()},
 	}
 }
 
@@ -341,11 +342,12 @@ func sayings(t *testing.T, c cast) (all []saying) {
 					h.State = connection.Limited
 				case connection.Unknown:
 					h.State, h.Reason, h.LastKnown, h.Label = connection.Unknown, connection.ReasonSlackSilent, connection.Active,
-						"Couldn't check"
+						c.app.Words.Say("connections.state.unknown")
 				case connection.ReconnectRequired:
 					h.WorksUntil = noon
 				}
-				h.ReasonText = cmp.Or(connection.ReasonText(nil, h.Reason), "Its access was withdrawn in Slack.")
+				h.ReasonText = cmp.Or(connection.ReasonText(c.app.Words, h.Reason),
+					connection.ReasonText(c.app.Words, connection.ReasonTokenRevoked))
 				at := fmt.Sprintf("%s, by hand %v, organisation %v", state, byHand, org)
 				for _, is := range people {
 					who := viewer{standing: is, details: true, installerLeft: org}
@@ -402,7 +404,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 					}
 					addView(view, "farewell %s", at)
 				}
-				told := c.command.Messages(install.Config{App: c.app, Scopes: slices.Concat(c.scopes, catalogue())})
+				told := c.command.Messages(install.Config{App: c.app, Scopes: slices.Concat(c.scopes, c.alsoAsks)})
 				add(written(t, func(client *slack.Client) error {
 					_, _, err := told.Tell(ctx, client, "U1", h)
 					return err

@@ -39,10 +39,10 @@ func allow(t *testing.T, m slacksim.Message) string {
 	return links[0]
 }
 
-// offs are the messages of the app in a person's direct messages that say what it can't do.
+// offs are the messages of the app in a person's direct messages that say what it can't do, besides the welcome.
 func (w *world) offs(user string) []slacksim.Message {
 	return slices.DeleteFunc(w.fromApp(w.slack.DM(user), user), func(m slacksim.Message) bool {
-		return !strings.Contains(m.Text, " permission to ")
+		return !strings.Contains(m.Text, " permission to ") || strings.Contains(m.Text, "is now connected to")
 	})
 }
 
