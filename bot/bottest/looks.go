@@ -57,7 +57,7 @@ func (s *Suite) written(place, viewer, what string) *Place {
 		s: s, what: what, key: place + " " + viewer,
 		lines: func() (lines []line) {
 			for _, m := range messages() {
-				lines = append(lines, line{ts: m.TS, says: m.Text + "\n" + words(m.Blocks)})
+				lines = append(lines, line{ts: m.TS, says: m.Text + "\n" + wordsOf(m.Blocks)})
 			}
 			return lines
 		},
@@ -87,7 +87,7 @@ func (s *Suite) preview(place, ts, url string) *Place {
 	return &Place{s: s, what: what, key: what + " " + ts, lines: func() (lines []line) {
 		for _, m := range s.Sim.Messages(place, "") {
 			if shown, ok := m.Unfurls[url]; ok && m.TS == ts {
-				lines = append(lines, line{says: shown.Title + "\n" + words(shown.Blocks)})
+				lines = append(lines, line{says: shown.Title + "\n" + wordsOf(shown.Blocks)})
 			}
 		}
 		return lines
@@ -119,7 +119,7 @@ func (s *Suite) shownView(what string, view func() (slacksim.View, bool)) *Place
 			if !ok {
 				return nil
 			}
-			said := v.Title + "\n" + words(v.Blocks)
+			said := v.Title + "\n" + wordsOf(v.Blocks)
 			for block, wrong := range v.Errors {
 				said += "\n" + block + ": " + wrong
 			}
@@ -214,8 +214,8 @@ func (s *Suite) shown(place, viewer string) string {
 	return strings.Join(lines, "\n")
 }
 
-// words are all texts in blocks, in their order.
-func words(blocks json.RawMessage) string {
+// wordsOf are all texts in blocks, in their order.
+func wordsOf(blocks json.RawMessage) string {
 	var all any
 	if len(blocks) == 0 || json.Unmarshal(blocks, &all) != nil {
 		return ""

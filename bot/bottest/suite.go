@@ -16,6 +16,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/words"
 	"github.com/switchboard-go/switchboard/internal/cli"
 	"github.com/switchboard-go/switchboard/slacksim"
 )
@@ -30,6 +31,7 @@ type App struct {
 	Use      []bot.Middleware
 	OnError  func(ctx context.Context, r *bot.Request, err error) error
 	Scopes   []connection.Scope
+	Words    *words.Sentences // nil: English
 	// LeastInterval is the shortest time between two runs of bot.Every and bot.Cron. 0: 15 minutes.
 	LeastInterval time.Duration
 
@@ -73,7 +75,7 @@ func NewApp(t testing.TB, app App) *Suite {
 		t.Fatal(err)
 	}
 	plain := cli.App{Name: app.Name, Handlers: app.Handlers, Use: app.Use, OnError: app.OnError, Scopes: app.Scopes,
-		LeastInterval: app.LeastInterval}
+		Words: app.Words, LeastInterval: app.LeastInterval}
 	rehearsal, err := plain.Rehearse(cli.Rehearsal{
 		Listener: listen, Folder: filepath.Clean(t.TempDir()), Clock: s.clock, Log: log, World: populate,
 	})

@@ -56,18 +56,19 @@ const module = "github.com/switchboard-go/switchboard/"
 // mayImport says which of our packages a room may know, in the patterns of the go command. Whoever is not named may
 // know none.
 var mayImport = map[string][]string{
-	"install/words":      {},
-	"install/connection": {"install/words"},
-	"install/slackapi":   {"install/connection"},
-	"install/links":      {"install/connection"},
-	"install/tokens":     {"install/connection", "install/slackapi"},
-	"install/watch":      {"install/connection", "install/slackapi", "install/links", "install/tokens", "install/words"},
+	"install/words":           {},
+	"install/words/wordstest": {"install/words"}, // a language for tests
+	"install/connection":      {"install/words"},
+	"install/slackapi":        {"install/connection"},
+	"install/links":           {"install/connection"},
+	"install/tokens":          {"install/connection", "install/slackapi"},
+	"install/watch":           {"install/connection", "install/slackapi", "install/links", "install/tokens", "install/words"},
 	"install/oauth": {"install/connection", "install/slackapi", "install/links", "install/tokens", "install/watch",
 		"install/words"},
 	"install":     {"install/..."},
 	"bot":         {"install/...", "internal/loopback", "bot/internal/..."},
 	"commands":    {"install/...", "bot", "commands/connection"},
-	"bot/bottest": {"install/connection", "bot", "internal/cli", "slacksim"},
+	"bot/bottest": {"install/connection", "install/words", "bot", "internal/cli", "slacksim"},
 
 	"install/mrkdwn":      {},
 	"install/messages":    {"install", "install/connection", "install/mrkdwn", "install/words"},
