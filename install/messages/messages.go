@@ -243,12 +243,14 @@ func (m Messages) welcome(c connection.Connection, grantURL string) message {
 	if len(missing) > 0 {
 		lacks = mrkdwn.Escape(mrkdwn.Clip(c.Without(m.App.Words, "", missing), maxSentence))
 	}
-	try, whether := m.tryFirst(c), ""
+	whether := ""
 	if command := m.App.Commands.Status; command != "" {
 		whether = m.say("whether", "command", mrkdwn.Escape(command))
 	}
 
-	lines := slices.DeleteFunc([]string{ahead, try, m.sees(c), lacks, whether}, func(s string) bool { return s == "" })
+	// What is missing stands above the button that allows it.
+	lines := []string{ahead, m.tryFirst(), sentences(m.sees(c), m.invite(c)), whether, lacks}
+	lines = slices.DeleteFunc(lines, func(s string) bool { return s == "" })
 	blocks := []slack.Block{
 		mrkdwn.Section(m.say("connected", "place", place)), mrkdwn.Section(strings.Join(lines, "\n")),
 	}
@@ -275,15 +277,19 @@ func (m Messages) welcome(c connection.Connection, grantURL string) message {
 }
 
 // tryFirst says what to begin with: the first thing that people can do with the app.
-func (m Messages) tryFirst(c connection.Connection) string {
-	first, invite := "", ""
-	if len(m.App.Does) > 0 {
-		first = m.say("first", "does", mrkdwn.Escape(mrkdwn.Clip(m.App.Does[0], maxSentence)))
+func (m Messages) tryFirst() string {
+	if len(m.App.Does) == 0 {
+		return ""
 	}
-	if slices.Contains(c.Scopes, "app_mentions:read") {
-		invite = m.say("mention")
+	return m.say("first", "does", mrkdwn.Escape(mrkdwn.Clip(m.App.Does[0], maxSentence)))
+}
+
+// invite says how the app comes into a channel, if it can be mentioned there.
+func (m Messages) invite(c connection.Connection) string {
+	if !slices.Contains(c.Scopes, "app_mentions:read") {
+		return ""
 	}
-	return sentences(first, invite)
+	return m.say("mention")
 }
 
 func (m Messages) buttons(c connection.Connection) []slack.BlockElement {

@@ -179,7 +179,7 @@ func TestWelcome(t *testing.T) {
 	}{
 		{[]string{"im:history", "app_mentions:read"}, true, "It can only read messages you send it here and " +
 			"messages that @mention it."},
-		{[]string{"im:history"}, false, "It can only read messages you send it here.\\n"},
+		{[]string{"im:history"}, false, "It can only read messages you send it here."},
 		{[]string{"app_mentions:read"}, true, "It can only read messages that @mention it."},
 		{nil, false, "It can't read any messages."},
 		{[]string{"channels:history", "im:history"}, false, "It can read messages you send it here, and all messages in " +

@@ -347,7 +347,7 @@ func TestBrowser(t *testing.T) {
 	b.type_("@Switchboard status")
 	b.reads("#messages .replies", "1 reply")
 	b.press("#messages .replies a")
-	b.reads("#messages .from-app", "Working", "Acme Corp")
+	b.reads("#messages .from-app", "✅ Working since")
 	b.reads(".thread-bar", "Thread")
 	b.is("what everybody reads has no buttons", `!document.querySelector("#messages .from-app button[data-action-id]")`)
 

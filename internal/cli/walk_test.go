@@ -188,7 +188,7 @@ func TestWalkLimited(t *testing.T) {
 
 	b.click("#app-page")
 	b.click("#limit-app")
-	b.reads("h1", "What Switchboard may do")
+	b.reads("h1", "What Switchboard can do")
 	b.looks("permissions")
 	b.click(`button[data-take="app_mentions:read"]`)
 	b.reads("#taken", "Taken away: View messages that directly mention the app")
@@ -254,7 +254,7 @@ func TestWalkTrueWords(t *testing.T) {
 	b.reads("h1", "asking for permission")
 	b.click("#allow") // again, with the state that was used
 	b.title("You're already connected")
-	b.reads("#happened", "Switchboard is in Acme Corp. This page was from an earlier try; nothing changed.")
+	b.reads("#happened", "Switchboard is in Acme Corp. This page was from an earlier try. Nothing changed.")
 	b.is("it is no trouble", `document.querySelector(".state").matches(".good[role=status]")`)
 	b.looks("true-second-answer")
 
