@@ -1,7 +1,7 @@
 package cli
 
-// A poll from the form to its end, in a browser: everybody votes, the program ends and starts again while it is open, and
-// the clock passes the time at which it closes.
+// A poll from the form to its end, in a browser: everybody votes, the program ends and starts again while it is open,
+// and the clock passes the time at which it closes.
 
 import (
 	"fmt"
@@ -34,8 +34,11 @@ func TestWalkPoll(t *testing.T) {
 	// Leon asks in the form, and is told what is wrong in it, where it is.
 	k.be(slacksim.AcmeMember, withApp)
 	k.b.says("/poll")
-	k.b.ask("put in the options", `((q, o) => { if (!q || !o) return false; q.value = "Lunch?"; o.value = "Pizza"; return true })(
-		...document.querySelectorAll('#modal [data-action-id="text"]'))`)
+	k.b.ask("put in the options", `((q, o) => {
+		if (!q || !o) return false;
+		q.value = "Lunch?"; o.value = "Pizza";
+		return true;
+	})(...document.querySelectorAll('#modal [data-action-id="text"]'))`)
 	k.b.looks("walk-poll-form")
 	k.b.press("#modal-submit")
 	k.b.reads("#modal", "A poll needs 2 to 10 options, and this one has 1.")

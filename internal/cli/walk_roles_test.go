@@ -17,8 +17,8 @@ import (
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
-// roles are who there is: an admin, who installed the app, a member, a guest, and somebody at another company, where the
-// app isn't installed.
+// roles are who there is: an admin, who installed the app, a member, a guest, and somebody at another company that
+// doesn't have the app.
 var roles = []string{slacksim.AcmeAdmin, slacksim.AcmeMember, walkGuest, slacksim.BirchMember}
 
 // cell is one situation that a command is asking in.
@@ -252,6 +252,7 @@ func (k *walk) walkRoles(missing string) {
 	k.t.Helper()
 	if missing != "" {
 		k.permit(nil, []string{missing})
+		k.restart()    // and nobody told it
 		defer func() { // Slack tells nobody that it was allowed again: asking does
 			k.permit([]string{missing}, nil)
 			k.be(slacksim.AcmeAdmin, withApp)
@@ -268,6 +269,9 @@ func (k *walk) walkRoles(missing string) {
 			c := cell{who: who, in: in, missing: missing}
 			for _, lines := range [][]asking{aboutConnection, aboutPolls, aboutStandups} {
 				k.reads(c, lines[:storagetest.Rounds(2, len(lines))])
+			}
+			if missing == "" && storagetest.Rounds(0, 1) > 0 {
+				k.b.axe("what " + who + " reads in a channel")
 			}
 			k.mentions(c)
 		}

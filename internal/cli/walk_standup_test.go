@@ -1,7 +1,7 @@
 package cli
 
-// A standup over days in which the clocks of some of its people are changed, in a browser: everybody is asked when their
-// own clock shows the time, on each of the days, once.
+// A standup over days on which the clocks of some of its people are changed, in a browser: everybody is asked when
+// their own clock shows the time, on each of the days, once.
 
 import (
 	"slices"
@@ -134,7 +134,8 @@ func (k *walk) setUpStandup(people []string, weekends bool) {
 	k.b.reads("#modal", "Saved. @Dana Reyes, @Leon Okafor and @Noah Kim are asked")
 	k.b.press("#modal-close")
 	k.b.do("the window closes", chromedp.WaitNotPresent(chromedp.CSS("#modal")))
-	k.b.reads("#messages .from-app", "set up a standup here.", "@Leon Okafor", "are asked at 09:30 in their own time zone")
+	k.b.reads("#messages .from-app", "set up a standup here.",
+		"@Leon Okafor and @Noah Kim are asked at 09:30 in their own time zone")
 }
 
 // asks waits for one question: not a minute too early, and only one.
@@ -147,7 +148,8 @@ func (k *walk) asks(q question, asked map[string]int) {
 	k.until(q.at)
 	asked[q.who]++
 	k.be(q.who, "dm")
-	k.b.reads("#messages .from-app:last-child", "It's time for the standup of #with-it, "+q.at.Format("Monday, 2 January"))
+	k.b.reads("#messages .from-app:last-child",
+		"It's time for the standup of #with-it, "+q.at.Format("Monday, 2 January"))
 	k.b.is("it is half past nine on their clock", `document.querySelector("#messages .from-app:last-child time")
 		.innerText === "9:30 AM"`)
 	for who, times := range asked {
