@@ -75,7 +75,10 @@ func tagline(of []feature) string {
 	if len(names) > 0 {
 		line = strings.TrimSuffix(connection.And(names)+" in Slack, and "+line, ", and ")
 	}
-	return strings.ToUpper(line[:1]) + line[1:] + "."
+	if !strings.HasSuffix(line, "?”") { // which ends the sentence, too
+		line += "."
+	}
+	return strings.ToUpper(line[:1]) + line[1:]
 }
 
 // App is how the app introduces itself on the install pages. The caller adds who runs it.
@@ -108,8 +111,12 @@ func Messages(cfg install.Config) install.Messages {
 // say what stands here. https://docs.slack.dev/reference/scopes
 func Catalogue() []connection.Scope {
 	var all []connection.Scope
+	without := map[string][]string{} // a permission → what the app can't do without it
 	for _, f := range features() {
 		for _, s := range f.scopes {
+			if s.Feature != "" && !slices.Contains(without[s.Name], s.Feature) {
+				without[s.Name] = append(without[s.Name], s.Feature)
+			}
 			i := slices.IndexFunc(all, func(known connection.Scope) bool { return known.Name == s.Name })
 			if i < 0 {
 				all = append(all, s)
@@ -117,6 +124,9 @@ func Catalogue() []connection.Scope {
 			}
 			all[i] = shared(all[i], s)
 		}
+	}
+	for i, s := range all {
+		all[i].Feature = connection.Or(without[s.Name])
 	}
 	slices.SortStableFunc(all, func(a, b connection.Scope) int {
 		switch {
@@ -135,9 +145,6 @@ func shared(s, also connection.Scope) connection.Scope {
 	s.Optional = s.Optional && also.Optional
 	if !strings.Contains(s.Why, also.Why) {
 		s.Why += " " + also.Why
-	}
-	if !strings.Contains(s.Feature, also.Feature) {
-		s.Feature = connection.And([]string{s.Feature, also.Feature})
 	}
 	return s
 }
