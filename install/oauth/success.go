@@ -292,8 +292,8 @@ func (ps *pages) firstSteps(c connection.Connection) (steps []string) {
 		steps = append(steps, ps.say("pages.first.workspaces"))
 		key = "pages.first.status_there"
 	}
-	if app.Commands.Status != "" {
-		steps = append(steps, ps.say(key, "status", app.Commands.Status))
+	if len(app.Does) > 0 {
+		steps = append(steps, app.Does[0])
 	}
 
 	if has("im:history") {
@@ -301,6 +301,9 @@ func (ps *pages) firstSteps(c connection.Connection) (steps []string) {
 	}
 	if has("app_mentions:read") {
 		steps = append(steps, ps.say("pages.first.mention", "app", app.Name))
+	}
+	if app.Commands.Status != "" {
+		steps = append(steps, ps.say(key, "status", app.Commands.Status))
 	}
 	return steps
 }

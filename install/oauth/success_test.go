@@ -96,6 +96,11 @@ func TestWhereNext(t *testing.T) {
 		strings.Contains(steps, "/invite") {
 		t.Errorf("it isn't asked to hear mentions: %s", steps)
 	}
+	ps.App.Does, ps.App.Commands.Status = []string{"Type /first.", "Type /second."}, "/how"
+	if steps := ps.firstSteps(c); len(steps) != 3 || steps[0] != "Type /first." || !strings.Contains(steps[2], "/how") {
+		t.Errorf("what it does comes first, and whether it works last: %q", steps)
+	}
+	ps.App = App{Name: "Hello"}
 	c.Scopes = []string{"chat:write"}
 	if steps := ps.firstSteps(c); len(steps) != 0 {
 		t.Errorf("it isn't allowed to read: %q", steps)
