@@ -18,6 +18,7 @@ import (
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/internal/stage"
+	"github.com/switchboard-go/switchboard/install/messages"
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
@@ -172,6 +173,32 @@ func TestLandingPicture(t *testing.T) {
 	}
 	if strings.Contains(page, "https://example.com") {
 		t.Error("the picture leads elsewhere")
+	}
+}
+
+// After an install people see the message that awaits them, as it was sent: once, and not where it couldn't be sent.
+func TestWelcomeIsPictured(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storagetest.SQLite(t))
+	in := r.replica(func(cfg *install.Config) {
+		named("Renewal")(cfg)
+		cfg.Messages = messages.New(*cfg)
+	})
+	const pictured = `<figure class="picture" role="img" aria-label="Renewal says: Renewal is now connected to Acme Corp.`
+	v := r.visitor(in)
+	back := v.back(start, slacksim.AcmeAdmin)
+	if page := v.html(back); strings.Count(page, pictured) != 1 || strings.Contains(page, "xoxb-") {
+		t.Errorf("no picture of the welcome: %s", page)
+	}
+	if page := v.html(back); strings.Contains(page, pictured) {
+		t.Error("a reload shows it as if it was sent again")
+	}
+
+	r.Slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "restricted_action"})
+	w := r.visitor(in)
+	if page := w.html(w.back(start, slacksim.BirchAdmin)); strings.Contains(page, "<figure") ||
+		!strings.Contains(page, "couldn&#39;t send you a message") && !strings.Contains(page, "couldn't send you a message") {
+		t.Errorf("it wasn't sent: %s", page)
 	}
 }
 
