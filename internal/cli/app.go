@@ -3,9 +3,7 @@ package cli
 // An app in plain values, and what follows from them: its manifest, its pages, and what a newcomer is told to try.
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -55,10 +53,6 @@ type App struct {
 	Metadata                               []slack.ManifestMetadataSubscription
 }
 
-// dataKept is what is kept for every app; one that keeps more of its own says it.
-const dataKept = "The workspace's name and id, who installed the app and when, the permissions granted, " +
-	"what happened to the connection, and its access, encrypted."
-
 // Fill adds the app to the settings in cfg.
 func (a App) Fill(cfg *server.Config) {
 	cfg.Bot.Handlers = slices.Concat(a.Handlers, cfg.Bot.Handlers)
@@ -66,7 +60,10 @@ func (a App) Fill(cfg *server.Config) {
 	cfg.Routes, cfg.Background, cfg.Workspaces = a.Routes, a.Background, a.Workspaces
 
 	in := &cfg.Install
-	in.App.Name, in.App.Summary, in.App.Does, in.App.DataKept = a.Name, a.Summary, a.does(), cmp.Or(a.DataKept, dataKept)
+	in.App.Name, in.App.Summary, in.App.Does, in.App.DataKept = a.Name, a.Summary, a.does(), a.DataKept
+	if in.App.DataKept == "" {
+		in.App.DataKept = a.Words.Say("app.data_kept")
+	}
 	in.App.Commands, in.App.Version, in.App.Color, in.App.Words = a.Commands, a.Version, a.Color, a.Words
 	in.Scopes, in.UserScopes = bot.Catalogue(a.Words, a.Scopes, cfg.Bot.Handlers),
 		bot.UserCatalogue(a.Words, a.UserScopes, cfg.Bot.Handlers)
@@ -132,25 +129,33 @@ func (a App) does() []string {
 func (a App) step(h bot.Handler) string {
 	switch {
 	case h.Kind == bot.KindCommand && !a.partOf(h):
-		return "You type " + h.Name + " in any channel" + also(h.About)
+		return a.with(h, "app.does.command", "command", h.Name)
 	case h.Kind == bot.KindMention:
-		return "You mention it in a channel where it was added, and it answers there."
+		return a.Words.Say("app.does.mention")
 	case h.Kind == bot.KindAgentMessage:
-		return "You ask it something in a conversation of its own, and it answers in a thread."
+		return a.Words.Say("app.does.agent")
 	case hearsDirectly(h):
-		return "You write to it in a direct message, and it answers there."
+		return a.Words.Say("app.does.direct")
 	case showsHome(h):
-		return "Its Home tab shows what it has for you."
+		return a.Words.Say("app.does.home")
 	case h.Kind == bot.KindShortcut:
-		return fmt.Sprintf("You choose “%s” from Slack’s shortcuts%s", h.Title, also(h.About))
+		return a.with(h, "app.does.shortcut", "title", h.Title)
 	case h.Kind == bot.KindMessageShortcut:
-		return fmt.Sprintf("You choose “%s” from a message’s menu%s", h.Title, also(h.About))
+		return a.with(h, "app.does.message_shortcut", "title", h.Title)
 	case h.Kind == bot.KindFunction:
-		return fmt.Sprintf("You add the step “%s” to a workflow%s", h.Title, also(h.About))
+		return a.with(h, "app.does.step", "title", h.Title)
 	case h.Kind == bot.KindLink:
-		return fmt.Sprintf("You post a link to %s, and it shows what is there.", h.Name)
+		return a.Words.Say("app.does.link", "domain", h.Name)
 	}
 	return ""
+}
+
+// with is a sentence about a handler, with what that says about itself, if anything.
+func (a App) with(h bot.Handler, key, param, value string) string {
+	if h.About == "" {
+		return a.Words.Say(key, param, value)
+	}
+	return a.Words.Say(key+"_about", param, value, "about", strings.TrimSuffix(h.About, "."))
 }
 
 func showsHome(h bot.Handler) bool {
@@ -168,14 +173,6 @@ func (a App) partOf(h bot.Handler) bool {
 	return sub && slices.ContainsFunc(a.Handlers, func(x bot.Handler) bool {
 		return x.Kind == bot.KindCommand && x.Name == root
 	})
-}
-
-// also ends a sentence with what a handler says about itself, if anything.
-func also(about string) string {
-	if about == "" {
-		return "."
-	}
-	return ": " + strings.TrimSuffix(about, ".") + "."
 }
 
 // sentence is what a handler says about itself as a sentence.

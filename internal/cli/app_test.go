@@ -232,7 +232,8 @@ func TestFillHandsAllOn(t *testing.T) {
 	cfg.Bot.Handlers = []bot.Handler{bot.OnHomeOpened(func(context.Context, *bot.Home) error { return nil })}
 	a.Fill(&cfg)
 	if len(cfg.Bot.Handlers) != 3 || cfg.Bot.Handlers[0].Name != "/hello" || cfg.Routes["/extra"] == nil ||
-		cfg.Bot.LeastInterval != time.Second || cfg.Install.App.Name != "Hello" || cfg.Install.App.DataKept != dataKept ||
+		cfg.Bot.LeastInterval != time.Second || cfg.Install.App.Name != "Hello" ||
+		cfg.Install.App.DataKept != a.Words.Say("app.data_kept") ||
 		!slices.Equal(cfg.Install.App.Does, a.Does) || !slices.Equal(a.guide(), a.Guide) {
 		t.Errorf("%+v", cfg)
 	}

@@ -192,10 +192,10 @@ func keysIn(n *ast.BasicLit, sections map[string]bool, all map[string]map[string
 	for section := range sections {
 		for _, key := range []string{text, section + "." + text} {
 			_, whole := all[key]
-			switch {
-			case whole:
+			if whole {
 				found = append(found, saidAt{key: key, where: where})
-			case strings.Contains(text, "."):
+			}
+			if strings.Contains(text, ".") {
 				for _, joint := range []string{"", "_", "."} {
 					if ends := key + joint; strings.HasSuffix(ends, "_") || strings.HasSuffix(ends, ".") {
 						found = append(found, saidAt{key: ends, begins: true, where: where})
