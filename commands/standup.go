@@ -453,8 +453,8 @@ func formText(words string) *slack.TextBlockObject { return mrkdwn.Plain(words, 
 
 func dayBoxes(chosen []string) *slack.CheckboxGroupsBlockElement {
 	boxes := slack.NewCheckboxGroupsBlockElement("days")
-	for _, d := range weekdays {
-		box := bot.NewOption(d, d)
+	for i, d := range weekdays {
+		box := bot.NewOption(time.Weekday((i+1)%7).String(), d)
 		boxes.Options = append(boxes.Options, box)
 		if slices.Contains(chosen, d) {
 			boxes.InitialOptions = append(boxes.InitialOptions, box)
