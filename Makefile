@@ -48,8 +48,11 @@ FOLDER ?= .
 shape: ## how the code reads, in numbers (FOLDER=… for a copy of another commit)
 	go run .ci/shape.go $(FOLDER)
 
+PICTURES = landing connected poll standup status home
 screenshots: ## the README's pictures, from the demo in Chromium
-	LONG_TESTS=1 SCREENSHOTS=$(CURDIR)/docs/pictures go test -count=1 -run 'TestBrowser|TestFeaturesAtWork' ./internal/cli
+	folder=$$(mktemp -d) && trap 'rm -r $$folder' EXIT && \
+		LONG_TESTS=1 SCREENSHOTS=$$folder go test -count=1 -run 'TestBrowser|TestFeaturesAtWork' ./internal/cli && \
+		for p in $(PICTURES); do cp $$folder/$$p.png docs/pictures/ || exit; done
 
 recording: ## the README's recording, from the demo in Chromium
 	LONG_TESTS=1 RECORDING=$(CURDIR)/docs/pictures/demo.gif go test -count=1 -run TestRecording ./internal/cli

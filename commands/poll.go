@@ -482,7 +482,7 @@ func submitPoll(ctx context.Context, s *bot.Submission) error {
 	// Slack shows an error when an answer is lost, and people press again: the window is the same one.
 	err := postPoll(ctx, s.Request, s.ViewID, q)
 	if errors.As(err, new(*bot.NotAllowedError)) {
-		return s.Errors(map[string]string{"channel": pollNotAllowed})
+		err = slack.SlackErrorResponse{Err: "missing_scope"} // as Slack says it
 	}
 	if says := cantPost(err, s.Install.App().Name, form.Channel); says != "" {
 		return s.Errors(map[string]string{"channel": says})
@@ -547,28 +547,33 @@ func pollRefusal(err error) string {
 	return ""
 }
 
-// pollNotAllowed is said in the form, where no button that asks for the permission can stand.
-const pollNotAllowed = "I'm not allowed to send messages in this workspace. Ask an admin to allow it, and post it again."
+// pollNotAllowed is said where no button that asks for the permission can stand.
+const pollNotAllowed = "I'm not allowed to send messages in this workspace."
 
-// cantPost says why Slack took no message in a conversation and what to do, "" where the error is another one. It can
+// cantPost says why Slack took no message in a conversation, and what to do. "" where the error is another one. It can
 // stand in a form, which shows no markup.
 func cantPost(err error, app, channel string) string {
-	switch code := pollRefusal(err); {
+	why, next := refusedIn(channel, pollRefusal(err))
+	return strings.ReplaceAll(strings.TrimSpace(why+" "+next), "@app", "@"+app)
+}
+
+// refusedIn is what a code of Slack's says about a conversation, and what to do then.
+func refusedIn(channel, code string) (why, next string) {
+	switch {
+	case (code == "not_in_channel" || code == "channel_not_found") && !strings.HasPrefix(channel, "C"):
+		return "I can't write in this conversation, because I'm not part of it.", "Ask in a channel that I'm in."
 	case code == "not_in_channel", code == "channel_not_found":
-		if !strings.HasPrefix(channel, "C") {
-			return "I can't post in this conversation, because I'm not part of it. Ask in a channel that I'm in."
-		}
-		return "I'm not in this channel yet. Type /invite @" + app + " there, and post it again."
+		return "I'm not in this channel yet.", "Type /invite @app there, and post it again."
 	case code == "is_archived":
-		return "This channel is archived, so nobody can post in it."
+		return "This channel is archived, so nobody can write in it.", ""
 	case strings.HasPrefix(code, "restricted_action"):
-		return "Only some people can post in this channel, and I'm not one of them. Ask an admin to allow it."
+		return "Only some people can write in this channel, and I'm not one of them.", "Ask an admin to allow it."
 	case code == "missing_scope":
-		return pollNotAllowed
+		return pollNotAllowed, "Ask an admin to allow it, and post it again."
 	case code == "ratelimited":
-		return "Slack takes no more messages here right now. Post it again in a minute."
+		return "Slack takes no more messages here right now.", "Post it again in a minute."
 	}
-	return ""
+	return "", ""
 }
 
 // whyNot is an answer that says why a poll can't be posted in a channel, and what to do. cant: err is about that.
@@ -731,7 +736,7 @@ func tellVoter(ctx context.Context, a *bot.AsyncAction, home *bot.Request, r pol
 		text = "You voted for " + connection.And(names) + ". Press a button again to take its vote back."
 	}
 	if s.Fault != "" {
-		text += " Your vote is kept, but I can't change this message: " + s.Fault
+		text += " It is counted, but this message can't show it. " + s.Fault
 	}
 	return a.Respond(ctx, bot.Text(text))
 }
@@ -802,7 +807,7 @@ func shownNow(ctx context.Context, t *bot.Timer, q pollRecord, counted tally, tu
 	case "message_not_found": // somebody deleted it
 		return t.Schedule(ctx, pollForget, t.Key, t.Now(), nil)
 	default:
-		if fault = cantPost(err, t.Install.App().Name, q.Channel); fault == "" || code == "ratelimited" {
+		if fault, _ = refusedIn(q.Channel, code); fault == "" || code == "ratelimited" {
 			return err
 		}
 	}

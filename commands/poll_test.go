@@ -1,16 +1,23 @@
 package commands
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/slack-go/slack"
 
+	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/bot/bottest"
 	"github.com/switchboard-go/switchboard/slacksim"
 )
@@ -226,7 +233,7 @@ func TestPollOutsideOfTheChannel(t *testing.T) {
 	leon := s.As(bottest.Member)
 
 	leon.Command("#project-atlas", `/poll "Lunch?" Pizza, Sushi`)
-	leon.Reads("#project-atlas").Want("I'm not in this channel yet. Type /invite @Test there…kept for a day…It asks: Lunch?")
+	leon.Reads("#project-atlas").Want("I'm not in this channel yet. Type /invite @Test there, and post it again.…kept for a day…It asks: Lunch?")
 	leon.Press("#project-atlas", "poll.post")
 	leon.Reads("#project-atlas").Shows("I'm not in this channel yet.…kept for a day")
 
@@ -314,5 +321,190 @@ func TestPollIsClosedByWhoCan(t *testing.T) {
 	s.Posted("#general").Shows("Closed poll: Dinner?")
 	if _, err := s.Sim.Press(t.Context(), leon.ID, general, ts, "poll.vote.0"); err == nil {
 		t.Error("a closed poll has buttons")
+	}
+}
+
+// kept is what an app's Store has, by key.
+type kept map[string]string
+
+// says reports whether a word is anywhere in it.
+func (k kept) says(word string) bool {
+	for key, value := range k {
+		if strings.Contains(key, word) || strings.Contains(value, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// pollsAndStore is polls, with a look at what they keep.
+func pollsAndStore(t *testing.T) (s *bottest.Suite, look func() kept) {
+	found := make(chan kept, 1)
+	peek := bot.OnCommand("/peek", func(ctx context.Context, c *bot.Command) error {
+		all := kept{}
+		for entry, err := range c.Store().List(ctx, "") {
+			var value json.RawMessage
+			if err := errors.Join(err, entry.Decode(&value)); err != nil {
+				return err
+			}
+			all[entry.Key] = string(value)
+		}
+		found <- all
+		return nil
+	}, bot.Describe("looks", ""))
+	s = bottest.New(t, append(poll().handlers, peek)...)
+	return s, func() kept {
+		s.As(bottest.Admin).Command("#project-atlas", "/peek")
+		return <-found
+	}
+}
+
+// pressedAgain sends the newest vote's press once more, made at another time; zero: at the same.
+func pressedAgain(t *testing.T, s *bottest.Suite, at time.Time) {
+	t.Helper()
+	for _, d := range slices.Backward(s.Sim.Deliveries()) {
+		form, err := url.ParseQuery(string(d.Body))
+		if err != nil || d.Kind != "interaction" {
+			continue
+		}
+		var press map[string]any
+		if err := json.Unmarshal([]byte(form.Get("payload")), &press); err != nil {
+			t.Fatal(err)
+		}
+		action := press["actions"].([]any)[0].(map[string]any)
+		if !strings.HasPrefix(action["action_id"].(string), pollVote) {
+			continue
+		}
+		if !at.IsZero() {
+			action["action_ts"] = fmt.Sprintf("%d.000000", at.Unix())
+		}
+		payload, err := json.Marshal(press)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := []byte(url.Values{"payload": {string(payload)}}.Encode())
+		if ack := s.Sim.Sender.Deliver(t.Context(), slacksim.Raw{Kind: "interaction", Body: body}); ack.Status != 200 {
+			t.Errorf("answered %d", ack.Status)
+		}
+		return
+	}
+	t.Fatal("nothing was pressed")
+}
+
+// An anonymous poll shows no names and keeps none, and what it kept goes soon after it closed. The result stays.
+func TestAnonymousPoll(t *testing.T) {
+	t.Parallel()
+	s, look := pollsAndStore(t)
+	leon, dana := s.As(bottest.Member), s.As(bottest.Admin)
+	dana.Command("#general", `/poll anonymous "Lunch?" Pizza, Sushi`)
+	s.Posted("#general").Want("Lunch?…Anonymous: nobody sees who voted for what.")
+
+	leon.Press("#general", "poll.vote.0")
+	s.Posted("#general").Shows("Pizza: 1 vote.")
+	leon.Reads("#general").Want("You voted for Pizza. Press a button again to take its vote back.")
+	if m := s.Posted("#general").Newest(); strings.Contains(m.Text+string(m.Blocks), leon.ID) {
+		t.Errorf("it names who voted: %s", m.Blocks)
+	}
+	if all := look(); len(all) != 3 || all.says(leon.ID) {
+		t.Errorf("kept: %v", all)
+	}
+	pressedAgain(t, s, time.Time{}) // as if the process had died with it
+	leon.Reads("#general").Want("You voted for Pizza.")
+
+	dana.Press("#general", "poll.close")
+	s.Advance(3 * time.Second)
+	s.Posted("#general").Shows("Closed poll: Lunch? Pizza: 1 vote.")
+	s.Advance(pollGrace)
+	s.Posted("#general").Nothing()
+	if all := look(); len(all) != 1 || all.says("Secret") {
+		t.Errorf("kept of a poll that is over: %v", all)
+	}
+
+	pressedAgain(t, s, s.Now())
+	leon.Reads("#general").Want("This poll closed…so your vote came too late.")
+	s.Posted("#general").Nothing()
+	s.Posted("#general").Shows("Closed poll: Lunch? Pizza: 1 vote.")
+	s.Advance(pollMemory)
+	if all := look(); len(all) != 0 {
+		t.Errorf("kept for ever: %v", all)
+	}
+}
+
+// Somebody deletes the message: nothing of the poll is kept.
+func TestPollWhoseMessageIsGone(t *testing.T) {
+	t.Parallel()
+	s, look := pollsAndStore(t)
+	leon := s.As(bottest.Member)
+	leon.Command("#general", `/poll "Lunch?" Pizza, Sushi`)
+	s.Posted("#general").Want("Lunch?")
+	s.Sim.Inject(slacksim.Fault{Method: "chat.update", Error: "message_not_found"})
+	leon.Press("#general", "poll.vote.0")
+	s.Posted("#general").Nothing()
+	if all := look(); len(all) != 0 {
+		t.Errorf("kept: %v", all)
+	}
+	leon.Press("#general", "poll.vote.0") // in what they still see
+	leon.Reads("#general").Want("This poll is over.")
+}
+
+// Where the app can't change its message any longer, who votes reads that.
+func TestPollThatCannotBeShown(t *testing.T) {
+	t.Parallel()
+	s := polls(t)
+	leon, dana := s.As(bottest.Member), s.As(bottest.Admin)
+	leon.Command("#general", `/poll "Lunch?" Pizza, Sushi`)
+	s.Posted("#general").Want("Lunch?")
+	s.Sim.Inject(slacksim.Fault{Method: "chat.update", Error: "channel_not_found", Times: 1})
+	leon.Press("#general", "poll.vote.0")
+	s.Posted("#general").Nothing()
+	dana.Press("#general", "poll.vote.1")
+	dana.Reads("#general").Want("You voted for Sushi.…It is counted, but this message can't show it. I'm not in this channel yet.")
+	s.Advance(3 * time.Second)
+	s.Posted("#general").Shows("Pizza: 1 vote. Sushi: 1 vote.")
+}
+
+// As much as a poll can hold: Slack takes the message, and all of its text is read out.
+func TestLargestPoll(t *testing.T) {
+	t.Parallel()
+	q := pollRecord{Text: strings.Repeat("&", pollQuestion), By: bottest.Admin.ID, Several: true, Ends: time.Now()}
+	var people []string
+	for i := range 500 {
+		people = append(people, fmt.Sprintf("U0CROWD%04d", i))
+	}
+	full := tally{Voters: len(people)}
+	for i := range pollOptions {
+		q.Options = append(q.Options, strings.Repeat("<", pollOption-1)+strconv.Itoa(i))
+		full.Votes, full.Names = append(full.Votes, len(people)), append(full.Names, people)
+	}
+	anonymous := q
+	anonymous.Anonymous, anonymous.Timed = true, true
+	closed := q
+	closed.Closed, closed.ClosedBy = time.Now(), bottest.Admin.ID
+
+	ref := pollRef{team: bottest.Admin.Team, id: strings.Repeat("x", 16)}
+	all := []bot.Reply{q.reply(ref, full), anonymous.reply(ref, full), closed.reply(ref, full)}
+	s := bottest.New(t, bot.OnMention("", func(ctx context.Context, m *bot.Message) error {
+		for _, r := range all {
+			if _, err := m.Say(ctx, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	s.As(bottest.Admin).Mention("#general", "")
+	s.Posted("#general").Want("500 votes").Want("500 votes").Want("Closed poll").Nothing()
+	for i, r := range all {
+		if n := utf8.RuneCountInString(r.Text); n > pollSpoken || len(r.Blocks) > 50 {
+			t.Errorf("%d: %d characters, %d blocks", i, n, len(r.Blocks))
+		}
+		var said int
+		for _, b := range r.Blocks {
+			if section, ok := b.(*slack.SectionBlock); ok && strings.Contains(section.Text.Text, "and 480 others") {
+				said++
+			}
+		}
+		if said != pollOptions {
+			t.Errorf("%d: %d options are whole", i, said)
+		}
 	}
 }

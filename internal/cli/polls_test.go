@@ -6,6 +6,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -65,15 +66,12 @@ func (w *world) votes(ts string, people []string, options ...int) {
 }
 
 // shows waits until the poll says this.
-func (w *world) shows(ts, says string) {
+func (w *world) shows(channel, ts, says string) {
 	w.t.Helper()
 	w.wait(says, func() bool {
-		for _, m := range w.slack.Messages(slacksim.AcmeGeneral, "") {
-			if m.TS == ts {
-				return strings.Contains(m.Text, says)
-			}
-		}
-		return false
+		return slices.ContainsFunc(w.slack.Messages(channel, ""), func(m slacksim.Message) bool {
+			return m.TS == ts && strings.Contains(m.Text, says)
+		})
 	})
 }
 
@@ -86,13 +84,13 @@ func TestFiftyPeopleVoteAtOnce(t *testing.T) {
 
 		ts := w.ask(`/poll "Lunch?" Pizza, Sushi`)
 		w.votes(ts, people, 0, 1) // the second press moves the vote
-		w.shows(ts, "Pizza: no votes. Sushi: 50 votes. 50 people voted.")
+		w.shows(slacksim.AcmeGeneral, ts, "Pizza: no votes. Sushi: 50 votes. 50 people voted.")
 		w.votes(ts, people, 0, 0) // a double click
-		w.shows(ts, "Pizza: 50 votes. Sushi: no votes. 50 people voted.")
+		w.shows(slacksim.AcmeGeneral, ts, "Pizza: 50 votes. Sushi: no votes. 50 people voted.")
 
 		ts = w.ask(`/poll several "Dinner?" Pizza, Sushi`)
 		w.votes(ts, people, 0, 1)
-		w.shows(ts, "Pizza: 50 votes. Sushi: 50 votes. 50 people voted.")
+		w.shows(slacksim.AcmeGeneral, ts, "Pizza: 50 votes. Sushi: 50 votes. 50 people voted.")
 
 		for _, c := range w.slack.Calls("chat.update") {
 			if c.Error != "" {
@@ -132,7 +130,43 @@ func TestVotesOutliveTheProcess(t *testing.T) {
 			if _, err := w.startProcess(lease); err != nil {
 				t.Fatal(err)
 			}
-			w.shows(ts, "Sushi: 10 votes. 10 people voted.")
+			w.shows(slacksim.AcmeGeneral, ts, "Sushi: 10 votes. 10 people voted.")
 		})
 	}
+}
+
+// In an organisation's channel that two of its workspaces share, the votes of both are one poll's.
+func TestPollOfTwoWorkspaces(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storagetest.SQLite(t))
+	w.addGrid()
+	w.start(1, nil)
+	w.installGrid(w.browser())
+	if err := w.slack.Admins.GrantTeam(t.Context(), gridOne); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	both := "C0GRIDBOTH"
+	in, _ := w.slack.Installed(gridOne)
+	w.slack.AddChannel(slacksim.Channel{ID: both, TeamID: gridOne, Name: "both",
+		Members: []string{gridAdmin, gridMember, in.BotUserID}})
+
+	w.type_(gridAdmin, both, `/poll "Lunch?" Pizza, Sushi`)
+	ts := w.last(both, gridAdmin).TS
+	for i, person := range []string{gridAdmin, gridMember} {
+		if _, err := w.slack.Press(t.Context(), person, both, ts, "poll.vote.0"); err != nil {
+			t.Fatal(err)
+		}
+		w.shows(both, ts, fmt.Sprintf("Pizza: %d vote", i+1))
+	}
+	if _, err := w.slack.Press(t.Context(), gridMember, both, ts, "poll.close"); err != nil {
+		t.Fatal(err)
+	}
+	w.wait("the refusal", func() bool {
+		return strings.Contains(w.last(both, gridMember).Text, "can close this poll.")
+	})
+	if _, err := w.slack.Press(t.Context(), gridAdmin, both, ts, "poll.close"); err != nil {
+		t.Fatal(err)
+	}
+	w.shows(both, ts, "Closed poll: Lunch? Pizza: 2 votes.")
 }
