@@ -42,7 +42,8 @@ func TestWalkTruth(t *testing.T) {
 	b.picture("truth-working")
 	b.open(home)
 	b.reads("main", "What you can do with Switchboard", "✅ Working since", "Checked ", "Reopen this tab to refresh.",
-		"Type /connection status in any channel. Write to me in Messages. Mention me in a channel I am in.")
+		"Type /connection status in any channel to ask again. You can also write to me in Messages. "+
+			"You can mention me in a channel I am in.")
 	b.picture("truth-home-working")
 
 	permit(nil, []string{"im:history"})
@@ -57,7 +58,7 @@ func TestWalkTruth(t *testing.T) {
 	absent("help", newest, "in a direct message with me")
 	b.picture("truth-help")
 	b.open(home)
-	b.reads("main", "it no longer has permission to read direct messages to it", "Type /connection status in any channel. Mention me in a channel I am in.")
+	b.reads("main", "it no longer has permission to read direct messages to it", "Type /connection status in any channel to ask again. You can mention me in a channel I am in.")
 	absent("the Home tab", "main", "Not allowed yet", "write to me in Messages")
 	b.picture("truth-home-taken-away")
 
@@ -69,7 +70,7 @@ func TestWalkTruth(t *testing.T) {
 	absent("an app that may not write", newest, "Working, some", "Everything else works")
 	b.picture("truth-silent")
 	b.open(home)
-	b.reads("main", "Not working, a permission is missing", "Type /connection status in any channel.")
+	b.reads("main", "Not working, a permission is missing", "Type /connection status in any channel to ask again.")
 	absent("the Home tab of an app that may not write", "main", "write to me", "mention me in", "Send a test message")
 	b.picture("truth-home-silent")
 
