@@ -84,7 +84,7 @@ func poll() feature {
 		}},
 		handlers: []bot.Handler{
 			bot.OnCommand("/poll", askPoll, writes,
-				bot.Describe("Ask a question that people answer with a button; without words it opens a form", "["+onLine+"]")),
+				bot.Describe("Asks a question that people answer with a button; without words it opens a form", "["+onLine+"]")),
 			bot.OnCommand("/poll anonymous", askAnonymously, writes,
 				bot.Describe("asks without showing who voted for what", onLine)),
 			bot.OnCommand("/poll several", askForSeveral, writes,

@@ -83,7 +83,7 @@ func standup() feature {
 		}},
 		handlers: []bot.Handler{
 			bot.OnCommand("/standup", setUpStandup, needs, better,
-				bot.Describe("sets up this channel's standup, or changes it", "")),
+				bot.Describe("Sets up this channel's standup, or changes it", "")),
 			bot.OnCommand("/standup show", showStandup, bot.Describe("shows this channel's standup, and who has answered", "")),
 			bot.OnCommand("/standup answer", answerStandup, bot.Describe("answers today's questions", "")),
 			bot.OnCommand("/standup skip", skipStandup, bot.Describe("says you're away today, or until a date", "[2026-12-24]")),

@@ -4,6 +4,7 @@ package slacksim
 // workspaces, as from Slack, and SVG for all else.
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"html"
@@ -28,7 +29,11 @@ func (s *world) icon(w http.ResponseWriter, r *http.Request) {
 	}
 	id := base[:i]
 	s.mu.Lock()
-	name, _ := s.nameLocked(id)
+	name, isApp := s.nameLocked(id)
+	fill := colour(id)
+	if isApp {
+		fill = cmp.Or(s.app.Color, fill)
+	}
 	s.mu.Unlock()
 	size, err := strconv.Atoi(base[i+1:])
 	if err != nil || size < 8 || size > 512 || name == "" {
@@ -38,7 +43,7 @@ func (s *world) icon(w http.ResponseWriter, r *http.Request) {
 
 	if asPNG {
 		w.Header().Set("Content-Type", "image/png")
-		_ = writePNG(w, id, name, size) // the reader may be gone
+		_ = writePNG(w, fill, name, size) // the reader may be gone
 		return
 	}
 	w.Header().Set("Content-Type", "image/svg+xml")
@@ -46,7 +51,7 @@ func (s *world) icon(w http.ResponseWriter, r *http.Request) {
 		`<rect width="48" height="48" rx="9" fill="%s"/>`+
 		`<text x="24" y="33" font-family="system-ui,sans-serif" font-size="26" font-weight="700" fill="#fff" `+
 		`text-anchor="middle">%s</text></svg>`,
-		size, size, colour(id), html.EscapeString(initialOf(name)))
+		size, size, html.EscapeString(fill), html.EscapeString(initialOf(name)))
 }
 
 func initialOf(name string) string {
@@ -66,12 +71,12 @@ func colour(id string) string {
 	return colours[h.Sum32()%uint32(len(colours))]
 }
 
-// writePNG draws a square of size pixels in the id's colour with the name's initial, where that is a letter.
-func writePNG(w io.Writer, id, name string, size int) error {
-	rgb, _ := strconv.ParseUint(colour(id)[1:], 16, 32)
+// writePNG draws a square of size pixels in a colour (#rrggbb) with the name's initial, where that is a letter.
+func writePNG(w io.Writer, fill, name string, size int) error {
+	rgb, _ := strconv.ParseUint(strings.TrimPrefix(fill, "#"), 16, 32)
 	picture := image.NewRGBA(image.Rect(0, 0, size, size))
-	fill := image.NewUniform(color.RGBA{R: uint8(rgb >> 16), G: uint8(rgb >> 8), B: uint8(rgb), A: 0xff})
-	draw.Draw(picture, picture.Bounds(), fill, image.Point{}, draw.Src)
+	square := image.NewUniform(color.RGBA{R: uint8(rgb >> 16), G: uint8(rgb >> 8), B: uint8(rgb), A: 0xff})
+	draw.Draw(picture, picture.Bounds(), square, image.Point{}, draw.Src)
 	dot := size / 12 // a letter is 5 by 7 dots, with some air around it
 	left, top := (size-5*dot)/2, (size-7*dot)/2
 	first := initialOf(name)

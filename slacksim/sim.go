@@ -19,6 +19,7 @@ import (
 // docs.slack.dev/reference/app-manifest
 type App struct {
 	ID, Name, Description                 string
+	Color                                 string // #rrggbb, of its icon; "": one that follows from the ID
 	ClientID, ClientSecret, SigningSecret string
 
 	// RedirectURLs are the allowed callback addresses: a redirect_uri must equal one or lie below it.

@@ -157,6 +157,7 @@ func (a App) simApp(public string, also ...bot.Handler) (slacksim.App, error) {
 
 	app := slacksim.App{
 		ID: "A0SWITCHBD", Name: m.Display.Name, Description: m.Display.Description,
+		Color:    m.Display.BackgroundColor,
 		ClientID: "1000000000001.2000000000002", ClientSecret: randomHex(), SigningSecret: randomHex(),
 		RedirectURLs:   m.OAuthConfig.RedirectUrls,
 		EventsURL:      m.Settings.EventSubscriptions.RequestUrl,

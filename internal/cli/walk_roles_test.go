@@ -104,7 +104,7 @@ var aboutStandups = []asking{
 		}
 		return []string{"I don't know “weather”."}, nil
 	}},
-	{line: "/standup help", says: always("sets up this channel's standup, or changes it")},
+	{line: "/standup help", says: always("Sets up this channel's standup, or changes it")},
 }
 
 // aboutConnection are the words of /connection.
