@@ -181,7 +181,7 @@ connection:
 	}
 }
 
-// Every key that the code says is in the words, and every key of the words is said.
+// Every key that the code says is in the words.
 func TestKeysAreKnown(t *testing.T) {
 	t.Parallel()
 	code := ""
