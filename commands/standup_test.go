@@ -11,11 +11,8 @@ import (
 	"github.com/switchboard-go/switchboard/slacksim"
 )
 
-// The zones of Dana and Leon.
-var (
-	berlin = location("Europe/Berlin")
-	london = location("Europe/London")
-)
+// berlin is the zone of Dana.
+var berlin = location("Europe/Berlin")
 
 // standupSuite is the feature at Acme Corp, where Dana has read that it is installed.
 func standupSuite(t *testing.T) *bottest.Suite {

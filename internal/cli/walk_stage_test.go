@@ -233,14 +233,6 @@ func (n news) nothing() {
 	}
 }
 
-// presses clicks one of the app's buttons in them.
-func (n news) presses(actionID string) {
-	n.b.t.Helper()
-	n.b.ask(n.what+": press "+actionID, fmt.Sprintf(`(e => { if (!e) return false; e.click(); return true })(
-		[...document.querySelectorAll("#messages .message")].filter(e => e.dataset.ts > %q)
-			.map(e => e.querySelector('[data-action-id=%q]')).find(e => e))`, n.after, actionID))
-}
-
 // array is strings as a script has them.
 func array(all []string) string {
 	if all == nil {
