@@ -372,8 +372,8 @@ func sayings(t *testing.T, c cast) (all []saying) {
 					home := homeBlocks(tn, h, who, noon, "Done.")
 					addView(slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: home}}, "home %s, %v", at,
 						is)
-					addView(window(tn, "Details", detailsAtHome(ctx, tn)), "details in a window %s, %v", at, is)
-					addView(window(tn, "Details", detailsInWindow(tn, h, who)), "details in a window %s, %v", at, is)
+					addView(window(tn, tn.plain("title.details"), detailsAtHome(ctx, tn)), "details in a window %s, %v", at, is)
+					addView(window(tn, tn.plain("title.details"), detailsInWindow(tn, h, who)), "details in a window %s, %v", at, is)
 					if h.Found {
 						p := permissionsReply(tn, h, is, who.permissions)
 						add(p, "permissions %s, %v", at, is)
@@ -445,7 +445,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 		for _, said := range []string{"", "ok", "account_inactive"} {
 			r := disconnected(tn, said, err)
 			add(r, "disconnected %q %.40v", said, err)
-			addView(window(tn, "Disconnect", r), "disconnected in the window %q %.40v", said, err)
+			addView(window(tn, tn.plain("title.disconnect"), r), "disconnected in the window %q %.40v", said, err)
 		}
 		if err != nil {
 			add(bot.Reply{Text: slackSaid(tn, err, "users:read", "team:read")}, "Slack said %.40v", err)
