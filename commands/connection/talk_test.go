@@ -681,9 +681,9 @@ func TestWithoutOptionalPermissions(t *testing.T) {
 	}
 	has(t, "an admin's permissions", s.command(dana, "permissions"), "has 5 of the 8 permissions", `!"type":"button"`)
 	has(t, "the installer's history", s.command(leon, "history"), "Slack couldn't be asked whether you can see the "+
-		"history, so nothing was done.", "Allow it")
-	has(t, "an admin's history", s.command(dana, "history"), "Slack couldn't be asked whether you can see the history, "+
-		"so nothing was done. Switchboard can't show admins their buttons: it doesn't have permission to see who is who.",
+		"history.", "Allow it")
+	has(t, "an admin's history", s.command(dana, "history"), "Slack couldn't be asked whether you can see the history. "+
+		"Switchboard can't show admins their buttons: it doesn't have permission to see who is who.",
 		"Allow it")
 	has(t, "an admin's reconnect", s.command(dana, "reconnect"), "this is the link that everybody can have", page)
 	has(t, "the Home tab", s.home(dana), "some features off", "!connection.grant", "!connection.more", page)
@@ -837,7 +837,7 @@ func TestStatusTellsWhatChanged(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	has(t, "details", s.command(mia, "details"), "They have left; the connection doesn't depend on them",
+	has(t, "details", s.command(mia, "details"), "They have left, but the connection doesn't depend on them",
 		"*Permissions changed*", "According to Slack.")
 	has(t, "permissions", s.command(mia, "permissions"), "Last changed", "No longer allowed: see the workspace's name "+
 		"and icon.")

@@ -527,7 +527,7 @@ func TestDisconnectWhenSlackHasTrouble(t *testing.T) {
 		during func(w *world, db *storage.DB)
 	}{
 		"bad credentials": {slacksim.Fault{Method: uninstall, Error: "bad_client_secret"}, leon,
-			[]string{"Slack didn't remove Switchboard; it said `bad_client_secret`.", "It is still connected to Acme Corp.",
+			[]string{"Slack didn't remove Switchboard. It said `bad_client_secret`.", "It is still connected to Acme Corp.",
 				"Reference: "}, "failed bad_client_secret", false, "", nil},
 		"not allowed": {slacksim.Fault{Method: uninstall, Error: "must_revoke_access"}, dana,
 			[]string{"it said `must_revoke_access`", "It is still connected"}, "failed must_revoke_access", false, "", nil},
