@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+
 	"github.com/switchboard-go/switchboard/install/words"
 )
 

@@ -159,7 +159,8 @@ func (t *Thread) FeedbackButtons() slack.Block {
 		return slack.NewTextBlockObject(slack.PlainTextType, t.lang().Say(key), false, false)
 	}
 	return slack.NewContextActionsBlock("", slack.NewFeedbackButtonsBlockElement(feedbackAction,
-		slack.NewFeedbackButton(text("bot.agent.good"), feedbackGood), slack.NewFeedbackButton(text("bot.agent.bad"), feedbackBad)))
+		slack.NewFeedbackButton(text("bot.agent.good"), feedbackGood),
+		slack.NewFeedbackButton(text("bot.agent.bad"), feedbackBad)))
 }
 
 // agentKinds are the kinds of handlers for types of events that are an agent's alone.

@@ -2,8 +2,8 @@ package commands
 
 // /poll asks a question that people answer with buttons, and shows the result in the message as it grows.
 //
-// A poll is a few values in the Store of the workspace that it was asked in: the poll itself, one ballot for each person
-// who voted, and when the message was brought up to date last. So people who vote at the same time write different
+// A poll is a few values in the Store of the workspace that it was asked in: the poll itself, one ballot for each
+// person who voted, and when the message was brought up to date last. So people who vote at the same time write different
 // values. The message is counted anew from the ballots each time, by a timer: it survives the process, and a burst of
 // votes has two or three of them. What a press says (its ballot, or that it is too late) goes by the time at which it
 // was pressed, because presses come from the inbox, where they can overtake each other and be worked again.
@@ -73,9 +73,10 @@ func poll() feature {
 	writes := bot.OptionalScopes("chat:write") // without it what was typed is kept, see pollDraft
 	onLine := `"Question?" First, Second`
 	return feature{
-		name:    "polls",
-		does:    []string{"Type /poll to ask a question: people answer with a button, and everybody sees the result grow."},
-		about:   "Type /poll to ask a question with up to ten options. The result is in the message, and grows with each vote.",
+		name: "polls",
+		does: []string{"Type /poll to ask a question: people answer with a button, and everybody sees the result grow."},
+		about: "Type /poll to ask a question with up to ten options. The result is in the message, and grows with " +
+			"each vote.",
 		picture: pollPicture(),
 		try: []bot.Hint{{
 			Title: "Ask a question.",
@@ -571,7 +572,7 @@ func refusedIn(channel, code string) (why, next string) {
 	case code == "missing_scope":
 		return pollNotAllowed, "Ask an admin to allow it, and post it again."
 	case code == "ratelimited":
-		return "Slack takes no more messages here right now.", "Post it again in a minute."
+		return "Slack won't take another message here right now.", "Post it again in a minute."
 	}
 	return "", ""
 }

@@ -175,7 +175,7 @@ func (d *DB) Reseal(ctx context.Context, erase bool) (resealed, unreadable int, 
 		switch {
 		case errors.Is(err, connection.ErrNotFound): // deleted meanwhile
 		case err != nil:
-			return db.Fault(ctx, "seal anew", err)
+			return db.Fault(ctx, "encrypt again", err)
 		case !readable:
 			unreadable++
 		case changed:

@@ -236,7 +236,8 @@ func window(t turn, title string, r bot.Reply) slack.ModalViewRequest {
 		blocks = []slack.Block{mrkdwn.Section(r.Text)}
 	}
 	return slack.ModalViewRequest{
-		Type: slack.VTModal, Title: mrkdwn.Plain(title, mrkdwn.MaxTitle), Close: mrkdwn.Plain(t.plain("button.close"), mrkdwn.MaxTitle),
+		Type: slack.VTModal, Title: mrkdwn.Plain(title, mrkdwn.MaxTitle),
+		Close:  mrkdwn.Plain(t.plain("button.close"), mrkdwn.MaxTitle),
 		Blocks: slack.Blocks{BlockSet: blocks},
 	}
 }

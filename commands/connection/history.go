@@ -95,8 +95,8 @@ func told(t turn, c connection.Change) string {
 	return sentences(what, by(t, c.By), because(t, c))
 }
 
-// by names who did it. What Slack reports was mostly somebody's doing, and Slack doesn't say whose; what nobody is named
-// for, the app did by itself.
+// by names who did it. What Slack reports was mostly somebody's doing, and Slack doesn't say whose. What nobody is
+// named for, the app did by itself.
 func by(t turn, a connection.Actor) string {
 	switch a.Kind {
 	case connection.ByPerson:

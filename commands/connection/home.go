@@ -130,8 +130,8 @@ func homeButtons(t turn, h install.Health, who viewer) []slack.BlockElement {
 	return append(press, keepersMenu(t, h, true))
 }
 
-// detailsAtHome are the details in the window that the Home tab opens, which can only be closed. It blocks for Slack and
-// the store, not for long: the window has to be open soon.
+// detailsAtHome are the details in the window that the Home tab opens, which can only be closed. It blocks for Slack
+// and the store, not for long: the window has to be open soon.
 func detailsAtHome(ctx context.Context, t turn) bot.Reply {
 	ctx, cancel := context.WithTimeout(ctx, personBudget)
 	defer cancel()

@@ -120,8 +120,8 @@ func (a ask) standing(ctx context.Context, t turn) (standing, error) {
 	return standingOf(ctx, t)
 }
 
-// mayAct reports whether people may do what they want to; if not, r says so to them. act is what that is, in the keys of
-// the sentences.
+// mayAct reports whether people may do what they want to. If not, r says so to them. act is what that is, in the keys
+// of the sentences.
 func (a ask) mayAct(ctx context.Context, t turn, act string) (r bot.Reply, may bool) {
 	if t.Health().Reason == connection.ReasonRecordsSilent {
 		return recordsSilent(t), false
@@ -130,8 +130,8 @@ func (a ask) mayAct(ctx context.Context, t turn, act string) (r bot.Reply, may b
 	return refusal(t, is, err, act), is == keeper
 }
 
-// refusal says why somebody may not do it, and who can; the zero Reply for those who may. err is why what they are could
-// not be found out.
+// refusal says why somebody may not do it, and who can. It is the zero Reply for those who may. err is why we couldn't
+// find out who they are.
 func refusal(t turn, is standing, err error, act string) bot.Reply {
 	key := "refused." + act
 	switch {

@@ -365,8 +365,8 @@ func before(t turn) string {
 	return ""
 }
 
-// more says how the word of a name is asked for: the sentence of a key where the command answers, or that of key_message
-// where a direct message does; "" where nothing would.
+// more says how the word of a name is asked for: the sentence of a key where the command answers, or that of
+// key_message where a direct message does. "" where nothing would.
 func more(t turn, name, key string) string {
 	switch {
 	case t.canType():

@@ -99,7 +99,7 @@ func (c *Connection) NotRenewed(verdict, code string, at time.Time) {
 }
 
 func (c *Connection) renewed(p Grant, line Change) {
-	c.Mended(p, line.At)
+	c.Recovered(p, line.At)
 	c.Note(line)
 }
 
@@ -127,7 +127,7 @@ func (u *UserToken) NotRenewed(verdict, _ string, at time.Time) {
 }
 
 func (u *UserToken) renewed(p Grant, line Change) {
-	u.Mended(p)
+	u.Recovered(p)
 	line.Reason = u.UserID
 	u.Note(line)
 }

@@ -25,10 +25,8 @@ func ExampleConnection_Missing() {
 		{Name: "reactions:write", Label: "Add reactions", Feature: "react with an emoji", Optional: true},
 	}
 	c := connection.Connection{Scopes: []string{"chat:write"}}
-	for _, s := range c.Missing(needed) {
-		fmt.Printf("It can't %s: it wasn't allowed to %s.\n", s.Feature, connection.LowerFirst(s.Label))
-	}
-	// Output: It can't react with an emoji: it wasn't allowed to add reactions.
+	fmt.Println(c.Without(nil, "", c.Missing(needed)))
+	// Output: It can't react with an emoji: it doesn't have permission to add reactions.
 }
 
 // Whatever prints it, and however: a secret stays one.

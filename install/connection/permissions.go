@@ -5,8 +5,6 @@ package connection
 import (
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/switchboard-go/switchboard/install/words"
 )
@@ -110,18 +108,6 @@ func without(said *words.Sentences, app, why string, scopes []Scope) string {
 		"permissions", said.Or(permissions))
 }
 
-// Permitted says what the app lacks, to go behind "permission to": "read direct messages to it".
-func Permitted(scopes []Scope) string { return Or(Labels(scopes)) }
-
-// Labels are the labels of scopes, as they stand in the middle of a sentence.
-func Labels(scopes []Scope) []string {
-	labels := make([]string, len(scopes))
-	for i, s := range scopes {
-		labels[i] = LowerFirst(s.Label)
-	}
-	return labels
-}
-
 // Or joins words as a sentence about what isn't does: "a", "a or b", "a, b or c".
 func Or(words []string) string { return joined(words, " or ") }
 
@@ -134,15 +120,6 @@ func joined(words []string, behind string) string {
 	}
 	last := len(words) - 1
 	return strings.Join(words[:last], ", ") + behind + words[last]
-}
-
-// LowerFirst is s with a small first letter, to go on a sentence with it.
-func LowerFirst(s string) string {
-	first, size := utf8.DecodeRuneInString(s)
-	if size == 0 {
-		return s
-	}
-	return string(unicode.ToLower(first)) + s[size:]
 }
 
 // Difference returns what a has and b has not.

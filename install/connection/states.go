@@ -146,8 +146,8 @@ func NextCheck(s State, since, at time.Time) time.Time {
 	return at.Add(wait + rand.N(wait/10))
 }
 
-// Mended brings into c what a good renewal says of a connection.
-func (c *Connection) Mended(p Grant, at time.Time) {
+// Recovered brings into c what a good renewal says of a connection.
+func (c *Connection) Recovered(p Grant, at time.Time) {
 	c.grantedNow(p.Scopes, p.At)
 	switch c.Reason {
 	case ReasonRenewalFailing, ReasonRefreshRejected, ReasonTokenExpired:

@@ -217,8 +217,8 @@ type UserToken struct {
 // Note adds a line of history, to be written together with what it is about.
 func (u *UserToken) Note(c Change) { u.Changes = append(u.Changes, c) }
 
-// Mended notes that p is in force, so that the person isn't needed any longer.
-func (u *UserToken) Mended(p Grant) {
+// Recovered notes that p is in force, so that the person isn't needed any longer.
+func (u *UserToken) Recovered(p Grant) {
 	u.Reason = ReasonNone
 	if len(p.Scopes) > 0 {
 		u.Scopes = p.Scopes

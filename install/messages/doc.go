@@ -4,7 +4,9 @@
 //
 //	type mine struct{ messages.Messages }
 //
-//	func (m mine) Welcome(ctx context.Context, client *slack.Client, c connection.Connection, grantURL string) error { … }
+//	func (m mine) Welcome(
+//		ctx context.Context, client *slack.Client, c connection.Connection, grantURL string,
+//	) error { … }
 //
 // Who gets a message, and how often, is decided in package install.
 package messages

@@ -202,8 +202,8 @@ func Person(id string) string {
 
 var addressEscapes = strings.NewReplacer("&", "&amp;", "<", "%3C", ">", "%3E", "|", "%7C", " ", "%20")
 
-// Address is an address as it stands in a link, "<address|words>". What would end it, and what Slack escapes everywhere,
-// is escaped.
+// Address is an address as it stands in a link, "<address|words>". What would end it, and what Slack escapes
+// everywhere, is escaped.
 func Address(address string) string { return addressEscapes.Replace(address) }
 
 // Link is an address to be pressed.

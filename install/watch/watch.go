@@ -37,10 +37,11 @@ type RowStore interface {
 	Update(ctx context.Context, k connection.Key, fn func(c *connection.Connection) error) (connection.Connection, error)
 }
 
-// updateRow is store.Update for c's row, which may have moved under its organisation since c was read. fn may run twice.
-func updateRow(ctx context.Context, store RowStore, c connection.Connection, fn func(row *connection.Connection) error) (
-	connection.Connection, error,
-) {
+// updateRow is store.Update for c's row, which may have moved under its organisation since c was read. fn can run
+// twice.
+func updateRow(
+	ctx context.Context, store RowStore, c connection.Connection, fn func(row *connection.Connection) error,
+) (connection.Connection, error) {
 	now, err := store.Update(ctx, c.Key, fn)
 	if !errors.Is(err, connection.ErrNotFound) {
 		return now, err

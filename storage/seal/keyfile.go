@@ -57,7 +57,7 @@ func readKeyFile(path string) (*Keyring, error) {
 		return nil, err
 	}
 	if len(bytes.TrimSpace(text)) == 0 {
-		return nil, fmt.Errorf("%s is empty: put back the one that the database was sealed with", path)
+		return nil, fmt.Errorf("%s is empty: put back the one that the database was encrypted with", path)
 	}
 
 	ring, err := ParseKeys(string(text))

@@ -22,8 +22,8 @@ func (s stage) end(t *testing.T, k connection.Key, state connection.State) {
 	storetest.OK(t, err)
 }
 
-// Where an organisation's install takes the place of a workspace's own, what was scheduled runs by it, in whatever order
-// that comes about.
+// Where an organisation's install takes the place of a workspace's own, what was scheduled runs by it, in whatever
+// order that comes about.
 func TestHeirs(t *testing.T) {
 	t.Parallel()
 	organisation := storetest.Key("A1", "E1", "")

@@ -21,8 +21,8 @@ const (
 )
 
 // Blocks is src in other blocks, for where Slack takes no markdown block: in modals and in the Home tab. There are at
-// most most of them, if need be with goesOn at the end, which says that there is more. Who is named in mentions is mentioned.
-// Tables are text of one width.
+// most most of them, if need be with goesOn at the end, which says that there is more. Who is named in mentions is
+// mentioned. Tables are text of one width.
 func Blocks(src string, most int, mentions []string, goesOn string) []slack.Block {
 	b := builder{words: words{source: []byte(src)}, mentions: mentions}
 	doc := parser.Parse(text.NewReader(b.source))

@@ -93,7 +93,7 @@ func (e *TokenRefused) Error() string {
 var Refusals = map[string]string{
 	"invalid_auth":           "is not one that Slack knows",
 	"not_authed":             "is empty",
-	"account_inactive":       "belongs to an app or a workspace that is no more",
+	"account_inactive":       "belongs to an app or a workspace that no longer exists",
 	"token_revoked":          "was revoked",
 	"not_allowed_token_type": "is no app-level token",
 	"missing_scope":          "lacks the scope connections:write",

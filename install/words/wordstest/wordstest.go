@@ -104,7 +104,8 @@ func accent(r rune) rune {
 
 var (
 	// notWords are parts of a text that nobody translates: code, addresses, the targets of links, tags, emoji, times.
-	notWords = regexp.MustCompile("```[^`]*```|`[^`]*`|https?://[^\\s>|]+|<!date[^>]*>|<[^>|]*[|>]|&[a-z0-9#]+;|:[a-z0-9_+-]+:")
+	notWords = regexp.MustCompile("```[^`]*```|`[^`]*`|https?://[^\\s>|]+|<!date[^>]*>|<[^>|]*[|>]|&[a-z0-9#]+;|" +
+		":[a-z0-9_+-]+:")
 	// run are two or more words in plain letters.
 	run = regexp.MustCompile(`[A-Za-z][A-Za-z'’]*(?:,? +[A-Za-z][A-Za-z'’]*)+`)
 	// unfilled is a parameter that nobody gave.
@@ -121,8 +122,8 @@ type Fault struct {
 // String says what is wrong, and where.
 func (f Fault) String() string { return fmt.Sprintf("%s, in %q", f.What, f.Text) }
 
-// Faults are what a text in Slack's mrkdwn, or of a page, has in it that was not said in the made-up language, or was put
-// together from pieces. known are names of people, places and things, which are as they are.
+// Faults are what a text in Slack's mrkdwn, or of a page, has in it that was not said in the made-up language, or was
+// put together from pieces. known are names of people, places and things, which are as they are.
 func Faults(text string, known ...string) (faults []Fault) {
 	for _, name := range unfilled.FindAllString(notWords.ReplaceAllString(text, " "), -1) {
 		faults = append(faults, Fault{Text: text, What: "nobody gave " + name})
@@ -138,7 +139,8 @@ func Faults(text string, known ...string) (faults []Fault) {
 	return append(faults, pieces(text)...)
 }
 
-// pieces finds a sentence within another, but for one behind a colon, and what goes on behind a sentence in the middle of a line.
+// pieces finds a sentence within another, but for one behind a colon, and what goes on behind a sentence in the middle
+// of a line.
 func pieces(text string) (faults []Fault) {
 	var open []rune
 	runes := []rune(text)

@@ -45,7 +45,7 @@ func WalkRows[T any](ctx context.Context, all *gorm.DB, visit func(*T) error,
 	for ; ; n = rowsAtOnce {
 		var rows []T
 		if err := rest.Limit(n).Find(&rows).Error; err != nil {
-			return Fault(ctx, "read sealed rows", err)
+			return Fault(ctx, "read encrypted rows", err)
 		}
 		for i := range rows {
 			if err := visit(&rows[i]); err != nil {
