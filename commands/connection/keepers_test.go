@@ -343,7 +343,7 @@ func TestDisconnectSaysWhatHappened(t *testing.T) {
 			[]string{"couldn't renew its access", "It is still connected", "7F3K2QX"}},
 		{"too often", "ratelimited", slack.SlackErrorResponse{Err: "ratelimited"},
 			[]string{"asked us to slow down", "It is still connected", "in a few minutes", "7F3K2QX"}},
-		{"refused", "not_allowed", refused, []string{"it said `not_allowed`", "It is still connected", "7F3K2QX"}},
+		{"refused", "not_allowed", refused, []string{"It said `not_allowed`", "It is still connected", "7F3K2QX"}},
 		{"no answer", "", errors.Join(slackapi.ErrUnclear, context.DeadlineExceeded),
 			[]string{"we don't know whether", "/connection status in a minute", "7F3K2QX"}},
 		{"an answer that says neither", "internal_error",

@@ -567,7 +567,7 @@ func TestDisconnectWindow(t *testing.T) {
 		"Slack refuses": {func(s *scene) {
 			s.sim.Inject(slacksim.Fault{Method: "apps.uninstall", Error: "must_revoke_access"})
 		},
-			"it said `must_revoke_access`. It is still connected to Acme Corp."},
+			"It said `must_revoke_access`. It is still connected to Acme Corp."},
 		"Slack is silent": {func(s *scene) {
 			s.sim.Inject(slacksim.Fault{Method: "apps.uninstall", Hang: true})
 		}, "we don't know whether Switchboard was removed from Acme Corp"},

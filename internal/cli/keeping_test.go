@@ -530,7 +530,7 @@ func TestDisconnectWhenSlackHasTrouble(t *testing.T) {
 			[]string{"Slack didn't remove Switchboard. It said `bad_client_secret`.", "It is still connected to Acme Corp.",
 				"Reference: "}, "failed bad_client_secret", false, "", nil},
 		"not allowed": {slacksim.Fault{Method: uninstall, Error: "must_revoke_access"}, dana,
-			[]string{"it said `must_revoke_access`", "It is still connected"}, "failed must_revoke_access", false, "", nil},
+			[]string{"It said `must_revoke_access`", "It is still connected"}, "failed must_revoke_access", false, "", nil},
 		"rate limited": {slacksim.Fault{Method: uninstall, RetryAfter: 30}, leon,
 			[]string{"Slack asked us to slow down", "It is still connected", "Try again in a few minutes."},
 			"failed ratelimited", false, "", nil},
