@@ -8,7 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/install/words"
 )
 
@@ -59,7 +61,10 @@ func (req *Request) IsAdmin(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	u, err := req.Client.GetUserInfoContext(ctx, req.UserID)
-	if err != nil {
+	switch {
+	case slackapi.SlackError(err) == connection.ReasonMissingScope: // taken back a moment ago
+		return false, &NotAllowedError{Scopes: []string{"users:read"}}
+	case err != nil:
 		return false, err
 	}
 
