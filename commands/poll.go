@@ -32,6 +32,7 @@ import (
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 const (
@@ -526,7 +527,7 @@ func postPoll(ctx context.Context, req *bot.Request, id string, q pollRecord) er
 	r := q.reply(pollRef{team: store.TeamID(), id: id}, tally{Votes: make([]int, len(q.Options))})
 	_, ts, err := req.Client.PostMessageContext(ctx, q.Channel, slack.MsgOptionText(r.Text, false),
 		slack.MsgOptionBlocks(r.Blocks...), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl())
-	if pollRefusal(err) != "" { // else it may be there, and the first press says where
+	if slackapi.SlackError(err) != "" { // else it may be there, and the first press says where
 		_, cancelErr := req.Cancel(ctx, pollEnd, id)
 		return errors.Join(err, cancelErr, store.Delete(ctx, pollKey(id)))
 	}
@@ -536,25 +537,13 @@ func postPoll(ctx context.Context, req *bot.Request, id string, q pollRecord) er
 	return bot.Update(ctx, store, pollKey(id), func(kept *pollRecord) error { kept.TS = ts; return nil })
 }
 
-// pollRefusal is Slack's word for why it refused a call, "" where it didn't.
-func pollRefusal(err error) string {
-	var refused slack.SlackErrorResponse
-	if errors.As(err, &refused) {
-		return refused.Err
-	}
-	if errors.As(err, new(*slack.RateLimitedError)) {
-		return "ratelimited"
-	}
-	return ""
-}
-
 // pollNotAllowed is said where no button that asks for the permission can stand.
 const pollNotAllowed = "I'm not allowed to send messages in this workspace."
 
 // cantPost says why Slack took no message in a conversation, and what to do. "" where the error is another one. It can
 // stand in a form, which shows no markup.
 func cantPost(err error, app, channel string) string {
-	why, next := refusedIn(channel, pollRefusal(err))
+	why, next := refusedIn(channel, slackapi.SlackError(err))
 	return strings.ReplaceAll(strings.TrimSpace(why+" "+next), "@app", "@"+app)
 }
 
@@ -579,7 +568,7 @@ func refusedIn(channel, code string) (why, next string) {
 
 // whyNot is an answer that says why a poll can't be posted in a channel, and what to do. cant: err is about that.
 func whyNot(req *bot.Request, channel string, err error) (why bot.Reply, cant bool) {
-	if errors.As(err, new(*bot.NotAllowedError)) || pollRefusal(err) == "missing_scope" {
+	if errors.As(err, new(*bot.NotAllowedError)) || slackapi.SlackError(err) == "missing_scope" {
 		return req.NotAllowed("chat:write"), true
 	}
 	says := cantPost(err, req.Install.App().Name, channel)
@@ -800,7 +789,7 @@ func showPoll(ctx context.Context, t *bot.Timer) error {
 // shownNow notes what became of the nth time that the message was brought up to date.
 func shownNow(ctx context.Context, t *bot.Timer, q pollRecord, counted tally, turn int, err error) error {
 	fault := ""
-	switch code := pollRefusal(err); code {
+	switch code := slackapi.SlackError(err); code {
 	case "":
 		if err != nil {
 			return err
@@ -1042,7 +1031,7 @@ func closePoll(ctx context.Context, a *bot.AsyncAction) error {
 	switch {
 	case admin:
 		return endNow(ctx, home, r.id, a.UserID, pressedAt(a))
-	case errors.As(err, new(*bot.NotAllowedError)), pollRefusal(err) == "missing_scope": // nobody can tell who is an admin
+	case errors.As(err, new(*bot.NotAllowedError)): // nobody can tell who is an admin
 		return a.Respond(ctx, bot.Text("Only "+mrkdwn.Person(q.By)+", who asked it, can close this poll."))
 	case err != nil:
 		return err

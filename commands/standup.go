@@ -38,6 +38,7 @@ import (
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 )
 
 const (
@@ -335,7 +336,7 @@ func profileOf(ctx context.Context, r *bot.Request, user string) (profile, error
 		return profile{}, nil
 	}
 	u, err := r.Client.GetUserInfoContext(ctx, user)
-	switch refusal(err) {
+	switch slackapi.SlackError(err) {
 	case "user_not_found", "users_not_found", "user_not_visible":
 		return profile{name: "Somebody", gone: "isn't in this workspace"}, nil
 	case "missing_scope": // it was taken back a moment ago
@@ -357,15 +358,6 @@ func profileOf(ctx context.Context, r *bot.Request, user string) (profile, error
 		known.gone = "is at another company"
 	}
 	return known, nil
-}
-
-// refusal is the word with which Slack refused a call; "" for every other error.
-func refusal(err error) string {
-	var said slack.SlackErrorResponse
-	if errors.As(err, &said) {
-		return said.Err
-	}
-	return ""
 }
 
 // Setting it up.
@@ -730,7 +722,7 @@ func announce(ctx context.Context, s *bot.Submission, channel string, plan *stan
 // unpostable says why a channel didn't take a message, and what to do about it.
 func unpostable(r *bot.Request, channel string, err error) string {
 	app := r.Install.App().Name
-	switch code := refusal(err); code {
+	switch code := slackapi.SlackError(err); code {
 	case "not_in_channel", "channel_not_found":
 		return fmt.Sprintf("%s isn't in <#%s>, so it can't post there. Type `/invite @%s` in the channel.", app, channel,
 			mrkdwn.Name(app))
@@ -845,7 +837,7 @@ func ask(ctx context.Context, t *bot.Timer, channel string, plan *standupPlan, d
 
 	_, err = t.Say(ctx, user, questions(channel, plan.By, d))
 	unreached := false
-	switch refusal(err) {
+	switch slackapi.SlackError(err) {
 	case "channel_not_found", "user_not_found", "user_disabled", "cannot_dm_bot", "messages_tab_disabled",
 		"restricted_action":
 		t.Log.InfoContext(ctx, "somebody can't be asked", "cause", err)
@@ -1382,7 +1374,7 @@ func postSummary(ctx context.Context, t *bot.Timer, s *standupDay, said bot.Repl
 	}
 
 	ts, err := t.Say(ctx, s.channel, said)
-	switch code := refusal(err); code {
+	switch code := slackapi.SlackError(err); code {
 	case "not_in_channel", "channel_not_found", "is_archived", "restricted_action", "no_permission":
 		return false, errors.Join(unclaim(ctx, t, key), tellUnposted(ctx, t, s, err))
 	}
@@ -1425,7 +1417,7 @@ func tellUnposted(ctx context.Context, t *bot.Timer, s *standupDay, refused erro
 		return nil
 	}
 	days := append(slices.Clone(s.plan.Unposted), s.day)
-	over := refusal(refused) == "is_archived" || len(days) == standupUnposted
+	over := slackapi.SlackError(refused) == "is_archived" || len(days) == standupUnposted
 
 	text := fmt.Sprintf("The standup of %s has no summary. %s", s.day.words(), unpostable(t.Request, s.channel, refused))
 	r := bot.Reply{Text: text + " Then press Post it.", Blocks: []slack.Block{mrkdwn.Section(text),
@@ -1475,7 +1467,7 @@ func keepCurrent(ctx context.Context, t *bot.Timer, s *standupDay, shown bot.Rep
 		}
 		_, _, _, err = t.Client.UpdateMessageContext(ctx, s.channel, now.posted.TS, slack.MsgOptionText(said.Text, false),
 			slack.MsgOptionBlocks(said.Blocks...))
-		switch refusal(err) {
+		switch slackapi.SlackError(err) {
 		case "message_not_found", "channel_not_found", "not_in_channel", "is_archived", "cant_update_message":
 			t.Log.InfoContext(ctx, "a summary can't be changed any longer", "cause", err)
 			return nil
