@@ -791,14 +791,11 @@ func askPerson(ctx context.Context, t *bot.Timer) error {
 func turn(ctx context.Context, t *bot.Timer, channel string, plan *standupPlan, in *participant) (today day, due bool,
 	err error) {
 	today = plan.today(in, t.Now())
-	var reply standupReply
-	if _, err := t.Store().Get(ctx, repliesKey(channel, today)+in.ID, &reply); err != nil {
-		return today, false, err
-	}
 	slot := plan.slot(in, today)
 	due = plan.meets(today) && !slot.After(t.Now()) && !slot.Before(in.Since)
+
 	last := day("")
-	if due || !reply.Asked.IsZero() { // they may have flown west since, where it is the same day again
+	if due {
 		last = today
 	}
 	return today, due, askNext(ctx, t.Request, channel, plan, in, last)

@@ -1,12 +1,17 @@
 package commands
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/bot/bottest"
 	"github.com/switchboard-go/switchboard/slacksim"
 )
@@ -302,6 +307,104 @@ func TestStandupAnsweredAtOnce(t *testing.T) {
 		if n := strings.Count(shown, fmt.Sprintf(" %02d\\n*Today", i)); n != 1 {
 			t.Errorf("the answer of person %d is there %d times", i, n)
 		}
+	}
+}
+
+// crossing works two deliveries at the same time: the second while the first waits for the answer to its first call of
+// a method of Slack's. It returns all calls of it.
+func crossing(t *testing.T, method string, work func(ctx context.Context, delivery *bot.Timer) error) []slacksim.Call {
+	t.Helper()
+	called, release, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	s := bottest.New(t, append(standup().handlers, bot.OnCommandAsync("/both",
+		func(ctx context.Context, c *bot.AsyncCommand) error {
+			first, second := *c.Request, *c.Request
+			first.EventID, second.EventID = "first", "second"
+			worked := make(chan error, 1)
+			go func() { worked <- work(ctx, &bot.Timer{Request: &first}) }()
+			<-called
+			err := work(ctx, &bot.Timer{Request: &second})
+			close(release)
+			done <- errors.Join(err, <-worked)
+			return nil
+		}, bot.Describe("works both", "")))...)
+	dana := s.As(bottest.Admin)
+	dana.Reads("").Want("is now connected")
+
+	before := len(s.Sim.Calls(method))
+	var calls atomic.Int32
+	s.Handle(method, func(slacksim.Call) (map[string]any, error) {
+		if calls.Add(1) == 1 {
+			close(called)
+			<-release
+		}
+		return map[string]any{"channel": slacksim.AcmeGeneral, "ts": "1790000000.000100"}, nil
+	})
+	dana.Command("#general", "/both")
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	return s.Sim.Calls(method)[before:]
+}
+
+// mondayOf is a standup of Dana in #general, on a day on which she answered something.
+func mondayOf(ctx context.Context, store bot.Store, answer string) (day standupDay, err error) {
+	day = standupDay{channel: slacksim.AcmeGeneral, day: "2026-11-30"}
+	day.plan = standupPlan{By: slacksim.AcmeAdmin, Days: weekdays, People: []participant{{ID: slacksim.AcmeAdmin}}}
+	reply := standupReply{Yesterday: answer, Today: answer, At: time.Unix(1_790_000_000, 0)}
+	return day, errors.Join(
+		store.Put(ctx, planKey(day.channel), day.plan, 0),
+		store.Put(ctx, repliesKey(day.channel, day.day)+slacksim.AcmeAdmin, reply, 0),
+	)
+}
+
+// Of two deliveries that are to ask somebody one does.
+func TestStandupAsksOnce(t *testing.T) {
+	t.Parallel()
+	calls := crossing(t, "chat.postMessage", func(ctx context.Context, delivery *bot.Timer) error {
+		plan := standupPlan{By: slacksim.AcmeAdmin}
+		return ask(ctx, delivery, slacksim.AcmeGeneral, &plan, "2026-11-30", slacksim.AcmeMember)
+	})
+	if len(calls) != 1 {
+		t.Errorf("asked %d times", len(calls))
+	}
+}
+
+// Of two deliveries that are to post a summary one does.
+func TestStandupPostsOneSummary(t *testing.T) {
+	t.Parallel()
+	calls := crossing(t, "chat.postMessage", func(ctx context.Context, delivery *bot.Timer) error {
+		day, err := mondayOf(ctx, delivery.Store(), "Painting")
+		if err != nil {
+			return err
+		}
+		posted, err := postSummary(ctx, delivery, &day, day.summary())
+		if want := delivery.EventID == "first"; posted != want {
+			t.Errorf("the %s delivery posted: %v", delivery.EventID, posted)
+		}
+		return err
+	})
+	if len(calls) != 1 {
+		t.Errorf("posted %d times", len(calls))
+	}
+}
+
+// A change of the summary that reaches Slack after a newer one is made up for.
+func TestStandupSummaryShowsTheLast(t *testing.T) {
+	t.Parallel()
+	calls := crossing(t, "chat.update", func(ctx context.Context, delivery *bot.Timer) error {
+		day, err := mondayOf(ctx, delivery.Store(), "by the "+delivery.EventID)
+		if err != nil {
+			return err
+		}
+		return keepCurrent(ctx, delivery, &day, bot.Reply{})
+	})
+	byWhom := regexp.MustCompile(`by the \w+`)
+	var says []string
+	for _, c := range calls {
+		says = append(says, byWhom.FindString(c.Arg("blocks")))
+	}
+	if strings.Join(says, ", ") != "by the first, by the second, by the second" {
+		t.Errorf("the summary was changed to the answer of: %v", says)
 	}
 }
 
@@ -614,7 +717,7 @@ func TestStandupInTheWrongPlace(t *testing.T) {
 	leon.Command("#general", "/standup dance")
 	leon.Reads("#general").Want("I don't know “dance”.")
 	leon.Command("#general", "/standup help")
-	leon.Reads("#general").Want("`/standup`: sets up…`/standup skip [2026-12-24]`…`/standup stop`")
+	leon.Reads("#general").Want("`/standup`: Sets up…`/standup skip [2026-12-24]`…`/standup stop`")
 	leon.Command("#general", "/standup answer")
 	leon.Reads("#general").Want("There's no standup in this channel.")
 }
