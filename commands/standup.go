@@ -722,13 +722,16 @@ func announce(ctx context.Context, s *bot.Submission, channel string, plan *stan
 // unpostable says why a channel didn't take a message, and what to do about it.
 func unpostable(r *bot.Request, channel string, err error) string {
 	app := r.Install.App().Name
-	switch code := slackapi.SlackError(err); code {
-	case "not_in_channel", "channel_not_found":
+	switch code := slackapi.SlackError(err); {
+	case code == "not_in_channel", code == "channel_not_found":
 		return fmt.Sprintf("%s isn't in <#%s>, so it can't post there. Type `/invite @%s` in the channel.", app, channel,
 			mrkdwn.Name(app))
-	case "is_archived":
+	case code == "is_archived":
 		return fmt.Sprintf("<#%s> is archived, so %s can't post there.", channel, app)
-	case "":
+	case strings.HasPrefix(code, "restricted_action"):
+		return fmt.Sprintf("Only some people can post in <#%s>, and %s isn't one of them. Ask an admin to allow it.", channel,
+			app)
+	case code == "":
 		return fmt.Sprintf("%s couldn't post in <#%s>.", app, channel)
 	default:
 		return fmt.Sprintf("%s couldn't post in <#%s>. Slack says %s.", app, channel, mrkdwn.Code(code))
@@ -1371,11 +1374,11 @@ func postSummary(ctx context.Context, t *bot.Timer, s *standupDay, said bot.Repl
 	}
 
 	ts, err := t.Say(ctx, s.channel, said)
-	switch code := slackapi.SlackError(err); code {
-	case "not_in_channel", "channel_not_found", "is_archived", "restricted_action", "no_permission":
+	switch code := slackapi.SlackError(err); {
+	case code == "not_in_channel", code == "channel_not_found", code == "is_archived", code == "no_permission",
+		strings.HasPrefix(code, "restricted_action"): // also restricted_action_read_only_channel and its like
 		return false, errors.Join(unclaim(ctx, t, key), tellUnposted(ctx, t, s, err))
-	}
-	if err != nil {
+	case err != nil:
 		return false, fmt.Errorf("post the summary of a standup: %w", err)
 	}
 

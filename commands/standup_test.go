@@ -510,6 +510,20 @@ func TestStandupOfAnArchivedChannel(t *testing.T) {
 	leon.Reads("").Want("There's no standup in <#" + s.Channel("#general") + ">.")
 }
 
+// In a channel where only some people write who set it up reads that, too.
+func TestStandupWhereOnlySomeWrite(t *testing.T) {
+	t.Parallel()
+	s := standupSuite(t)
+	dana, leon := s.As(bottest.Admin), s.As(bottest.Member)
+	monday(s, 9, 30)
+	begin(dana, "#general", map[string]string{"people": leon.ID, "wait": "30"})
+	s.Advance(time.Hour)
+	leon.Reads("").Want(asked)
+	s.Sim.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "restricted_action_read_only_channel", Times: 1})
+	s.Advance(30 * time.Minute)
+	dana.Reads("").Want("has no summary. Only some people can post in <#").Nothing()
+}
+
 // Without users:read everybody is asked by the zone that the form asks for.
 func TestStandupWithoutZones(t *testing.T) {
 	t.Parallel()
