@@ -184,6 +184,22 @@ func standupIn(ctx context.Context, store bot.Store, channel string) (plan stand
 	return plan, err
 }
 
+// changePlan changes what was set up for a channel, unless it was ended meanwhile: nothing is left of it then.
+func changePlan(ctx context.Context, store bot.Store, channel string, change func(p *standupPlan)) error {
+	errEnded := errors.New("ended")
+	err := bot.Update(ctx, store, planKey(channel), func(p *standupPlan) error {
+		if p.By == "" {
+			return errEnded
+		}
+		change(p)
+		return nil
+	})
+	if errors.Is(err, errEnded) {
+		return nil
+	}
+	return err
+}
+
 // standups are all of the workspace, by channel. There are at most standupsInAll.
 func standups(ctx context.Context, store bot.Store) (map[string]standupPlan, error) {
 	all := map[string]standupPlan{}
@@ -807,11 +823,10 @@ func turn(ctx context.Context, t *bot.Timer, channel string, plan *standupPlan, 
 // moveTo keeps the zone of somebody who isn't where they were.
 func moveTo(ctx context.Context, store bot.Store, channel string, in *participant, zone string) error {
 	in.Zone = zone
-	return bot.Update(ctx, store, planKey(channel), func(p *standupPlan) error {
+	return changePlan(ctx, store, channel, func(p *standupPlan) {
 		if same := p.person(in.ID); same != nil {
 			same.Zone = zone
 		}
-		return nil
 	})
 }
 
@@ -889,9 +904,8 @@ func dropPerson(ctx context.Context, t *bot.Timer, channel string, plan *standup
 
 // leave takes a person out of a standup.
 func leave(ctx context.Context, store bot.Store, channel, user string) error {
-	return bot.Update(ctx, store, planKey(channel), func(p *standupPlan) error {
+	return changePlan(ctx, store, channel, func(p *standupPlan) {
 		p.People = slices.DeleteFunc(p.People, func(in participant) bool { return in.ID == user })
-		return nil
 	})
 }
 
@@ -1404,10 +1418,7 @@ func unclaim(ctx context.Context, t *bot.Timer, key string) error {
 
 // setUnposted notes for which days a channel took no summary.
 func setUnposted(ctx context.Context, store bot.Store, channel string, days []day) error {
-	return bot.Update(ctx, store, planKey(channel), func(p *standupPlan) error {
-		p.Unposted = days
-		return nil
-	})
+	return changePlan(ctx, store, channel, func(p *standupPlan) { p.Unposted = days })
 }
 
 // tellUnposted tells who set up a standup that its channel takes no summary, once until it does. Where nobody ever

@@ -524,6 +524,32 @@ func TestStandupWhereOnlySomeWrite(t *testing.T) {
 	dana.Reads("").Want("has no summary. Only some people can post in <#").Nothing()
 }
 
+// Somebody ends a standup in the moment in which it asks: nothing of it comes back.
+func TestStandupEndsWhileItAsks(t *testing.T) {
+	t.Parallel()
+	s := standupSuite(t)
+	dana, leon := s.As(bottest.Admin), s.As(bottest.Member)
+	monday(s, 9, 30)
+	begin(dana, "#general", map[string]string{"people": leon.ID})
+	asking, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	s.Handle("users.info", func(slacksim.Call) (map[string]any, error) {
+		once.Do(func() { close(asking) })
+		<-release
+		moved := map[string]any{"id": leon.ID, "team_id": slacksim.Acme, "tz": "America/New_York"}
+		return map[string]any{"user": moved}, nil
+	})
+	s.Advance(time.Hour)
+	<-asking
+	dana.Command("#general", "/standup stop")
+	dana.Press("#general", standupStop)
+	s.Posted("#general").Want("ended the standup of this channel.")
+	close(release)
+	s.Posted("#general").Nothing()
+	dana.Command("#general", "/standup show")
+	dana.Reads("#general").Want("There's no standup in")
+}
+
 // Without users:read everybody is asked by the zone that the form asks for.
 func TestStandupWithoutZones(t *testing.T) {
 	t.Parallel()
