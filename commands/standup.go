@@ -1353,7 +1353,7 @@ func refreshSummary(ctx context.Context, r *bot.Request, channel string, d day) 
 func sumUp(ctx context.Context, t *bot.Timer) error {
 	channel, d, _ := aboutDay(t.Key)
 	s, found, err := loadDay(ctx, t.Store(), channel, d)
-	if err != nil || !found || !s.began() {
+	if err != nil || !found || !s.began() && s.posted.TS == "" {
 		return err
 	}
 

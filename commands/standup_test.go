@@ -550,6 +550,21 @@ func TestStandupEndsWhileItAsks(t *testing.T) {
 	dana.Reads("#general").Want("There's no standup in")
 }
 
+// Who leaves is no longer missing in the summary that is there, whoever is left.
+func TestStandupLeftByAll(t *testing.T) {
+	t.Parallel()
+	s := standupSuite(t)
+	dana, leon := s.As(bottest.Admin), s.As(bottest.Member)
+	monday(s, 9, 30)
+	begin(dana, "#general", map[string]string{"people": leon.ID, "wait": "30"})
+	s.Advance(time.Hour)
+	leon.Reads("").Want(asked)
+	s.Advance(30 * time.Minute)
+	s.Posted("#general").Want("0 of 1 answered. Still missing: <@" + leon.ID + ">.")
+	leon.Command("#general", "/standup leave")
+	s.Posted("#general").Shows("0 of 0 answered.")
+}
+
 // Without users:read everybody is asked by the zone that the form asks for.
 func TestStandupWithoutZones(t *testing.T) {
 	t.Parallel()
