@@ -42,7 +42,7 @@ import (
 )
 
 const (
-	standupPeople  = 40   // in one standup: with them its summary has at most 50 blocks
+	standupPeople  = 40   // in one standup
 	standupsInAll  = 100  // in one workspace
 	standupLetters = 2000 // of one answer to one question
 	standupKept    = 30   // days for which answers can be read and changed
@@ -53,6 +53,10 @@ const (
 
 	// A summary shows so much of all answers together, and of one person's; the rest is behind a button.
 	summaryLetters, summaryLettersEach = 9000, 1500
+
+	// A message has at most 50 blocks. So many of a summary's are answers: more than standupPeople have answered where
+	// some of them have left since and others came.
+	summaryAnswers = 44
 
 	// An attempt to post a summary that nothing was heard of for so long has failed for the last time.
 	summaryClaim = 2 * time.Hour
@@ -1545,14 +1549,19 @@ func (s *standupDay) summary() bot.Reply {
 	text := fmt.Sprintf("Standup of %s: %d of %d answered.", s.day.words(), len(answered),
 		len(answered)+len(missing)+len(unreached))
 	blocks := []slack.Block{mrkdwn.Header("Standup of " + s.day.words())}
-	for _, user := range answered {
-		blocks = append(blocks, s.answer(user, summaryLetters/len(answered)))
+	shown := min(len(answered), summaryAnswers)
+	for _, user := range answered[:shown] {
+		blocks = append(blocks, s.answer(user, summaryLetters/shown))
+	}
+	var more []string
+	for _, user := range answered[shown:] {
+		more = append(more, mrkdwn.Person(user))
 	}
 	for _, line := range []struct {
 		mark, words string
 		people      []string
 	}{
-		{"⏳", "Still missing", missing}, {"🌴", "Away", away}, {"⚠️", "I couldn't write to", unreached},
+		{"✅", "Answered, too", more}, {"⏳", "Still missing", missing}, {"🌴", "Away", away}, {"⚠️", "I couldn't write to", unreached},
 	} {
 		if len(line.people) > 0 {
 			said := line.words + ": " + connection.And(line.people) + "."

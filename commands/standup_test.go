@@ -565,6 +565,25 @@ func TestStandupLeftByAll(t *testing.T) {
 	s.Posted("#general").Shows("0 of 0 answered.")
 }
 
+// More can have answered than are asked: some have left since, and others came. Slack takes the message, and names all.
+func TestStandupAnsweredByMore(t *testing.T) {
+	t.Parallel()
+	day := standupDay{channel: slacksim.AcmeGeneral, day: "2026-11-30", replies: map[string]standupReply{}}
+	for i := range 60 {
+		reply := standupReply{Yesterday: "Painting", Today: "Plumbing", At: time.Unix(1_790_000_000, 0)}
+		if i >= 57 { // of each kind
+			reply = []standupReply{{}, {Away: true}, {Unreached: true}}[i-57]
+			day.plan.People = append(day.plan.People, participant{ID: fmt.Sprintf("U0TEAM%03d", i)})
+		}
+		day.replies[fmt.Sprintf("U0TEAM%03d", i)] = reply
+	}
+	said := day.summary()
+	if len(said.Blocks) > 50 || !strings.Contains(said.Text, "Answered, too: <@U0TEAM044>") ||
+		!strings.Contains(said.Text, "and <@U0TEAM056>. Still missing: <@U0TEAM057>.") {
+		t.Errorf("%d blocks: %s", len(said.Blocks), said.Text)
+	}
+}
+
 // Without users:read everybody is asked by the zone that the form asks for.
 func TestStandupWithoutZones(t *testing.T) {
 	t.Parallel()
