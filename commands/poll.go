@@ -1066,6 +1066,8 @@ func endPoll(ctx context.Context, t *bot.Timer) error {
 		return err
 	case q.TS == "": // nobody has seen it
 		return t.Store().Delete(ctx, pollKey(t.Key))
+	case q.Forgotten: // somebody closed it before; what is left of it has its time
+		return nil
 	}
 	return endNow(ctx, t.Request, t.Key, "", q.Ends)
 }

@@ -359,8 +359,8 @@ func pollsAndStore(t *testing.T) (s *bottest.Suite, look func() kept) {
 	}
 }
 
-// pressedAgain sends the newest vote's press once more, made at another time; zero: at the same.
-func pressedAgain(t *testing.T, s *bottest.Suite, at time.Time) {
+// pressedAgain sends the newest press of a kind of button again, made at another time; zero: at the same.
+func pressedAgain(t *testing.T, s *bottest.Suite, button string, at time.Time) {
 	t.Helper()
 	for _, d := range slices.Backward(s.Sim.Deliveries()) {
 		form, err := url.ParseQuery(string(d.Body))
@@ -372,7 +372,7 @@ func pressedAgain(t *testing.T, s *bottest.Suite, at time.Time) {
 			t.Fatal(err)
 		}
 		action := press["actions"].([]any)[0].(map[string]any)
-		if !strings.HasPrefix(action["action_id"].(string), pollVote) {
+		if !strings.HasPrefix(action["action_id"].(string), button) {
 			continue
 		}
 		if !at.IsZero() {
@@ -408,9 +408,10 @@ func TestAnonymousPoll(t *testing.T) {
 	if all := look(); len(all) != 3 || all.says(leon.ID) {
 		t.Errorf("kept: %v", all)
 	}
-	pressedAgain(t, s, time.Time{}) // as if the process had died with it
+	pressedAgain(t, s, pollVote, time.Time{}) // as if the process had died with it
 	leon.Reads("#general").Want("You voted for Pizza.")
 
+	s.Advance(pollGrace)
 	dana.Press("#general", "poll.close")
 	s.Advance(3 * time.Second)
 	s.Posted("#general").Shows("Closed poll: Lunch? Pizza: 1 vote.")
@@ -420,11 +421,15 @@ func TestAnonymousPoll(t *testing.T) {
 		t.Errorf("kept of a poll that is over: %v", all)
 	}
 
-	pressedAgain(t, s, s.Now())
+	pressedAgain(t, s, pollVote, s.Now())
 	leon.Reads("#general").Want("This poll closed…so your vote came too late.")
 	s.Posted("#general").Nothing()
 	s.Posted("#general").Shows("Closed poll: Lunch? Pizza: 1 vote.")
-	s.Advance(pollMemory)
+	// First comes the time at which it would have closed by itself.
+	for _, later := range []time.Duration{pollMemory - pollGrace*3/2, pollGrace, pollGrace} {
+		s.Advance(later)
+		s.Posted("#general").Nothing()
+	}
 	if all := look(); len(all) != 0 {
 		t.Errorf("kept for ever: %v", all)
 	}
