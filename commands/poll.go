@@ -588,6 +588,9 @@ func withDraft(r pollRef, q pollRecord, why bot.Reply) bot.Reply {
 	return why
 }
 
+// pollPosted takes the place of a draft.
+var pollPosted = bot.Text("Your poll is posted.")
+
 // postPollDraft posts what was kept. Of two presses one does.
 func postPollDraft(ctx context.Context, a *bot.AsyncAction) error {
 	r, err := readPollRef(a.Value)
@@ -601,6 +604,13 @@ func postPollDraft(ctx context.Context, a *bot.AsyncAction) error {
 		return err
 	}
 	if !found {
+		posted, err := home.Store().Get(ctx, pollKey(r.id), &q)
+		switch {
+		case err != nil:
+			return err
+		case posted: // by the first press of a double click
+			return a.Update(ctx, pollPosted)
+		}
 		return a.Update(ctx, bot.Text("This poll is no longer kept. Ask it again, as in "+pollExample+"."))
 	}
 
@@ -628,7 +638,7 @@ func postPollDraft(ctx context.Context, a *bot.AsyncAction) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Update(ctx, bot.Text("Your poll is posted.")); err != nil {
+	if err := a.Update(ctx, pollPosted); err != nil {
 		return err
 	}
 	return home.Store().Delete(ctx, pollDraftKey(r.id))

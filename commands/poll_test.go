@@ -258,6 +258,11 @@ func TestPollOutsideOfTheChannel(t *testing.T) {
 		t.Error("the button stays")
 	}
 	s.Posted("#project-atlas").Nothing()
+	pressedAgain(t, s, pollPost, s.Now().Add(time.Second)) // a double click
+	s.Posted("#project-atlas").Nothing()
+	if !replaced() {
+		t.Error("who pressed twice reads that the poll isn't kept")
+	}
 }
 
 // In a conversation between people it can't be invited. In the one with the app a poll is as good as elsewhere.
