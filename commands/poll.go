@@ -534,7 +534,25 @@ func postPoll(ctx context.Context, req *bot.Request, id string, q pollRecord) er
 	if err != nil {
 		return err
 	}
-	return bot.Update(ctx, store, pollKey(id), func(kept *pollRecord) error { kept.TS = ts; return nil })
+	return keepPosted(ctx, req, id, q.Channel, ts)
+}
+
+// keepPosted keeps which message a poll is. Where two presses posted it at the same time that is one of them, and the
+// other is deleted: nobody would bring it up to date.
+func keepPosted(ctx context.Context, req *bot.Request, id, channel, ts string) error {
+	stays := ""
+	err := bot.Update(ctx, req.Store(), pollKey(id), func(kept *pollRecord) error {
+		kept.TS = cmp.Or(kept.TS, ts)
+		stays = kept.TS
+		return nil
+	})
+	if err != nil || stays == ts {
+		return err
+	}
+	if _, _, err := req.Client.DeleteMessageContext(ctx, channel, ts); err != nil {
+		req.Log.InfoContext(ctx, "delete the second message of a poll", "cause", err)
+	}
+	return nil
 }
 
 // pollNotAllowed is said where no button that asks for the permission can stand.

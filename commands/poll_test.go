@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -262,6 +263,41 @@ func TestPollOutsideOfTheChannel(t *testing.T) {
 	s.Posted("#project-atlas").Nothing()
 	if !replaced() {
 		t.Error("who pressed twice reads that the poll isn't kept")
+	}
+}
+
+// Post is pressed again while Slack is slow: one of the two messages stays.
+func TestPollPostedTwice(t *testing.T) {
+	t.Parallel()
+	s := polls(t)
+	leon := s.As(bottest.Member)
+	leon.Command("#general", "/poll")
+	leon.Modal().Want("Ask a question")
+
+	var calls atomic.Int32
+	both := make(chan struct{})
+	s.Handle("chat.postMessage", func(slacksim.Call) (map[string]any, error) {
+		n := calls.Add(1)
+		if n == 2 {
+			close(both)
+		}
+		<-both
+		return map[string]any{"channel": slacksim.AcmeGeneral, "ts": fmt.Sprintf("1790000000.00000%d", n)}, nil
+	})
+	s.Handle("chat.delete", func(slacksim.Call) (map[string]any, error) { return nil, nil })
+
+	view := s.Sim.OpenViews(leon.ID)[0].ID
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() {
+			_, _ = s.Sim.SubmitView(t.Context(), leon.ID, view, map[string]map[string]string{ // the window may be closed
+				"question": {"text": "Lunch?"}, "options": {"text": "Pizza\nSushi"},
+			})
+		})
+	}
+	all.Wait()
+	if n := len(s.Sim.Calls("chat.delete")); n != 1 {
+		t.Errorf("of %d messages %d are deleted", calls.Load(), n)
 	}
 }
 
