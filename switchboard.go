@@ -27,8 +27,8 @@ type App struct {
 	About   string // the same at length, for Slack's app directory: 175 to 4,000 characters, or ""
 	Color   string // #rrggbb, behind its icon; the install pages are in it, too
 
-	// Does says on the install page what people can do with it, a sentence for each. nil: it follows from the
-	// handlers.
+	// Does says on the install page, in the welcome and on Home what people can do with it, a sentence for each. What
+	// they type stands between backticks. nil: it follows from the handlers.
 	Does []string
 	// Picture is a real answer of it, which the install page shows. Its zero value: the message that greets whoever
 	// installs, if Messages is nil.

@@ -75,7 +75,9 @@ func poll() feature {
 	onLine := `"Question?" First, Second`
 	return feature{
 		name: "polls",
-		does: []string{"Type /poll to ask a question: people answer with a button, and everybody sees the result grow."},
+		does: []string{
+			"Type `/poll` to ask a question: people answer with a button, and everybody sees the result grow.",
+		},
 		about: "Type /poll to ask a question with up to ten options. The result is in the message, and grows with " +
 			"each vote.",
 		picture: pollPicture(),

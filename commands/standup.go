@@ -76,7 +76,7 @@ func standup() feature {
 	return feature{
 		name: "standups",
 		does: []string{
-			"Type /standup in a channel: its people are asked every morning, each in their own time zone, and the channel " +
+			"Type `/standup` in a channel: its people are asked every morning, each in their own time zone, and the channel " +
 				"gets one summary.",
 		},
 		about: "Type /standup in a channel and choose who is asked, when and on which days. Everybody gets three questions " +

@@ -13,7 +13,7 @@ func status() feature {
 	return feature{
 		closing: "an honest answer to “is it working?”",
 		does: []string{
-			"Type /connection status in any channel: you see whether the app works here, and what to do if it doesn't.",
+			"Type `/connection status` in any channel: you see whether the app works here, and what to do if it doesn't.",
 		},
 		about: "Type /connection status in any channel, or ask in a direct message: you read whether the app works in " +
 			"your workspace, which permissions it has, who installed it, and how to fix or remove it.",

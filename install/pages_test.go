@@ -182,13 +182,21 @@ func TestWelcomeIsPictured(t *testing.T) {
 	r := newRig(t, storagetest.SQLite(t))
 	in := r.replica(func(cfg *install.Config) {
 		named("Renewal")(cfg)
+		cfg.App.Does = []string{"Type `/renew` <now>."}
 		cfg.Messages = messages.New(*cfg)
 	})
 	const pictured = `<figure class="picture" role="img" aria-label="Renewal says: Renewal is now connected to Acme Corp.`
 	v := r.visitor(in)
 	back := v.back(start, slacksim.AcmeAdmin)
-	if page := v.html(back); strings.Count(page, pictured) != 1 || strings.Contains(page, "xoxb-") {
+	page := v.html(back)
+	if strings.Count(page, pictured) != 1 || strings.Contains(page, "xoxb-") {
 		t.Errorf("no picture of the welcome: %s", page)
+	}
+	// What people type is code on both pages, and one fact is no list.
+	const typed = "<li>Type <code>/renew</code> &lt;now&gt;.</li>"
+	if !strings.Contains(page, typed) || !strings.Contains(page, `<p id="facts">Permissions: `) ||
+		!strings.Contains(v.html("/"), typed) {
+		t.Errorf("no code, or a list of one: %s", page)
 	}
 	if page := v.html(back); strings.Contains(page, pictured) {
 		t.Error("a reload shows it as if it was sent again")

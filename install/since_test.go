@@ -16,7 +16,8 @@ import (
 func TestSinceWhen(t *testing.T) {
 	t.Parallel()
 	eachRig(t, func(t *testing.T, r *rig) {
-		const working, limited, lacking = "Working", "Working, some features off", "Not working, a permission is missing"
+		const working, limited, lacking = "Working", "Working, some features unavailable",
+			"Not working, a permission is missing"
 		scopes := func(cfg *install.Config) {
 			cfg.Scopes = []connection.Scope{{Name: "chat:write", Label: "Send messages", Feature: "answer you"},
 				{Name: "commands", Label: "Offer slash commands"}, {Name: "users:read", Label: "See who is who", Optional: true},

@@ -146,7 +146,7 @@ func lastEvent(t turn, h install.Health) string {
 	if at.IsZero() {
 		return t.say("facts.no_message")
 	}
-	if silent := time.Since(at); silent > quietAfter && !h.Broken() {
+	if silent := t.Now().Sub(at); silent > quietAfter && !h.Broken() {
 		return t.say("facts.quiet", "time", mrkdwn.Time(at), "count", int(silent.Hours()/24))
 	}
 	return mrkdwn.Time(at)
@@ -198,12 +198,9 @@ func oneConnection(t turn, c connection.Connection) string {
 
 // moreFacts are those that are sentences.
 func moreFacts(t turn, h install.Health) string {
-	lines := []string{t.say("facts.id", "id", h.Connection.ID), more(t, "history", "facts.history")}
-	if kept := t.Install.App().DataKept; kept != "" {
-		lines = append(lines, t.say("facts.data", "data", mrkdwn.Escape(mrkdwn.Clip(kept, mrkdwn.MaxText/2))))
-	} else {
-		lines = append(lines, t.say("facts.data_unknown"))
-	}
+	kept := mrkdwn.Escape(mrkdwn.Clip(t.Install.App().DataKept, mrkdwn.MaxText/2))
+	lines := []string{t.say("facts.id", "id", h.Connection.ID), more(t, "history", "facts.history"),
+		t.say("facts.data", "data", kept)}
 
 	remove := t.say("facts.remove")
 	switch {

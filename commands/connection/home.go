@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/slackevents"
@@ -47,7 +46,7 @@ func publishHome(ctx context.Context, t turn, h install.Health, done string) err
 	who := viewer{audience: direct, standing: is, answered: true}
 	learn(ctx, t, h, &who)
 
-	blocks := homeBlocks(t, h, who, time.Now(), done)
+	blocks := homeBlocks(t, h, who, done)
 	view := slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: blocks}}
 	_, err = t.Client.PublishViewContext(ctx, slack.PublishViewContextRequest{UserID: t.UserID, View: view})
 	if err != nil {
@@ -57,8 +56,8 @@ func publishHome(ctx context.Context, t turn, h install.Health, done string) err
 }
 
 // homeBlocks is the tab. An app that doesn't work says that first.
-func homeBlocks(t turn, h install.Health, who viewer, now time.Time, done string) []slack.Block {
-	first, second := homeDoes(t), homeConnection(t, h, who, now, done)
+func homeBlocks(t turn, h install.Health, who viewer, done string) []slack.Block {
+	first, second := homeDoes(t), homeConnection(t, h, who, done)
 	if h.Broken() {
 		first, second = second, first
 	}
@@ -82,7 +81,7 @@ func homeDoes(t turn) []slack.Block {
 	app := t.Install.App()
 	var lines []string
 	for _, does := range app.Does[:min(doesShown, len(app.Does))] {
-		lines = append(lines, t.say("home.does", "does", mrkdwn.Escape(mrkdwn.Clip(does, 2*mrkdwn.MaxName))))
+		lines = append(lines, t.say("home.does", "does", mrkdwn.Sentence(does, 2*mrkdwn.MaxName)))
 	}
 	if len(lines) == 0 && app.Summary != "" {
 		lines = []string{mrkdwn.Escape(mrkdwn.Clip(app.Summary, maxSentence))}
@@ -96,10 +95,10 @@ func homeDoes(t turn) []slack.Block {
 }
 
 // homeConnection is the state in short: one line, one thing to press, and the way to all the rest.
-func homeConnection(t turn, h install.Health, who viewer, now time.Time, done string) []slack.Block {
+func homeConnection(t turn, h install.Health, who viewer, done string) []slack.Block {
 	blocks := []slack.Block{mrkdwn.Header(t.plain("title.connection"))}
 	if who.headlineOnly(t) {
-		return append(blocks, statusReply(t, h, who, checkedAt(t, h, now)).Blocks...)
+		return append(blocks, statusReply(t, h, who, checkedAt(t, h)).Blocks...)
 	}
 
 	blocks = append(blocks, mrkdwn.Section(statusLines(t, h, who)))
@@ -115,7 +114,7 @@ func homeConnection(t turn, h install.Health, who viewer, now time.Time, done st
 			mrkdwn.Section(t.say("home.for_them")),
 			mrkdwn.Section(preformatted(forAdmin(t, h))))
 	}
-	return append(blocks, mrkdwn.Context(sentences(checkedAt(t, h, now), waysToAsk(t, h))))
+	return append(blocks, mrkdwn.Context(sentences(checkedAt(t, h), waysToAsk(t, h))))
 }
 
 // homeButtons are the next step and Details, and for the installer and admins a menu of the rest.
@@ -152,10 +151,10 @@ func detailsInWindow(t turn, h install.Health, who viewer) bot.Reply {
 }
 
 // checkedAt says how old the state is that is shown.
-func checkedAt(t turn, h install.Health, now time.Time) string {
+func checkedAt(t turn, h install.Health) string {
 	switch {
 	case h.Live:
-		return t.say("asof.checked", "time", mrkdwn.Time(now))
+		return t.say("asof.checked", "time", mrkdwn.Time(t.Now()))
 	case h.CheckedAt.IsZero():
 		return t.say("asof.unconfirmed")
 	}

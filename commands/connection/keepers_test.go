@@ -272,13 +272,13 @@ func TestPromises(t *testing.T) {
 			promises("help on a word", everything(t, help(t.Context(), turn, ask{rest: []string{"check"}})),
 				map[string]bool{"/connection": command})
 			promises("a pointer", more(turn, "status", "ask.more"), map[string]bool{
-				"Type /connection status": command, "to me in a direct message": !command && direct && access != nil})
+				"Type `/connection status`": command, "to me in a direct message": !command && direct && access != nil})
 		}
 
 		h := turn.Health()
 		for _, who := range []viewer{{standing: keeper, answered: true},
 			{standing: keeper, details: true, answered: true}, {standing: member, answered: true}} {
-			blocks := homeBlocks(turn, h, who, noon, "")
+			blocks := homeBlocks(turn, h, who, "")
 			home := everything(t, bot.Reply{Blocks: blocks})
 			for words, answered := range map[string]bool{"`/connection status`": command, "rite to me in *Messages*": direct,
 				"ention me in a channel": mentions, `"Send a test message"`: writes && who.standing == keeper} {
@@ -307,7 +307,7 @@ func TestDisconnectIsForKeepers(t *testing.T) {
 	says(t, "the word of old", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", private),
 		"no longer has access")
 	says(t, "in a channel", answer(ctx, turnOf(t, "U1", historyStore{}), "disconnect yes", public),
-		"Type /connection disconnect.")
+		"Type `/connection disconnect`.")
 	says(t, "another company", answer(ctx, elsewhere, "disconnect yes", private),
 		"Only people in the workspace that installed this app can disconnect it.")
 	says(t, "removed", answer(ctx, removed, "disconnect yes", private), "isn't connected to Acme", "nothing to disconnect")
@@ -345,7 +345,7 @@ func TestDisconnectSaysWhatHappened(t *testing.T) {
 			[]string{"asked us to slow down", "It is still connected", "in a few minutes", "7F3K2QX"}},
 		{"refused", "not_allowed", refused, []string{"It said `not_allowed`", "It is still connected", "7F3K2QX"}},
 		{"no answer", "", errors.Join(slackapi.ErrUnclear, context.DeadlineExceeded),
-			[]string{"we don't know whether", "/connection status in a minute", "7F3K2QX"}},
+			[]string{"we don't know whether", "`/connection status` in a minute", "7F3K2QX"}},
 		{"an answer that says neither", "internal_error",
 			errors.Join(slackapi.ErrUnclear, slack.SlackErrorResponse{Err: "internal_error"}),
 			[]string{"we don't know whether", "7F3K2QX"}},
@@ -463,7 +463,7 @@ func TestOrganisationHasItsOwnWords(t *testing.T) {
 	for _, state := range []connection.State{connection.Active, connection.ReconnectRequired, connection.Removed} {
 		turn.Connection.State = state
 		h := turn.Health()
-		r := bot.Reply{Blocks: homeBlocks(turn, h, viewer{audience: direct, standing: member}, noon, "")}
+		r := bot.Reply{Blocks: homeBlocks(turn, h, viewer{audience: direct, standing: member}, "")}
 		all := everything(t, statusReply(turn, h, viewer{standing: keeper, details: true, answered: true}, "")) + everything(t, r) + everything(t,
 			refusal(turn, member, nil, "press"))
 		for _, want := range []string{"*Organisation*", "all workspaces of the organisation",
@@ -478,4 +478,28 @@ func TestOrganisationHasItsOwnWords(t *testing.T) {
 			}
 		}
 	}
+}
+
+// How late it is says the app's clock, which can be another than this machine's.
+func TestAnswersGoByTheAppsClock(t *testing.T) {
+	t.Parallel()
+	later := time.Date(2040, 1, 2, 3, 4, 5, 0, time.UTC)
+	in, err := install.New(install.Config{App: testApp, PublicURL: "https://bot.example.com", Scopes: catalogue(),
+		Store: historyStore{}, Now: func() time.Time { return later }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	turn := turnOf(t, "U1", historyStore{})
+	turn.Connection.LastEventAt, turn.Connection.Scopes = later.Add(-100*time.Hour), connection.ScopeNames(catalogue())
+	turn.Install = bot.InstallationOf(in, turn.Connection.Key, turn.Connection)
+
+	says(t, "what to copy", support(t.Context(), turn, ask{is: keeper}), later.Format("2006-01-02 15:04:05 UTC"))
+	h := turn.Health()
+	if got := lastEvent(turn, h); !strings.Contains(got, "None for 4 days") {
+		t.Errorf("the last message from Slack: %s", got)
+	}
+	h.Live = true
+	home := homeBlocks(turn, h, viewer{standing: member, answered: true}, "")
+	says(t, "the Home tab", bot.Reply{Text: "Home.", Blocks: home},
+		"Checked "+mrkdwn.Time(later))
 }

@@ -369,7 +369,7 @@ func sayings(t *testing.T, c cast) (all []saying) {
 							add(answer(ctx, tn, w.name, who.audience), "typed %s %s, %v", w.name, at, who.audience)
 						}
 					}
-					home := homeBlocks(tn, h, who, noon, "Done.")
+					home := homeBlocks(tn, h, who, "Done.")
 					addView(slack.HomeTabViewRequest{Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: home}}, "home %s, %v", at,
 						is)
 					addView(window(tn, tn.plain("title.details"), detailsAtHome(ctx, tn)), "details in a window %s, %v", at, is)

@@ -36,13 +36,13 @@ func support(ctx context.Context, t turn, a ask) bot.Reply {
 		return paragraph(sentences(text, t.ref()))
 	}
 	copies := t.say("support.copy")
-	r := paragraph(text, mrkdwn.Section(copies), mrkdwn.Section(preformatted(toCopy(t, time.Now()))))
+	r := paragraph(text, mrkdwn.Section(copies), mrkdwn.Section(preformatted(toCopy(t))))
 	r.Text = sentences(r.Text, copies, t.ref())
 	return r
 }
 
 // toCopy is what an operator needs to find the matter in the logs.
-func toCopy(t turn, now time.Time) string {
+func toCopy(t turn) string {
 	app, h := t.Install.App(), t.Health()
 	c := h.Connection
 	line := func(key string, params ...any) string { return t.plain("support.d_"+key, params...) }
@@ -56,7 +56,7 @@ func toCopy(t turn, now time.Time) string {
 	lines := []string{
 		strings.TrimSpace(app.Name + " " + app.Version),
 		line("reference", "ref", t.Ref),
-		line("asked", "time", at(now)),
+		line("asked", "time", at(t.Now())),
 		line("state", "state", h.State),
 		line("reason", "reason", cmp.Or(h.Reason, line("none"))),
 	}

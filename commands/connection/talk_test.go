@@ -667,7 +667,7 @@ func TestWithoutOptionalPermissions(t *testing.T) {
 	t.Parallel()
 	s := play(t, storagetest.SQLite(t), readsPublic, readsPrivate, "users:read")
 	const page = "<https://bot.example.com/slack/install|Open the install page>"
-	has(t, "status", s.command(leon, "status"), "Working, some features off", "see public channels",
+	has(t, "status", s.command(leon, "status"), "Working, some features unavailable", "see public channels",
 		"see private channels it is in", "see who is who", page)
 	has(t, "permissions", s.command(leon, "permissions"), "has 5 of the 8 permissions", "*See who is who*", page)
 	has(t, "channels", s.command(leon, "channels"), "can't see which channels it is in", "It can't list the public "+
@@ -675,7 +675,8 @@ func TestWithoutOptionalPermissions(t *testing.T) {
 		"private channels it is in.", "`/invite @Switchboard`")
 	// Nobody can be told from a guest, the installer neither.
 	for _, who := range []string{leon, dana} {
-		has(t, "the status of "+who, s.command(who, "status"), "some features off", "!connection.grant", "!/slack/install?",
+		has(t, "the status of "+who, s.command(who, "status"), "some features unavailable", "!connection.grant",
+			"!/slack/install?",
 			page)
 		has(t, "the details of "+who, s.command(who, "details"), "!Connected by", `!"type":"button"`, "!/slack/install?", page)
 	}
@@ -686,7 +687,7 @@ func TestWithoutOptionalPermissions(t *testing.T) {
 		"Switchboard can't show admins their buttons: it doesn't have permission to see who is who.",
 		"Allow it")
 	has(t, "an admin's reconnect", s.command(dana, "reconnect"), "this is the link that everybody can have", page)
-	has(t, "the Home tab", s.home(dana), "some features off", "!connection.grant", "!connection.more", page)
+	has(t, "the Home tab", s.home(dana), "some features unavailable", "!connection.grant", "!connection.more", page)
 
 	s = play(t, storagetest.SQLite(t), readsPrivate)
 	has(t, "permissions", s.command(leon, "permissions"), `"action_id":"connection.grant"`,

@@ -281,15 +281,23 @@ func (m Messages) tryFirst() string {
 	if len(m.App.Does) == 0 {
 		return ""
 	}
-	return m.say("first", "does", mrkdwn.Escape(mrkdwn.Clip(m.App.Does[0], maxSentence)))
+	return m.say("first", "does", mrkdwn.Sentence(m.App.Does[0], maxSentence))
 }
 
-// invite says how the app comes into a channel, if it can be mentioned there.
+// invite says how the app comes into a channel, if being there is of use: it can be mentioned there, or has something
+// to post. With chat:write.public it posts anywhere in public.
 func (m Messages) invite(c connection.Connection) string {
-	if !slices.Contains(c.Scopes, "app_mentions:read") {
-		return ""
+	has := func(scope string) bool { return slices.Contains(c.Scopes, scope) }
+	posts := len(m.App.Does) > 0 && has("chat:write") && !has("chat:write.public")
+	switch {
+	case posts && has("app_mentions:read"):
+		return m.say("mention_and_post")
+	case posts:
+		return m.say("post")
+	case has("app_mentions:read"):
+		return m.say("mention")
 	}
-	return m.say("mention")
+	return ""
 }
 
 func (m Messages) buttons(c connection.Connection) []slack.BlockElement {

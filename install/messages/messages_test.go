@@ -146,7 +146,7 @@ func TestTellAndResolve(t *testing.T) {
 		t.Errorf("%d messages, %s %s", len(all), last.Text, last.Blocks)
 	}
 	h.State, h.Sentence = connection.Limited, "It can't answer mentions: it no longer has permission to see them."
-	says(t, "some features off", told.resolved(connection.Notice{At: noon}, h), "works again", h.Sentence)
+	says(t, "some features unavailable", told.resolved(connection.Notice{At: noon}, h), "works again", h.Sentence)
 	h.Lacking, h.Sentence, h.NextStep = true, "It can't answer you: it no longer has permission to write.",
 		"An admin can allow it."
 	silent := told.resolved(connection.Notice{At: noon}, h)
@@ -204,9 +204,31 @@ func TestWelcome(t *testing.T) {
 		t.Errorf("without a page to allow it on: %s", whole)
 	}
 	does := told
-	does.App.Does = []string{"Type /poll & ask.", "Type /standup."}
-	says(t, "an app that does something", does.welcome(c, ""), "*First thing to try:* Type /poll &amp; ask.",
+	does.App.Does = []string{"Type `/poll` & ask.", "Type `/standup`."}
+	says(t, "an app that does something", does.welcome(c, ""), "*First thing to try:* Type `/poll` &amp; ask.",
 		"Type `/connection status` any time to see whether it works.")
+
+	// What it posts in a channel takes being there, as mentions do.
+	for _, test := range []struct {
+		does   []string
+		scopes []string
+		says   string // "": nothing of channels
+	}{
+		{does.App.Does, []string{"chat:write"}, "To have it post in a channel, type `/invite @Switch &amp; board` there " +
+			"first."},
+		{does.App.Does, []string{"chat:write", "app_mentions:read"}, "To mention it or have it post in a channel, type " +
+			"`/invite @Switch &amp; board` there first."},
+		{does.App.Does, []string{"chat:write", "chat:write.public"}, ""},
+		{does.App.Does, nil, ""},
+		{nil, []string{"chat:write"}, ""},
+		{nil, []string{"chat:write", "app_mentions:read"}, "To mention it in a channel, type `/invite"},
+	} {
+		does.App.Does, c.Scopes = test.does, test.scopes
+		welcome := read(t, does.welcome(c, ""))
+		if !strings.Contains(welcome, test.says) || strings.Contains(welcome, "/invite") != (test.says != "") {
+			t.Errorf("doing %q with %q: %s", test.does, test.scopes, welcome)
+		}
+	}
 
 	c.Key, c.TeamName = connection.Key{AppID: "A1", EnterpriseID: "E1"}, "Acme Group"
 	if all := read(t, told.welcome(c, "")); strings.Count(all,

@@ -149,6 +149,10 @@ var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 // Escape makes text from outside harmless. Slack's own escapes in it are kept single.
 func Escape(s string) string { return escapes.Replace(html.UnescapeString(s)) }
 
+// Sentence is a sentence of an app's own, escaped, in at most so many characters. What stands between backticks, such
+// as a command that people type, is code.
+func Sentence(s string, most int) string { return Cut(Escape(s), most) }
+
 // Short is a name from outside, unescaped: on one line, of a length to be read, and without what would turn the text
 // behind it into code.
 func Short(s string) string {

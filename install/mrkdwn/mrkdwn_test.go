@@ -16,6 +16,17 @@ func TestEscape(t *testing.T) {
 	}
 }
 
+// A sentence of an app's own keeps its code, also where it is cut, and nothing else.
+func TestSentence(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{"Type `/poll` & <ask>.": "Type `/poll` &amp; &lt;ask&gt;.",
+		"Type `/standup of a team that is a large one`, and more": "Type `/standup of a team that is a l…`"} {
+		if got := Sentence(in, 40); got != want {
+			t.Errorf("Sentence(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
 func TestList(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

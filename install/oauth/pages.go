@@ -37,7 +37,22 @@ var templates = template.Must(template.New("").Funcs(funcs(nil)).ParseFS(pageFil
 
 // funcs are what the templates call.
 func funcs(said *words.Sentences) template.FuncMap {
-	return template.FuncMap{"say": said.Say, "lang": said.Language}
+	return template.FuncMap{"say": said.Say, "lang": said.Language, "code": withCode}
+}
+
+// withCode is a sentence in which what stands between backticks, as people type it, is shown as code.
+func withCode(sentence string) template.HTML {
+	var shown strings.Builder
+	for {
+		before, after, begins := strings.Cut(sentence, "`")
+		typed, rest, ends := strings.Cut(after, "`")
+		if !begins || !ends {
+			return template.HTML(shown.String() + template.HTMLEscapeString(sentence))
+		}
+		shown.WriteString(template.HTMLEscapeString(before))
+		shown.WriteString("<code>" + template.HTMLEscapeString(typed) + "</code>")
+		sentence = rest
+	}
 }
 
 // look is how an app's pages look.
@@ -73,7 +88,7 @@ type App struct {
 	Name       string
 	Color      string   // #rrggbb, of its icon and what stands out; "": a quiet blue
 	Summary    string   // one sentence: what it does
-	Does       []string // the same in steps a newcomer can picture
+	Does       []string // the same in steps a newcomer can picture; what they type stands between backticks
 	Picture    Picture  // a real answer of it; nothing: none is shown
 	DataKept   string   // one or two sentences for the IT team; how long that is kept follows by itself
 	Commands   Commands
@@ -99,16 +114,6 @@ type action struct {
 	Label string `json:"label"`
 	URL   string `json:"url"`
 	again bool   // it begins the same install again
-}
-
-// Href is where it leads. Slack's own app has addresses of a kind that a page would not let through.
-func (a action) Href() template.URL {
-	for _, prefix := range []string{"slack://app?", "https://", "http://"} {
-		if strings.HasPrefix(a.URL, prefix) {
-			return template.URL(a.URL)
-		}
-	}
-	return ""
 }
 
 // of is one answer, as HTML or as JSON.

@@ -309,7 +309,7 @@ func (ps *pages) firstSteps(c connection.Connection) (steps []string) {
 }
 
 // whereNext fills in where a person goes from the success page: to where they came from, to what is left to do, or to
-// the app. The page never goes there by itself, and shows each way, since not everybody has Slack's own app.
+// the app. The page never goes there by itself, and shows one other way, since not everybody has Slack's own app.
 func (ps *pages) whereNext(p *page, i installed, missing []connection.Scope) {
 	c := i.now
 	another := action{Label: ps.say("pages.step.install_to_another_workspace"), URL: ps.Links.PublicURL + "/slack/install"}
@@ -327,15 +327,12 @@ func (ps *pages) whereNext(p *page, i installed, missing []connection.Scope) {
 		p.Primary, rest = rest, p.Primary
 	}
 
-	if len(missing) > 0 {
-		p.Secondary = rest
-		p.More = append(p.More, another)
-	}
-	if !c.Org() {
-		home := url.Values{"team": {c.TeamID}, "id": {c.AppID}, "tab": {"home"}}
-		p.More = append(p.More,
-			action{Label: ps.say("pages.step.open_app"), URL: "slack://app?" + home.Encode()},
-			action{Label: ps.say("pages.step.open_browser"), URL: ps.Slack.ClientURL() + "/client/" + url.PathEscape(c.TeamID)})
+	switch {
+	case len(missing) > 0:
+		p.Secondary, p.More = rest, []action{another}
+	case !c.Org():
+		p.More = []action{{Label: ps.say("pages.step.open_browser"),
+			URL: ps.Slack.ClientURL() + "/client/" + url.PathEscape(c.TeamID)}}
 	}
 }
 

@@ -92,12 +92,28 @@ func TestWhereNext(t *testing.T) {
 		}
 	}
 
+	// One main way into Slack, and at most one other.
+	for name, missing := range map[string][]connection.Scope{"all is allowed": nil,
+		"one is missing": {{Name: "im:history"}}} {
+		p := &page{}
+		ps.whereNext(p, installed{now: c}, missing)
+		opens := 0
+		for _, a := range append(p.More, p.Primary, p.Secondary) {
+			if !strings.HasPrefix(a.URL, l.PublicURL) {
+				opens++
+			}
+		}
+		if opens < 1 || opens > 2 {
+			t.Errorf("%s: %d ways into Slack: %+v %+v %+v", name, opens, p.Primary, p.Secondary, p.More)
+		}
+	}
+
 	if steps := strings.Join(ps.firstSteps(c), " "); !strings.Contains(steps, "direct message") ||
 		strings.Contains(steps, "/invite") {
 		t.Errorf("it isn't asked to hear mentions: %s", steps)
 	}
-	ps.App.Does, ps.App.Commands.Status = []string{"Type /first.", "Type /second."}, "/how"
-	if steps := ps.firstSteps(c); len(steps) != 3 || steps[0] != "Type /first." || !strings.Contains(steps[2], "/how") {
+	ps.App.Does, ps.App.Commands.Status = []string{"Type `/first`.", "Type /second."}, "/how"
+	if steps := ps.firstSteps(c); len(steps) != 3 || steps[0] != "Type `/first`." || !strings.Contains(steps[2], "/how") {
 		t.Errorf("what it does comes first, and whether it works last: %q", steps)
 	}
 	ps.App = App{Name: "Hello"}

@@ -27,7 +27,7 @@ func ExampleAssessor_Assess() {
 	fmt.Println(h.Sentence)
 	fmt.Println(h.NextStep)
 	// Output:
-	// Working, some features off
+	// Working, some features unavailable
 	// It can't greet people by name: it doesn't have permission to see who is who.
 	// The person who installed it or a workspace admin can allow the rest.
 }

@@ -36,7 +36,7 @@ func TestWordsFollowFromHandlers(t *testing.T) {
 	t.Parallel()
 	p := another()
 	does := strings.Join(p.does(), "\n")
-	if does != "You type /hello in any channel: Says hello to you.\n"+
+	if does != "You type `/hello` in any channel: Says hello to you.\n"+
 		"You mention it in a channel where it was added, and it answers there." {
 		t.Error(does)
 	}
@@ -79,7 +79,7 @@ func TestWordsOfEveryKind(t *testing.T) {
 		bot.OnAgentMessage("x", thread),
 	}}
 	want := []string{
-		"You type /rota in any channel: who is on call.",
+		"You type `/rota` in any channel: who is on call.",
 		"You choose “New ticket” from Slack’s shortcuts: files a ticket.",
 		"You choose “Remember” from a message’s menu: remembers it.",
 		"You add the step “Open” to a workflow: Files a ticket.",

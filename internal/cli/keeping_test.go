@@ -222,7 +222,7 @@ func TestHistory(t *testing.T) {
 
 		// Somebody allows more without us, on Slack's own pages: the next question to Slack finds out.
 		w.tokenByHand(dana)
-		w.quick("status", dana, "/connection status", "some features off")
+		w.quick("status", dana, "/connection status", "some features unavailable")
 		w.waitLine(first.ID, "slack permissions done +im:history")
 		w.settle()
 		w.slack.SetApp(func(a *slacksim.App) { a.TokenRotation = true })

@@ -62,7 +62,7 @@ func TestOptionalPermissionLeftOut(t *testing.T) {
 
 		// The feature is named, and everything else works.
 		const why = "It can't answer direct messages: it doesn't have permission to read direct messages to it."
-		w.quick("status", mia, "/connection status", "Working, some features off", why)
+		w.quick("status", mia, "/connection status", "Working, some features unavailable", why)
 		w.settle()
 		in, _ := w.slack.Installed(slacksim.Acme)
 		if err := w.slack.Invite(ctx, dana, slacksim.AcmeGeneral, in.BotUserID); err != nil {
@@ -218,7 +218,7 @@ func TestPermissionTakenAway(t *testing.T) {
 			t.Errorf("the window: %+v", views)
 		}
 		// Everything else goes on, and an answer that says the same changes nothing.
-		w.quick("status", leon, "/connection status", "Working, some features off",
+		w.quick("status", leon, "/connection status", "Working, some features unavailable",
 			off)
 		w.settle()
 		if n := w.logged("permissions changed"); n != 1 {

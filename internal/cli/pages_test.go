@@ -162,7 +162,7 @@ func (w *world) meetings() []meeting {
 				return w.stranger(b).get(back)
 			}},
 		{8, "a link that was used", 409, refused, "link_used", []string{"You're already connected", "Switchboard is " +
-			"connected to the workspace that this link was for.", "or /connection reconnect for a new link",
+			"connected to the workspace that this link was for.", "or <code>/connection reconnect</code> for a new link",
 			"Start a new install"}, false,
 			func(b *browser) answer {
 				atSlack(dana, slacksim.Choice{})(w.browser())
@@ -226,7 +226,7 @@ func (w *world) meetings() []meeting {
 				return a
 			}, atSlack(dana, slacksim.Choice{}))},
 		{20, "an optional permission left out", 200, "connected", "connected_limited",
-			[]string{"Connected, with some features off: Switchboard is in Acme Corp",
+			[]string{"Connected, with some features unavailable: Switchboard is in Acme Corp",
 				"It can't answer direct messages: it doesn't have permission to read direct messages to it.", "Allow the rest",
 				"Continue in Slack"}, true,
 			atSlack(dana, slacksim.Choice{Untick: []string{"im:history"}})},
@@ -293,9 +293,9 @@ func (w *world) meetings() []meeting {
 				defer w.slack.Inject(slacksim.Fault{Method: "chat.postMessage", Error: "restricted_action"})()
 				return atSlack(dana, slacksim.Choice{})(b)
 			}},
-		{33, "no app of Slack's on this machine: each way is visible", 200, "connected", "connected",
-			[]string{"slack://app?id=A0SWITCHBD", "tab=home", "team=" + slacksim.Acme, "/client/" + slacksim.Acme,
-				"Open in the Slack app", "Open Slack in the browser"}, true, atSlack(dana, slacksim.Choice{})},
+		{33, "no app of Slack's on this machine: the other way is visible", 200, "connected", "connected",
+			[]string{"/app_redirect?app=A0SWITCHBD&team=" + slacksim.Acme, "/client/" + slacksim.Acme, "Open in Slack",
+				"Open Slack in the browser"}, true, atSlack(dana, slacksim.Choice{})},
 		{34, "an error that nobody knows", 500, failed, "unexpected",
 			[]string{"Something went wrong", "Nothing was saved.", "Try again", "Contact the people who run it",
 				"mailto:it@example.com?subject=Switchboard%20for%20Slack%2C%20reference%20"}, true, b6("zombie_apocalypse")},
@@ -307,7 +307,7 @@ func (w *world) meetings() []meeting {
 				return b.get(b.consent(start.location, dana, slacksim.Choice{}))
 			}},
 		{0, "a link that was changed", 400, refused, "link_broken",
-			[]string{"This link is damaged", "type /connection reconnect", "Start a new install"}, false,
+			[]string{"This link is damaged", "type <code>/connection reconnect</code>", "Start a new install"}, false,
 			func(b *browser) answer { return b.get(w.proxy.URL + "/slack/install?link=abcdef") }},
 		{0, "a link of nobody", 404, refused, "link_unknown", []string{"This link no longer works", "Start a new install"},
 			false,
@@ -324,10 +324,11 @@ func (w *world) meetings() []meeting {
 			[]string{"Nothing to undo: Switchboard is no longer in Acme Corp", "undone or removed before", "Install again"},
 			false, undo(func(b *browser, signed string) answer { b.undo(signed); return b.undo(signed) })},
 		{0, "taken back in another browser", 403, refused, "undo_other_browser",
-			[]string{"Not undone: this is a different browser", "type /connection disconnect in Slack"}, false,
+			[]string{"Not undone: this is a different browser", "type <code>/connection disconnect</code> in Slack"}, false,
 			undo(func(b *browser, signed string) answer { return w.stranger(b).undo(signed) })},
 		{0, "taken back after somebody connected it again", 409, refused, "undo_reinstalled",
-			[]string{"Not undone: it was connected again since", "may rely on it", "type /connection disconnect"}, false,
+			[]string{"Not undone: it was connected again since", "may rely on it",
+				"type <code>/connection disconnect</code>"}, false,
 			undo(func(b *browser, signed string) answer {
 				atSlack(leon, slacksim.Choice{})(w.browser())
 				return b.undo(signed)

@@ -49,8 +49,9 @@ func TestWalkTruth(t *testing.T) {
 	permit(nil, []string{"im:history"})
 	b.open(general)
 	b.type_("/connection status")
-	b.reads(newest, "Working, some features off since", "It can't answer direct messages: it no longer has permission "+
-		"to read direct messages to it.", "Everything else works.")
+	b.reads(newest, "Working, some features unavailable since",
+		"It can't answer direct messages: it no longer has permission "+
+			"to read direct messages to it.", "Everything else works.")
 	absent("what was taken away", newest, " yet", "is off,")
 	b.picture("truth-taken-away")
 	b.type_("/connection help")

@@ -198,7 +198,7 @@ func state(c cell) string {
 	case c.missing == "":
 		return "Working"
 	case optional(c.missing):
-		return "Working, some features off"
+		return "Working, some features unavailable"
 	}
 	return "Not working"
 }

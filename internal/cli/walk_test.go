@@ -173,12 +173,13 @@ func TestWalkLimited(t *testing.T) {
 	b.click(`#asked input[value="im:history"]`)
 	b.looks("consent-optional")
 	b.click("#allow")
-	b.title("Connected, with some features off: Switchboard is in Acme Corp")
+	b.title("Connected, with some features unavailable: Switchboard is in Acme Corp")
 	b.reads("#facts", "read direct messages to it")
 	b.is("nobody gives help, so nothing promises it", `!document.querySelector("#help")`)
 	b.picture("connected-limited")
 	b.open(slack.URL() + "/client/" + slacksim.Acme + "/home")
-	b.reads("main", "Working, some features off", "it doesn't have permission to read direct messages to it", "Allow")
+	b.reads("main", "Working, some features unavailable", "it doesn't have permission to read direct messages to it",
+		"Allow")
 	b.looks("home-limited")
 	b.open(slack.URL() + "/client/" + slacksim.Acme + "/dm")
 	b.reads("#messages", "First thing to try:", "It can't answer direct messages: it doesn't have permission", "Allow it")
@@ -215,7 +216,7 @@ func (b *tab) allowTheRest(slack *slacksim.Sim, scope, words, feature string) {
 	channel := slack.URL() + "/client/" + slacksim.Acme + "/" + slacksim.AcmeGeneral
 	b.open(channel)
 	b.type_("/connection status")
-	b.reads("#messages .ephemeral:last-child", "features off", words, feature)
+	b.reads("#messages .ephemeral:last-child", "features unavailable", words, feature)
 	b.picture("limited-" + strings.NewReplacer(":", "-").Replace(scope))
 	// The link opens a tab of its own; here it is followed in this one.
 	b.ask("follow the link", `(a => { if (!a) return false; location.href = a.href; return true })(
