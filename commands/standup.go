@@ -179,6 +179,26 @@ func awayKey(user string) string             { return "standup-away/" + user }
 func askKey(channel, user string) string  { return channel + "/" + user }
 func sumKey(channel string, d day) string { return channel + "/" + string(d) }
 
+// aboutDay reads sumKey, and something behind it.
+func aboutDay(key string) (channel string, d day, rest string) {
+	channel, rest, _ = strings.Cut(key, "/")
+	on, rest, _ := strings.Cut(rest, "/")
+	return channel, day(on), rest
+}
+
+// buttonFor is the value of a button about a day of a standup that a Store knows.
+func buttonFor(store bot.Store, channel string, d day) string {
+	return store.TeamID() + "/" + sumKey(channel, d)
+}
+
+// pressed reads buttonFor, and something behind it. home has the Store: who presses can be of another workspace of the
+// organisation than the channel is.
+func pressed(a *bot.Action) (home *bot.Request, channel string, d day, rest string) {
+	team, key, _ := strings.Cut(a.Value, "/")
+	channel, d, rest = aboutDay(key)
+	return a.In(team), channel, d, rest
+}
+
 // standupIn is what was set up for a channel. A UserError says that nothing was.
 func standupIn(ctx context.Context, store bot.Store, channel string) (plan standupPlan, err error) {
 	found, err := store.Get(ctx, planKey(channel), &plan)
@@ -854,7 +874,7 @@ func ask(ctx context.Context, t *bot.Timer, channel string, plan *standupPlan, d
 		return err
 	}
 
-	_, err = t.Say(ctx, user, questions(channel, plan.By, d))
+	_, err = t.Say(ctx, user, questions(t.Store(), channel, plan.By, d))
 	unreached := false
 	switch slackapi.SlackError(err) {
 	case "channel_not_found", "user_not_found", "user_disabled", "cannot_dm_bot", "messages_tab_disabled",
@@ -872,10 +892,10 @@ func ask(ctx context.Context, t *bot.Timer, channel string, plan *standupPlan, d
 }
 
 // questions is what somebody is asked with.
-func questions(channel, by string, d day) bot.Reply {
+func questions(store bot.Store, channel, by string, d day) bot.Reply {
 	text := fmt.Sprintf("It's time for the standup of <#%s>, %s: what did you do yesterday, what will you do today, and "+
 		"is anything in your way?", channel, d.words())
-	about := sumKey(channel, d)
+	about := buttonFor(store, channel, d)
 	answer, off := valued(standupAnswer, "Answer", about), valued(standupOff, "I'm away today", about)
 	leave := valued(standupLeave, "Leave this standup", about)
 	answer.Style = slack.StylePrimary
@@ -933,7 +953,7 @@ func answerStandup(ctx context.Context, c *bot.Command) error {
 		}
 		return &bot.UserError{Text: text}
 	}
-	view, err := answerWindow(ctx, c.Request, answerOf{Channel: channel, Day: today})
+	view, err := answerWindow(ctx, c.Request, answerOf{Team: c.Store().TeamID(), Channel: channel, Day: today})
 	if err != nil {
 		return err
 	}
@@ -975,6 +995,7 @@ func notIn(channel string) error {
 
 // answerOf is what a window of questions is for.
 type answerOf struct {
+	Team    string // whose Store knows it
 	Channel string
 	Day     day
 	DM, TS  string `json:",omitempty"` // the message that asked
@@ -982,24 +1003,17 @@ type answerOf struct {
 
 // openAnswer opens the questions of a day, from the message that asked or from the summary.
 func openAnswer(ctx context.Context, a *bot.Action) error {
-	about := answerOf{}
-	about.Channel, about.Day, _ = aboutDay(a.Value)
+	home, channel, d, _ := pressed(a)
+	about := answerOf{Team: home.Store().TeamID(), Channel: channel, Day: d}
 	if strings.HasPrefix(a.ChannelID, "D") {
 		about.DM, about.TS = a.ChannelID, a.Payload.Message.Timestamp
 	}
-	view, err := answerWindow(ctx, a.Request, about)
+	view, err := answerWindow(ctx, home, about)
 	if err != nil {
 		return err
 	}
 	_, err = a.OpenModal(ctx, view)
 	return err
-}
-
-// aboutDay reads what a button or a timer is about: a channel, a day, and something behind that.
-func aboutDay(value string) (channel string, d day, rest string) {
-	channel, rest, _ = strings.Cut(value, "/")
-	on, rest, _ := strings.Cut(rest, "/")
-	return channel, day(on), rest
 }
 
 // replyOf is a person's reply on a day of a standup that they are or were in.
@@ -1058,7 +1072,8 @@ func keepAnswer(ctx context.Context, s *bot.Submission) error {
 	if err := json.Unmarshal([]byte(s.Payload.View.PrivateMetadata), &about); err != nil {
 		return fmt.Errorf("read what an answer is for: %w", err)
 	}
-	if _, err := replyOf(ctx, s.Request, about); err != nil {
+	home := s.In(about.Team)
+	if _, err := replyOf(ctx, home, about); err != nil {
 		return err
 	}
 	said := [3]string{}
@@ -1072,7 +1087,7 @@ func keepAnswer(ctx context.Context, s *bot.Submission) error {
 		return s.Errors(wrong)
 	}
 
-	err := bot.Update(ctx, s.Store(), repliesKey(about.Channel, about.Day)+s.UserID, func(r *standupReply) error {
+	err := bot.Update(ctx, home.Store(), repliesKey(about.Channel, about.Day)+s.UserID, func(r *standupReply) error {
 		if r.answered() && said == [3]string{r.Yesterday, r.Today, r.Blockers} {
 			return nil // pressed twice
 		}
@@ -1086,11 +1101,11 @@ func keepAnswer(ctx context.Context, s *bot.Submission) error {
 	if err != nil {
 		return err
 	}
-	if err := refreshSummary(ctx, s.Request, about.Channel, about.Day); err != nil {
+	if err := refreshSummary(ctx, home, about.Channel, about.Day); err != nil {
 		return err
 	}
 
-	thanks := thanksFor(about.Channel, about.Day)
+	thanks := thanksFor(home.Store(), about.Channel, about.Day)
 	if about.DM == "" {
 		return s.Respond(ctx, bot.Text(thanks.Text))
 	}
@@ -1103,9 +1118,9 @@ func keepAnswer(ctx context.Context, s *bot.Submission) error {
 }
 
 // thanksFor takes the place of the questions.
-func thanksFor(channel string, d day) bot.Reply {
+func thanksFor(store bot.Store, channel string, d day) bot.Reply {
 	text := fmt.Sprintf("✅ Thanks. Your answers for %s are in the standup of <#%s>.", d.words(), channel)
-	change := valued(standupAnswer, "Change them", sumKey(channel, d))
+	change := valued(standupAnswer, "Change them", buttonFor(store, channel, d))
 	return bot.Reply{Text: text, Blocks: []slack.Block{mrkdwn.Section(text), slack.NewActionBlock("", change)}}
 }
 
@@ -1113,15 +1128,15 @@ func thanksFor(channel string, d day) bot.Reply {
 
 // offToday is the button of somebody who was asked and is away that day.
 func offToday(ctx context.Context, a *bot.Action) error {
-	channel, d, _ := aboutDay(a.Value)
-	reply, err := replyOf(ctx, a.Request, answerOf{Channel: channel, Day: d})
+	home, channel, d, _ := pressed(a)
+	reply, err := replyOf(ctx, home, answerOf{Channel: channel, Day: d})
 	switch {
 	case err != nil:
 		return err
 	case reply.answered():
 		return &bot.UserError{Text: "You've answered already, so you're in the summary."}
 	}
-	if err := setAway(ctx, a.Request, channel, d, true); err != nil {
+	if err := setAway(ctx, home, channel, d, true); err != nil {
 		return err
 	}
 	text := fmt.Sprintf("You're away on %s. The standup of <#%s> says so.", d.words(), channel)
@@ -1233,8 +1248,8 @@ func leaveByCommand(ctx context.Context, c *bot.Command) error {
 
 // leaveByButton is the same, from the message that asked.
 func leaveByButton(ctx context.Context, a *bot.Action) error {
-	channel, _, _ := aboutDay(a.Value)
-	text, err := leaveToday(ctx, a.Request, channel)
+	home, channel, _, _ := pressed(a)
+	text, err := leaveToday(ctx, home, channel)
 	if err != nil {
 		return err
 	}
@@ -1263,6 +1278,7 @@ func leaveToday(ctx context.Context, r *bot.Request, channel string) (text strin
 
 // standupDay is all that is known of a day of a standup.
 type standupDay struct {
+	store   bot.Store // that knows it
 	channel string
 	day     day
 	plan    standupPlan
@@ -1272,7 +1288,7 @@ type standupDay struct {
 
 // loadDay reads a day; not found: there is no such standup any longer.
 func loadDay(ctx context.Context, store bot.Store, channel string, d day) (s standupDay, found bool, err error) {
-	s = standupDay{channel: channel, day: d, replies: map[string]standupReply{}}
+	s = standupDay{store: store, channel: channel, day: d, replies: map[string]standupReply{}}
 	if found, err = store.Get(ctx, planKey(channel), &s.plan); err != nil || !found {
 		return s, false, err
 	}
@@ -1436,7 +1452,7 @@ func tellUnposted(ctx context.Context, t *bot.Timer, s *standupDay, refused erro
 
 	text := fmt.Sprintf("The standup of %s has no summary. %s", s.day.words(), unpostable(t.Request, s.channel, refused))
 	r := bot.Reply{Text: text + " Then press Post it.", Blocks: []slack.Block{mrkdwn.Section(text),
-		slack.NewActionBlock("", valued(standupPost, "Post it", sumKey(s.channel, s.day)))}}
+		slack.NewActionBlock("", valued(standupPost, "Post it", buttonFor(t.Store(), s.channel, s.day)))}}
 	if over {
 		r = bot.Text(text + " I've ended this standup, because nobody could read it.")
 	}
@@ -1454,14 +1470,14 @@ func tellUnposted(ctx context.Context, t *bot.Timer, s *standupDay, refused erro
 
 // postAgain is the button of who was told that a summary couldn't be posted.
 func postAgain(ctx context.Context, a *bot.Action) error {
-	channel, d, _ := aboutDay(a.Value)
-	if _, err := standupIn(ctx, a.Store(), channel); err != nil {
+	home, channel, d, _ := pressed(a)
+	if _, err := standupIn(ctx, home.Store(), channel); err != nil {
 		return err
 	}
-	if err := setUnposted(ctx, a.Store(), channel, nil); err != nil {
+	if err := setUnposted(ctx, home.Store(), channel, nil); err != nil {
 		return err
 	}
-	if err := refreshSummary(ctx, a.Request, channel, d); err != nil {
+	if err := refreshSummary(ctx, home, channel, d); err != nil {
 		return err
 	}
 	return a.Update(ctx, bot.Text(fmt.Sprintf("I'm posting the standup of %s in <#%s>. If that doesn't work, you hear "+
@@ -1569,7 +1585,7 @@ func (s *standupDay) summary() bot.Reply {
 		}
 	}
 	blocks = append(blocks, slack.NewActionBlock("",
-		valued(standupAnswer, "Add or change my answer", sumKey(s.channel, s.day))))
+		valued(standupAnswer, "Add or change my answer", buttonFor(s.store, s.channel, s.day))))
 	return bot.Reply{Text: text, Blocks: blocks}
 }
 
@@ -1596,7 +1612,7 @@ func (s *standupDay) answer(user string, most int) slack.Block {
 
 	section := slack.NewSectionBlock(mrkdwn.Text(text), nil, nil, slack.SectionBlockOptionExpand(true))
 	if clipped {
-		section.Accessory = slack.NewAccessory(valued(standupRead, "Read all", sumKey(s.channel, s.day)+"/"+user))
+		section.Accessory = slack.NewAccessory(valued(standupRead, "Read all", buttonFor(s.store, s.channel, s.day)+"/"+user))
 	}
 	return section
 }
@@ -1622,9 +1638,9 @@ func harmless(words string) string {
 
 // readAnswer shows one person's answers in full.
 func readAnswer(ctx context.Context, a *bot.Action) error {
-	channel, d, user := aboutDay(a.Value)
+	home, channel, d, user := pressed(a)
 	var reply standupReply
-	found, err := a.Store().Get(ctx, repliesKey(channel, d)+user, &reply)
+	found, err := home.Store().Get(ctx, repliesKey(channel, d)+user, &reply)
 	if err != nil {
 		return err
 	}
@@ -1663,7 +1679,7 @@ func showStandup(ctx context.Context, c *bot.Command) error {
 	if in := plan.person(c.UserID); in != nil {
 		today = plan.today(in, c.Now())
 		if plan.meets(today) {
-			buttons = append(buttons, valued(standupAnswer, "Answer", sumKey(c.ChannelID, today)))
+			buttons = append(buttons, valued(standupAnswer, "Answer", buttonFor(c.Store(), c.ChannelID, today)))
 		}
 		if at, found := plan.next(in, c.Now(), ""); found {
 			lines = append(lines, "You're asked next: "+mrkdwn.Time(at)+".")
