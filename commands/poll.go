@@ -423,23 +423,22 @@ const (
 
 // pollView is the form for a poll in a channel, which can be changed in it.
 func pollView(channel string) slack.ModalViewRequest {
-	label := func(s string) *slack.TextBlockObject { return mrkdwn.Plain(s, mrkdwn.MaxText) }
 	input := func(id, name, hint string, element slack.BlockElement) *slack.InputBlock {
-		b := slack.NewInputBlock(id, label(name), nil, element)
+		b := slack.NewInputBlock(id, formText(name), nil, element)
 		if hint != "" {
-			b.Hint = label(hint)
+			b.Hint = formText(hint)
 		}
 		return b
 	}
 
-	text := slack.NewPlainTextInputBlockElement(label("What is it about?"), "text").WithMaxLength(pollQuestion)
+	text := slack.NewPlainTextInputBlockElement(formText("What is it about?"), "text").WithMaxLength(pollQuestion)
 	options := slack.NewPlainTextInputBlockElement(nil, "text").WithMultiline(true)
 	where := slack.NewOptionsSelectBlockElement(slack.OptTypeConversations, nil, "channel").
 		WithInitialConversation(channel)
 	ticks := input("ticks", "Votes", "", slack.NewCheckboxGroupsBlockElement("ticks",
-		slack.NewOptionBlockObject(pollTickSeveral, label("Everybody can vote for several options"), nil),
-		slack.NewOptionBlockObject(pollTickAnonymous, label("Anonymous: nobody sees who voted for what"),
-			label("Until the poll closes, the people who run this app could still find out.")),
+		slack.NewOptionBlockObject(pollTickSeveral, formText("Everybody can vote for several options"), nil),
+		slack.NewOptionBlockObject(pollTickAnonymous, formText("Anonymous: nobody sees who voted for what"),
+			formText("Until the poll closes, the people who run this app could still find out.")),
 	))
 	ends := input("ends", "Closes at", "You can close it at any time. Without a time it closes after 30 days.",
 		slack.NewDateTimePickerBlockElement("ends"))
@@ -601,8 +600,7 @@ func withDraft(r pollRef, q pollRecord, why bot.Reply) bot.Reply {
 	if len(why.Blocks) == 0 {
 		why.Blocks = []slack.Block{mrkdwn.Section(why.Text)}
 	}
-	button := mrkdwn.Button(pollPost, "Post it", "Post the poll: "+plainLabel(q.Text))
-	button.Value = r.String()
+	button := valued(pollPost, "Post it", "Post the poll: "+plainLabel(q.Text), r.String())
 	why.Text += " " + kept
 	why.Blocks = append(why.Blocks, mrkdwn.Context(kept+" It asks: "+pollWords(q.Text)), slack.NewActionBlock("", button))
 	return why
@@ -922,9 +920,8 @@ func (q pollRecord) reply(r pollRef, t tally) bot.Reply {
 		block := slack.NewSectionBlock(mrkdwn.Text(optionText(option, i, t, won)), nil, nil)
 		if open {
 			r.option = i
-			button := mrkdwn.Button(pollVote+strconv.Itoa(i), "Vote", "Vote for "+plainLabel(option))
-			button.Value = r.String()
-			block.Accessory = slack.NewAccessory(button)
+			block.Accessory = slack.NewAccessory(valued(pollVote+strconv.Itoa(i), "Vote", "Vote for "+plainLabel(option),
+				r.String()))
 		}
 		blocks = append(blocks, block)
 	}
@@ -932,8 +929,7 @@ func (q pollRecord) reply(r pollRef, t tally) bot.Reply {
 	blocks = append(blocks, mrkdwn.Context(q.smallPrint(t)))
 	if open {
 		r.option = 0
-		button := mrkdwn.Button(pollClose, "Close poll", "Close the poll: "+plainLabel(q.Text))
-		button.Value = r.String()
+		button := valued(pollClose, "Close poll", "Close the poll: "+plainLabel(q.Text), r.String())
 		button.Confirm = slack.NewConfirmationBlockObject(mrkdwn.Plain("Close this poll?", 100),
 			mrkdwn.Plain("Nobody can vote after that. The result stays here.", 300),
 			mrkdwn.Plain("Close poll", 30), mrkdwn.Plain("Keep it open", 30))

@@ -481,8 +481,6 @@ func standupWindow(ctx context.Context, r *bot.Request, channel string) (view sl
 	}, nil
 }
 
-func formText(words string) *slack.TextBlockObject { return mrkdwn.Plain(words, mrkdwn.MaxText) }
-
 func dayBoxes(chosen []string) *slack.CheckboxGroupsBlockElement {
 	boxes := slack.NewCheckboxGroupsBlockElement("days")
 	for i, d := range weekdays {
@@ -896,8 +894,8 @@ func questions(store bot.Store, channel, by string, d day) bot.Reply {
 	text := fmt.Sprintf("It's time for the standup of <#%s>, %s: what did you do yesterday, what will you do today, and "+
 		"is anything in your way?", channel, d.words())
 	about := buttonFor(store, channel, d)
-	answer, off := valued(standupAnswer, "Answer", about), valued(standupOff, "I'm away today", about)
-	leave := valued(standupLeave, "Leave this standup", about)
+	answer, off := valued(standupAnswer, "Answer", "", about), valued(standupOff, "I'm away today", "", about)
+	leave := valued(standupLeave, "Leave this standup", "", about)
 	answer.Style = slack.StylePrimary
 	leave.Confirm = slack.NewConfirmationBlockObject(formText("Leave this standup?"),
 		mrkdwn.Text("You won't be asked for <#"+channel+"> any longer. Anybody there can add you again with `/standup`."),
@@ -906,13 +904,6 @@ func questions(store bot.Store, channel, by string, d day) bot.Reply {
 	return bot.Reply{Text: text, Blocks: []slack.Block{
 		mrkdwn.Section(text), why, slack.NewActionBlock("", answer, off, leave),
 	}}
-}
-
-// valued is a button that is about something.
-func valued(actionID, words, about string) *slack.ButtonBlockElement {
-	b := mrkdwn.Button(actionID, words, "")
-	b.Value = about
-	return b
 }
 
 // dropPerson takes somebody out who can't be asked any longer, and tells who set the standup up.
@@ -1120,7 +1111,7 @@ func keepAnswer(ctx context.Context, s *bot.Submission) error {
 // thanksFor takes the place of the questions.
 func thanksFor(store bot.Store, channel string, d day) bot.Reply {
 	text := fmt.Sprintf("✅ Thanks. Your answers for %s are in the standup of <#%s>.", d.words(), channel)
-	change := valued(standupAnswer, "Change them", buttonFor(store, channel, d))
+	change := valued(standupAnswer, "Change them", "", buttonFor(store, channel, d))
 	return bot.Reply{Text: text, Blocks: []slack.Block{mrkdwn.Section(text), slack.NewActionBlock("", change)}}
 }
 
@@ -1141,7 +1132,7 @@ func offToday(ctx context.Context, a *bot.Action) error {
 	}
 	text := fmt.Sprintf("You're away on %s. The standup of <#%s> says so.", d.words(), channel)
 	return a.Update(ctx, bot.Reply{Text: text, Blocks: []slack.Block{
-		mrkdwn.Section(text), slack.NewActionBlock("", valued(standupAnswer, "Answer anyway", a.Value)),
+		mrkdwn.Section(text), slack.NewActionBlock("", valued(standupAnswer, "Answer anyway", "", a.Value)),
 	}})
 }
 
@@ -1452,7 +1443,7 @@ func tellUnposted(ctx context.Context, t *bot.Timer, s *standupDay, refused erro
 
 	text := fmt.Sprintf("The standup of %s has no summary. %s", s.day.words(), unpostable(t.Request, s.channel, refused))
 	r := bot.Reply{Text: text + " Then press Post it.", Blocks: []slack.Block{mrkdwn.Section(text),
-		slack.NewActionBlock("", valued(standupPost, "Post it", buttonFor(t.Store(), s.channel, s.day)))}}
+		slack.NewActionBlock("", valued(standupPost, "Post it", "", buttonFor(t.Store(), s.channel, s.day)))}}
 	if over {
 		r = bot.Text(text + " I've ended this standup, because nobody could read it.")
 	}
@@ -1577,7 +1568,8 @@ func (s *standupDay) summary() bot.Reply {
 		mark, words string
 		people      []string
 	}{
-		{"✅", "Answered, too", more}, {"⏳", "Still missing", missing}, {"🌴", "Away", away}, {"⚠️", "I couldn't write to", unreached},
+		{"✅", "Answered, too", more}, {"⏳", "Still missing", missing}, {"🌴", "Away", away},
+		{"⚠️", "I couldn't write to", unreached},
 	} {
 		if len(line.people) > 0 {
 			said := line.words + ": " + connection.And(line.people) + "."
@@ -1585,7 +1577,7 @@ func (s *standupDay) summary() bot.Reply {
 		}
 	}
 	blocks = append(blocks, slack.NewActionBlock("",
-		valued(standupAnswer, "Add or change my answer", buttonFor(s.store, s.channel, s.day))))
+		valued(standupAnswer, "Add or change my answer", "", buttonFor(s.store, s.channel, s.day))))
 	return bot.Reply{Text: text, Blocks: blocks}
 }
 
@@ -1612,7 +1604,8 @@ func (s *standupDay) answer(user string, most int) slack.Block {
 
 	section := slack.NewSectionBlock(mrkdwn.Text(text), nil, nil, slack.SectionBlockOptionExpand(true))
 	if clipped {
-		section.Accessory = slack.NewAccessory(valued(standupRead, "Read all", buttonFor(s.store, s.channel, s.day)+"/"+user))
+		about := buttonFor(s.store, s.channel, s.day) + "/" + user
+		section.Accessory = slack.NewAccessory(valued(standupRead, "Read all", "", about))
 	}
 	return section
 }
@@ -1679,7 +1672,7 @@ func showStandup(ctx context.Context, c *bot.Command) error {
 	if in := plan.person(c.UserID); in != nil {
 		today = plan.today(in, c.Now())
 		if plan.meets(today) {
-			buttons = append(buttons, valued(standupAnswer, "Answer", buttonFor(c.Store(), c.ChannelID, today)))
+			buttons = append(buttons, valued(standupAnswer, "Answer", "", buttonFor(c.Store(), c.ChannelID, today)))
 		}
 		if at, found := plan.next(in, c.Now(), ""); found {
 			lines = append(lines, "You're asked next: "+mrkdwn.Time(at)+".")
@@ -1693,7 +1686,7 @@ func showStandup(ctx context.Context, c *bot.Command) error {
 		lines = append(lines, s.summary().Text)
 	}
 
-	buttons = append(buttons, valued(standupChange, "Change it", c.ChannelID))
+	buttons = append(buttons, valued(standupChange, "Change it", "", c.ChannelID))
 	return c.Respond(ctx, bot.Reply{Text: strings.Join(lines, " "), Blocks: []slack.Block{
 		mrkdwn.Section(strings.Join(lines, "\n")), slack.NewActionBlock("", buttons...),
 	}})
@@ -1707,7 +1700,7 @@ func askToStop(ctx context.Context, c *bot.Command) error {
 	}
 	text := fmt.Sprintf("This ends the standup of <#%s> for everybody (%d people), and deletes its answers. Summaries in "+
 		"the channel stay. To stop only for yourself, type `/standup leave`.", c.ChannelID, len(plan.People))
-	stop := valued(standupStop, "End the standup", c.ChannelID)
+	stop := valued(standupStop, "End the standup", "", c.ChannelID)
 	stop.Style = slack.StyleDanger
 	return c.Respond(ctx, bot.Reply{Text: text, Blocks: []slack.Block{
 		mrkdwn.Section(text), slack.NewActionBlock("", stop),
