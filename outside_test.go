@@ -164,7 +164,8 @@ func TestTheCommandUnderAnotherName(t *testing.T) {
 	})
 
 	for _, test := range []struct{ typed, shown string }{
-		{"", "Details"}, {" details", "Review permissions"}, {" status verbose", "Data kept"}, {" help", "/hello-status disconnect"},
+		{"", "Details"}, {" details", "Review permissions"}, {" status verbose", "Data kept"},
+		{" help", "/hello-status disconnect"},
 		{" help disconnect", "A window lists"}, {" permissions", "Send messages"}, {" channels", "Hello is in"},
 		{" history", "Installed"}, {" reconnect", "It works once"}, {" test", "The test message is in"},
 		{" support", "Copy these details"}, {" hlep", "Did you mean"},

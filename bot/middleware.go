@@ -52,7 +52,8 @@ func AdminsOnly() Middleware {
 }
 
 // IsAdmin asks Slack whether who acted is an admin or an owner of the workspace it happened in. Nobody at another
-// company is. It takes users:read: without it the error is a *NotAllowedError, as Need's. It blocks for a call to Slack.
+// company is. It takes users:read: without it the error is a *NotAllowedError, as Need's. It blocks for a call to
+// Slack.
 func (req *Request) IsAdmin(ctx context.Context) (bool, error) {
 	if req.Client == nil || req.UserID == "" || req.External() {
 		return false, nil

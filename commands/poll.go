@@ -3,10 +3,10 @@ package commands
 // /poll asks a question that people answer with buttons, and shows the result in the message as it grows.
 //
 // A poll is a few values in the Store of the workspace that it was asked in: the poll itself, one ballot for each
-// person who voted, and when the message was brought up to date last. So people who vote at the same time write different
-// values. The message is counted anew from the ballots each time, by a timer: it survives the process, and a burst of
-// votes has two or three of them. What a press says (its ballot, or that it is too late) goes by the time at which it
-// was pressed, because presses come from the inbox, where they can overtake each other and be worked again.
+// person who voted, and when the message was brought up to date last. So people who vote at the same time write
+// different values. The message is counted anew from the ballots each time, by a timer: it survives the process, and a
+// burst of votes has two or three of them. What a press says (its ballot, or that it is too late) goes by the time at
+// which it was pressed, because presses come from the inbox, where they can overtake each other and be worked again.
 
 import (
 	"cmp"

@@ -234,19 +234,22 @@ func TestPollOutsideOfTheChannel(t *testing.T) {
 	leon := s.As(bottest.Member)
 
 	leon.Command("#project-atlas", `/poll "Lunch?" Pizza, Sushi`)
-	leon.Reads("#project-atlas").Want("I'm not in this channel yet. Type /invite @Test there, and post it again.…kept for a day…It asks: Lunch?")
+	leon.Reads("#project-atlas").Want("I'm not in this channel yet. Type /invite @Test there, and post it again." +
+		"…kept for a day…It asks: Lunch?")
 	leon.Press("#project-atlas", "poll.post")
 	leon.Reads("#project-atlas").Shows("I'm not in this channel yet.…kept for a day")
 
 	leon.Command("#general", "/poll")
-	leon.Submit(map[string]string{"question": "Dinner?", "options": "Pizza\nSushi", "channel": s.Channel("#project-atlas")})
+	leon.Submit(map[string]string{"question": "Dinner?", "options": "Pizza\nSushi",
+		"channel": s.Channel("#project-atlas")})
 	leon.Modal().Want("channel: I'm not in this channel yet.")
 
 	in, _ := s.Sim.Installed(slacksim.Acme)
 	if err := s.Sim.Invite(t.Context(), leon.ID, s.Channel("#project-atlas"), in.BotUserID); err != nil {
 		t.Fatal(err)
 	}
-	leon.Submit(map[string]string{"question": "Dinner?", "options": "Pizza\nSushi", "channel": s.Channel("#project-atlas")})
+	leon.Submit(map[string]string{"question": "Dinner?", "options": "Pizza\nSushi",
+		"channel": s.Channel("#project-atlas")})
 	s.Posted("#project-atlas").Want("Poll: Dinner?")
 	leon.Press("#project-atlas", "poll.post")
 	s.Posted("#project-atlas").Want("Poll: Lunch?")
@@ -504,7 +507,8 @@ func TestPollThatCannotBeShown(t *testing.T) {
 	leon.Press("#general", "poll.vote.0")
 	s.Posted("#general").Nothing()
 	dana.Press("#general", "poll.vote.1")
-	dana.Reads("#general").Want("You voted for Sushi.…It is counted, but this message can't show it. I'm not in this channel yet.")
+	dana.Reads("#general").Want("You voted for Sushi.…It is counted, but this message can't show it. " +
+		"I'm not in this channel yet.")
 	s.Advance(3 * time.Second)
 	s.Posted("#general").Shows("Pizza: 1 vote. Sushi: 1 vote.")
 }

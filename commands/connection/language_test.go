@@ -19,8 +19,8 @@ import (
 )
 
 // What of everything the app says isn't in the words: names, what people type, codes, times, and the app's own.
-var notOurs = regexp.MustCompile(`<[^<>]*\|?[^<>]*>|\x60[^\x60]*\x60|/[a-z-]+( [a-z]+)?|[a-z_.]+:[a-z.]+|[“"][^”"]*[”"]|` +
-	`con_[0-9a-f]+|[A-Z0-9]{7}\b|UTC|https?://\S+`)
+var notOurs = regexp.MustCompile(`<[^<>]*\|?[^<>]*>|\x60[^\x60]*\x60|/[a-z-]+( [a-z]+)?|[a-z_.]+:[a-z.]+|` +
+	`[“"][^”"]*[”"]|con_[0-9a-f]+|[A-Z0-9]{7}\b|UTC|https?://\S+`)
 
 // TestEverySentenceIsInTheWords holds all that the app can say in a language where no sentence has an English letter.
 func TestEverySentenceIsInTheWords(t *testing.T) {

@@ -652,7 +652,10 @@ func TestHomeTab(t *testing.T) {
 		if ack, err := s.sim.PressHome(ctx, dana, action[0], action[1:]...); err != nil || ack.Status != http.StatusOK {
 			t.Fatalf("%s: %v %d", action, err, ack.Status)
 		}
-		s.wait("the tab after "+action[len(action)-1], func() bool { now, _ := s.sim.Home(dana); return now.Hash != was.Hash })
+		s.wait("the tab after "+action[len(action)-1], func() bool {
+			now, _ := s.sim.Home(dana)
+			return now.Hash != was.Hash
+		})
 	}
 	now, _ := s.sim.Home(dana)
 	has(t, "after the test", read("", now.Blocks), "The test message is in your direct messages with Switchboard, under "+
@@ -678,7 +681,8 @@ func TestWithoutOptionalPermissions(t *testing.T) {
 		has(t, "the status of "+who, s.command(who, "status"), "some features unavailable", "!connection.grant",
 			"!/slack/install?",
 			page)
-		has(t, "the details of "+who, s.command(who, "details"), "!Connected by", `!"type":"button"`, "!/slack/install?", page)
+		has(t, "the details of "+who, s.command(who, "details"), "!Connected by", `!"type":"button"`, "!/slack/install?",
+			page)
 	}
 	has(t, "an admin's permissions", s.command(dana, "permissions"), "has 5 of the 8 permissions", `!"type":"button"`)
 	has(t, "the installer's history", s.command(leon, "history"), "Slack couldn't be asked whether you can see the "+

@@ -15,6 +15,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/install/watch"
 	"github.com/switchboard-go/switchboard/install/words/wordstest"
@@ -36,13 +37,15 @@ func TestPagesSayNothingOfTheirOwn(t *testing.T) {
 	ps := &pages{Config: &Config{
 		App: App{Name: "¤App", Summary: "¤Does", Does: []string{"¤1", "¤2", "¤3", "¤4"}, DataKept: "¤kept",
 			Commands: Commands{"¤status", "¤reconnect", "¤disconnect"}, Operator: "¤we", SupportURL: "https://example.com/help",
-			PrivacyURL: "https://example.com/privacy", TermsURL: "https://example.com/terms", Version: "¤1", Words: wordstest.MadeUp(),
+			PrivacyURL: "https://example.com/privacy", TermsURL: "https://example.com/terms", Version: "¤1",
+			Words: wordstest.MadeUp(),
 			Picture: Picture{By: "¤Dana", Asked: "¤/app", Private: true, Text: "¤answer",
-				Blocks: []slack.Block{slack.NewSectionBlock(slack.NewTextBlockObject("mrkdwn", "¤answer", false, false), nil, nil)}}},
+				Blocks: []slack.Block{mrkdwn.Section("¤answer")}}},
 		Scopes: []connection.Scope{{Name: "chat:write", Label: "¤Write", Why: "¤why"},
 			{Name: "im:history", Label: "¤Read", Why: "¤why", Feature: "¤feature", Optional: true},
 			{Name: "app_mentions:read", Label: "¤Hear", Why: "¤why", Feature: "¤feature", Optional: true}},
-		Mode: watch.ByConsent{}, Links: &links.Links{PublicURL: "https://bot.example.com", Keys: []connection.Secret{"k"}, Now: time.Now},
+		Mode:  watch.ByConsent{},
+		Links: &links.Links{PublicURL: "https://bot.example.com", Keys: []connection.Secret{"k"}, Now: time.Now},
 		Slack: &slackapi.API{Address: "https://slack.com", HTTP: http.DefaultClient}, Log: slog.New(slog.DiscardHandler),
 		Ended: func(Outcome, string) {},
 	}}

@@ -136,8 +136,8 @@ func (s *Sentences) Language() string {
 }
 
 // Parse reads the sentences of a language (a BCP 47 tag such as "de" or "pt-BR") from a file as English returns it.
-// What the file leaves out stays English. The error names everything that is wrong: a key or a parameter that the English
-// sentence doesn't have, a brace that isn't closed, a form that the language doesn't know.
+// What the file leaves out stays English. The error names everything that is wrong: a key or a parameter that the
+// English sentence doesn't have, a brace that isn't closed, a form that no language has.
 func Parse(tag string, file []byte) (*Sentences, error) {
 	lang, err := language.Parse(tag)
 	if err != nil {

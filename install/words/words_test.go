@@ -32,10 +32,11 @@ func TestEnglishIsTheDefault(t *testing.T) {
 	}
 }
 
-// What is wrong with an app's file is said at once, and all of it.
+// What is wrong with an app's file is said right away, and all of it.
 func TestParseNamesAllThatIsWrong(t *testing.T) {
 	t.Parallel()
-	_, err := words.Parse("de", []byte("lists:\n  two: \"{first} und {letztes}\"\n  three: \"{a}\"\n  end: {one: x, other: y}\n"))
+	_, err := words.Parse("de", []byte("lists:\n  two: \"{first} und {letztes}\"\n  three: \"{a}\"\n"+
+		"  end: {one: x, other: y}\n"))
 	for _, want := range []string{
 		"lists.two: no parameter {letztes}; it has first, last", "lists.three: there is no such sentence",
 		"lists.end: nothing is counted in it",
@@ -45,7 +46,9 @@ func TestParseNamesAllThatIsWrong(t *testing.T) {
 		}
 	}
 
-	for _, bad := range []string{"lists: {two: \"{first\"}", "lists: {two: 1}", "lists: [", "lists: {two: {other: a, any: b}}"} {
+	for _, bad := range []string{
+		"lists: {two: \"{first\"}", "lists: {two: 1}", "lists: [", "lists: {two: {other: a, any: b}}",
+	} {
 		if _, err := words.Parse("de", []byte(bad)); err == nil {
 			t.Errorf("%s: was taken", bad)
 		}

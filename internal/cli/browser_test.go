@@ -328,10 +328,12 @@ func TestBrowser(t *testing.T) {
 	general := address + "/client/" + acme + "/" + slacksim.AcmeGeneral
 	b.open(general)
 	b.type_("/connection status")
-	b.reads("#messages .ephemeral", "Only visible to you", "✅ Working since", "Nothing to do.", "Checked with Slack just now.")
+	b.reads("#messages .ephemeral", "Only visible to you", "✅ Working since", "Nothing to do.",
+		"Checked with Slack just now.")
 	b.picture("status")
 	b.press(`#messages .ephemeral [data-action-id="connection.details"]`)
-	b.reads("#messages .ephemeral", "✅ Working since", "8 of 8 allowed", "Dana Reyes", "Just now, with Slack", "Check again")
+	b.reads("#messages .ephemeral", "✅ Working since", "8 of 8 allowed", "Dana Reyes", "Just now, with Slack",
+		"Check again")
 	b.picture("details")
 	b.press(`#messages .ephemeral [data-action-id="connection.check"]`)
 	b.reads("#messages .ephemeral", "Checked with Slack just now")
@@ -410,7 +412,7 @@ func TestBrowser(t *testing.T) {
 	b.reads("#modal", "Slack removed the app")
 	b.picture("disconnected")
 	b.press("#modal-close")
-	b.do("the window closes", chromedp.WaitNotPresent(chromedp.CSS("#modal")))
+	b.windowCloses()
 	b.open(address)
 	b.signIn(slacksim.AcmeAdmin)
 	b.click("#app-page")

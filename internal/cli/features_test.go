@@ -130,9 +130,10 @@ func (b *tab) standup(slack *slacksim.Sim) {
 
 	said := map[string][3]string{
 		slacksim.AcmeAdmin: {"Shipped the new pricing page", "Rollout notes for support", ""},
-		colleagues[0].ID:   {"Invoices for October", "The export that accounting asked for", "Waiting for access to the archive"},
-		colleagues[1].ID:   {"Fixed the flaky upload test", "Pairing with Aiko on search", ""},
-		colleagues[2].ID:   {"Search: synonyms work", "Search: ranking", ""},
+		colleagues[0].ID: {"Invoices for October", "The export that accounting asked for",
+			"Waiting for access to the archive"},
+		colleagues[1].ID: {"Fixed the flaky upload test", "Pairing with Aiko on search", ""},
+		colleagues[2].ID: {"Search: synonyms work", "Search: ranking", ""},
 	}
 	for _, who := range people {
 		submit(t, slack, who, "/standup answer", map[string]map[string]string{"yesterday": {"text": said[who][0]},
@@ -141,7 +142,7 @@ func (b *tab) standup(slack *slacksim.Sim) {
 	b.reads("#messages .from-app:last-child", "Standup of", "Search: ranking")
 	b.do("reload, which closes what she has open", chromedp.Reload())
 	b.press("#modal-close")
-	b.do("the window closes", chromedp.WaitNotPresent(chromedp.CSS("#modal")))
+	b.windowCloses()
 }
 
 // asked waits until somebody was asked for their standup.

@@ -23,7 +23,8 @@ import (
 )
 
 // namesThere are names of people and places in the small Slack, what Slack itself writes, and what people type.
-var namesThere = []string{"Acme Corp", "Dana Reyes", "Leon Weiss", "Mia Novak", "Birch & Co", "Birch &amp; Co", "Birch Co"}
+var namesThere = []string{"Acme Corp", "Dana Reyes", "Leon Weiss", "Mia Novak", "Birch & Co", "Birch &amp; Co",
+	"Birch Co"}
 
 // reader collects what people read.
 type reader struct {
@@ -158,7 +159,8 @@ func polyglot() []bot.Handler {
 			return err
 		}), about),
 		bot.OnCommand("/do buttons", command(func(ctx context.Context, c *bot.Command) error {
-			press := slack.NewButtonBlockElement("press", "1", slack.NewTextBlockObject("plain_text", own("Press"), false, false))
+			press := slack.NewButtonBlockElement("press", "1",
+				slack.NewTextBlockObject("plain_text", own("Press"), false, false))
 			return c.Respond(ctx, bot.Reply{Blocks: []slack.Block{slack.NewActionBlock("", press)}, InChannel: true})
 		}), about),
 		bot.OnCommand("/do nothing", command(func(ctx context.Context, c *bot.Command) error {
@@ -234,8 +236,8 @@ func TestMadeUpLanguage(t *testing.T) {
 
 	ask("all is well")
 	for _, who := range people {
-		for _, word := range []string{"", "help", "unknown", "fail", "panic", "admin", "elsewhere", "once", "once", "files", "act",
-			"limited", "buttons", "nothing", "tasks"} {
+		for _, word := range []string{"", "help", "unknown", "fail", "panic", "admin", "elsewhere", "once", "once", "files",
+			"act", "limited", "buttons", "nothing", "tasks"} {
 			who.Command(where(who), "/do "+word)
 			settle("/do " + word)
 		}
@@ -265,7 +267,9 @@ func TestMadeUpLanguage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, fault := range []slacksim.Fault{{Method: "auth.test", Status: 503}, {Method: "auth.test", Error: "token_revoked"}} {
+	for _, fault := range []slacksim.Fault{
+		{Method: "auth.test", Status: 503}, {Method: "auth.test", Error: "token_revoked"},
+	} {
 		s.Advance(time.Minute)
 		clear := s.Sim.Inject(fault)
 		ask("auth.test answers " + fault.Error)

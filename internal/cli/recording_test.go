@@ -1,7 +1,7 @@
 package cli
 
 // The README's recording: the app is installed, does what it is for, and says whether it works, in the demo and in a
-// real browser. RECORDING=file keeps it. Without that it is made all the same, so that the command which makes it works.
+// real browser. RECORDING=file keeps it. Without that it is made anyway, so that the command which makes it works.
 
 import (
 	"bytes"

@@ -59,7 +59,8 @@ func TestWalkTruth(t *testing.T) {
 	absent("help", newest, "in a direct message with me")
 	b.picture("truth-help")
 	b.open(home)
-	b.reads("main", "it no longer has permission to read direct messages to it", "Type /connection status in any channel to ask again. You can mention me in a channel I am in.")
+	b.reads("main", "it no longer has permission to read direct messages to it",
+		"Type /connection status in any channel to ask again. You can mention me in a channel I am in.")
 	absent("the Home tab", "main", "Not allowed yet", "write to me in Messages")
 	b.picture("truth-home-taken-away")
 

@@ -1,7 +1,8 @@
 package cli
 
 // What people see first of the app, one after the other: the install page, what comes after it, the welcome message,
-// the answer to "is it working?", and the Home tab. With SCREENSHOTS=folder each is photographed, light, dark and narrow.
+// the answer to "is it working?", and the Home tab. With SCREENSHOTS=folder each is photographed, light, dark and
+// narrow.
 
 import (
 	"testing"

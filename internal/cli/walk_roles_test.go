@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/switchboard-go/switchboard/commands"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
@@ -243,7 +241,7 @@ func (k *walk) reads(c cell, lines []asking) {
 				fmt.Sprintf(`!document.querySelector("#modal").innerText.includes(%q)`, words))
 		}
 		k.b.press("#modal-x")
-		k.b.do("the window closes", chromedp.WaitNotPresent(chromedp.CSS("#modal")))
+		k.b.windowCloses()
 	}
 }
 

@@ -170,6 +170,12 @@ func (b *tab) puts(actionID string, values ...string) {
 func (b *tab) submits() {
 	b.t.Helper()
 	b.press("#modal-submit")
+	b.windowCloses()
+}
+
+// windowCloses waits until no window is open.
+func (b *tab) windowCloses() {
+	b.t.Helper()
 	b.do("the window closes", chromedp.WaitNotPresent(chromedp.CSS("#modal")))
 }
 

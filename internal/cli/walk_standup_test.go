@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
@@ -133,7 +131,7 @@ func (k *walk) setUpStandup(people []string, weekends bool) {
 	k.b.press("#modal-submit")
 	k.b.reads("#modal", "Saved. @Dana Reyes, @Leon Okafor and @Noah Kim are asked")
 	k.b.press("#modal-close")
-	k.b.do("the window closes", chromedp.WaitNotPresent(chromedp.CSS("#modal")))
+	k.b.windowCloses()
 	k.b.reads("#messages .from-app", "set up a standup here.",
 		"@Leon Okafor and @Noah Kim are asked at 09:30 in their own time zone")
 }
