@@ -347,9 +347,11 @@ func TestPollIsClosedByWhoCan(t *testing.T) {
 	sam.Reads("#shared").Want("Only people at Acme Corp can use this button.")
 	mia.Press("#shared", "poll.vote.0") // guests and people of other companies can vote
 	sam.Press("#shared", "poll.vote.0")
+	s.Posted("#general").Nothing() // what was pressed is done before the clock moves, and stands still again
 	s.Advance(3 * time.Second)
 	s.Posted("#shared").Shows("Pizza: 2 votes.")
 	dana.Press("#shared", "poll.close")
+	s.Posted("#general").Nothing()
 	s.Advance(3 * time.Second)
 	s.Posted("#shared").Shows("Closed poll: Lunch? Pizza: 2 votes.…<@" + dana.ID + "> closed this poll")
 

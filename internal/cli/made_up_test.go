@@ -277,6 +277,7 @@ func TestMadeUpLanguage(t *testing.T) {
 	}
 	s.Advance(10 * time.Minute)
 	settle("trouble was told")
+	s.Posted("#project-atlas").Nothing() // what waited for the clock is done, so that nothing asks after the removal
 	if err := s.Sim.Admins.Uninstall(context.Background(), slacksim.Acme, slacksim.RevokedFirst); err != nil {
 		t.Fatal(err)
 	}
