@@ -22,7 +22,8 @@ import (
 )
 
 var (
-	tags   = regexp.MustCompile(`(?s)<style>.*?</style>|<script>.*?</script>|<[^>]*>`)
+	// Code is what people type, which nobody translates.
+	tags   = regexp.MustCompile(`(?s)<style>.*?</style>|<script>.*?</script>|<code>.*?</code>|<[^>]*>`)
 	spoken = regexp.MustCompile(`(?:aria-label|content|data-copied)="([^"]*)"`)
 	// What is left when this is taken away is said by the pages themselves: what comes from the app (¤), addresses,
 	// permissions, numbers, and the codes for support.
