@@ -10,7 +10,11 @@ import (
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/words"
 )
+
+// english is what the features speak, with the library's words beside their own.
+var english *words.Sentences
 
 // features are all that the app does, in the order in which people read of it. A new one is a new file and a line here;
 // one that is taken out of both leaves nothing behind.

@@ -686,7 +686,7 @@ func vote(ctx context.Context, a *bot.AsyncAction) error {
 	case !found, r.option < 0, r.option >= len(q.Options):
 		return a.Respond(ctx, bot.Text(pollOver))
 	case q.over(at):
-		return a.Respond(ctx, bot.Text("This poll closed "+mrkdwn.Time(q.closedAt())+", so your vote came too late."))
+		return a.Respond(ctx, bot.Text("This poll closed "+mrkdwn.Time(english, q.closedAt())+", so your vote came too late."))
 	case q.Forgotten:
 		return a.Respond(ctx, bot.Text(pollOver))
 	}
@@ -973,9 +973,9 @@ func (q pollRecord) smallPrint(t tally) string {
 	}
 	switch {
 	case !q.Closed.IsZero() && q.ClosedBy != "":
-		says = append(says, mrkdwn.Person(q.ClosedBy)+" closed this poll "+mrkdwn.Time(q.Closed)+".")
+		says = append(says, mrkdwn.Person(q.ClosedBy)+" closed this poll "+mrkdwn.Time(english, q.Closed)+".")
 	case !q.Closed.IsZero():
-		says = append(says, "This poll closed "+mrkdwn.Time(q.Closed)+".")
+		says = append(says, "This poll closed "+mrkdwn.Time(english, q.Closed)+".")
 	case q.Several:
 		says = append(says, "You can vote for several options. Press a button again to take that vote back.")
 	default:
@@ -992,9 +992,9 @@ func (q pollRecord) smallPrint(t tally) string {
 	switch {
 	case !q.Closed.IsZero():
 	case q.Timed:
-		asked += " It closes " + mrkdwn.Time(q.Ends) + "."
+		asked += " It closes " + mrkdwn.Time(english, q.Ends) + "."
 	default:
-		asked += " It closes " + mrkdwn.Time(q.Ends) + " at the latest."
+		asked += " It closes " + mrkdwn.Time(english, q.Ends) + " at the latest."
 	}
 	return strings.Join(append(says, asked), " ")
 }

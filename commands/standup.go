@@ -1675,7 +1675,7 @@ func showStandup(ctx context.Context, c *bot.Command) error {
 			buttons = append(buttons, valued(standupAnswer, "Answer", "", buttonFor(c.Store(), c.ChannelID, today)))
 		}
 		if at, found := plan.next(in, c.Now(), ""); found {
-			lines = append(lines, "You're asked next: "+mrkdwn.Time(at)+".")
+			lines = append(lines, "You're asked next: "+mrkdwn.Time(english, at)+".")
 		}
 	}
 	s, _, err := loadDay(ctx, c.Store(), c.ChannelID, today)

@@ -54,7 +54,7 @@ func missingLine(t turn, h install.Health, s connection.Scope) string {
 	if !h.Connection.TakenAway(s.Name) {
 		return t.say("facts.not_allowed", "permission", line)
 	}
-	return t.say("facts.taken", "time", mrkdwn.Time(h.Connection.MissingSince(s.Name)), "permission", line)
+	return t.say("facts.taken", "time", mrkdwn.Time(t.words(), h.Connection.MissingSince(s.Name)), "permission", line)
 }
 
 // explained names the app and the workspace, and says what the status line leaves out.
@@ -131,7 +131,7 @@ func installer(t turn, c connection.Connection, left bool) string {
 }
 
 func lastChecked(t turn, h install.Health) string {
-	switch at := mrkdwn.Time(h.CheckedAt); {
+	switch at := mrkdwn.Time(t.words(), h.CheckedAt); {
 	case h.Live && h.State != connection.Unknown:
 		return t.say("facts.checked_now")
 	case h.State == connection.Unknown:
@@ -147,9 +147,9 @@ func lastEvent(t turn, h install.Health) string {
 		return t.say("facts.no_message")
 	}
 	if silent := t.Now().Sub(at); silent > quietAfter && !h.Broken() {
-		return t.say("facts.quiet", "time", mrkdwn.Time(at), "count", int(silent.Hours()/24))
+		return t.say("facts.quiet", "time", mrkdwn.Time(t.words(), at), "count", int(silent.Hours()/24))
 	}
-	return mrkdwn.Time(at)
+	return mrkdwn.Time(t.words(), at)
 }
 
 func permitted(t turn, h install.Health) string {
@@ -165,19 +165,19 @@ func renewal(t turn, h install.Health) string {
 	c := h.Connection
 	switch {
 	case !h.WorksUntil.IsZero():
-		return t.say("facts.renewal_ended", "time", mrkdwn.Time(h.WorksUntil))
+		return t.say("facts.renewal_ended", "time", mrkdwn.Time(t.words(), h.WorksUntil))
 	case c.State == connection.Removed || c.State == connection.ReconnectRequired:
 		return t.say("facts.renewal_none")
 	case c.ExpiresAt.IsZero():
 		return t.say("facts.renewal_never") // though the move to one that is renewed may be failing
 	case c.RenewAt.IsZero() && c.Tries == 0:
-		return t.say("facts.renewal_ends", "time", mrkdwn.Time(c.ExpiresAt))
+		return t.say("facts.renewal_ends", "time", mrkdwn.Time(t.words(), c.ExpiresAt))
 	case c.Tries == 0:
-		return t.say("facts.renewal_next", "time", mrkdwn.Time(c.ExpiresAt))
+		return t.say("facts.renewal_next", "time", mrkdwn.Time(t.words(), c.ExpiresAt))
 	case c.RenewAt.IsZero():
-		return t.say("facts.renewal_failing", "since", mrkdwn.Time(c.FailingSince))
+		return t.say("facts.renewal_failing", "since", mrkdwn.Time(t.words(), c.FailingSince))
 	}
-	return t.say("facts.renewal_retrying", "since", mrkdwn.Time(c.FailingSince), "time", mrkdwn.Time(c.RenewAt),
+	return t.say("facts.renewal_retrying", "since", mrkdwn.Time(t.words(), c.FailingSince), "time", mrkdwn.Time(t.words(), c.RenewAt),
 		"tries", c.Tries)
 }
 

@@ -66,7 +66,7 @@ func historyReply(t turn, changes []connection.Change) bot.Reply {
 func historyOf(t turn, changes []connection.Change) []string {
 	lines := make([]string, len(changes))
 	for i, c := range changes {
-		lines[i] = mrkdwn.Cut(t.say("history.line", "time", mrkdwn.Time(c.At), "what", told(t, c)), maxLine)
+		lines[i] = mrkdwn.Cut(t.say("history.line", "time", mrkdwn.Time(t.words(), c.At), "what", told(t, c)), maxLine)
 	}
 	return lines
 }

@@ -154,11 +154,11 @@ func detailsInWindow(t turn, h install.Health, who viewer) bot.Reply {
 func checkedAt(t turn, h install.Health) string {
 	switch {
 	case h.Live:
-		return t.say("asof.checked", "time", mrkdwn.Time(t.Now()))
+		return t.say("asof.checked", "time", mrkdwn.Time(t.words(), t.Now()))
 	case h.CheckedAt.IsZero():
 		return t.say("asof.unconfirmed")
 	}
-	return t.say("asof.last_checked", "time", mrkdwn.Time(h.CheckedAt))
+	return t.say("asof.last_checked", "time", mrkdwn.Time(t.words(), h.CheckedAt))
 }
 
 // waysToAsk says where the app answers, as far as it is allowed to.

@@ -156,15 +156,15 @@ func TestRenewalInWords(t *testing.T) {
 			Connection: connection.Connection{TokenPair: connection.TokenPair{Tries: 3,
 				RenewAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}}, "Doesn't expire"},
 		{"renewed", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at,
-			RenewAt: noon}}}, "Automatic. Next renewal by " + mrkdwn.Time(at)},
+			RenewAt: noon}}}, "Automatic. Next renewal by " + mrkdwn.Time(nil, at)},
 		{"ends", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at}}},
-			"Not automatic. Ends " + mrkdwn.Time(at)},
+			"Not automatic. Ends " + mrkdwn.Time(nil, at)},
 		{"failing", install.Health{Connection: connection.Connection{TokenPair: connection.TokenPair{ExpiresAt: at,
 			FailingSince: noon, RenewAt: at, Tries: 3}}},
-			"Failing since " + mrkdwn.Time(noon) + ". Trying again at " + mrkdwn.Time(at) + ". Tries so far: 3"},
+			"Failing since " + mrkdwn.Time(nil, noon) + ". Trying again at " + mrkdwn.Time(nil, at) + ". Tries so far: 3"},
 		{"refused, some left", install.Health{State: connection.ReconnectRequired, WorksUntil: at,
 			Connection: connection.Connection{State: connection.ReconnectRequired}},
-			"Ended. What is left works until " + mrkdwn.Time(at)},
+			"Ended. What is left works until " + mrkdwn.Time(nil, at)},
 		{"refused", install.Health{State: connection.ReconnectRequired,
 			Connection: connection.Connection{State: connection.ReconnectRequired,
 				TokenPair: connection.TokenPair{ExpiresAt: noon}}}, "None now"},
@@ -184,7 +184,7 @@ func TestStatusSaysUntilWhenItWorks(t *testing.T) {
 	h.State, h.Label, h.Sentence, h.WorksUntil = connection.ReconnectRequired, "Needs reconnecting",
 		"It still works, but not for long.", noon
 	r := statusReply(turn, h, viewer{audience: private, standing: keeper, answered: true}, "")
-	want := "It works until " + mrkdwn.Time(noon) + "."
+	want := "It works until " + mrkdwn.Time(nil, noon) + "."
 	if text := r.Blocks[0].(*slack.SectionBlock).Text.Text; !strings.Contains(r.Text, want) ||
 		!strings.Contains(text, want) {
 		t.Errorf("%s\n%s", r.Text, text)
@@ -501,5 +501,5 @@ func TestAnswersGoByTheAppsClock(t *testing.T) {
 	h.Live = true
 	home := homeBlocks(turn, h, viewer{standing: member, answered: true}, "")
 	says(t, "the Home tab", bot.Reply{Text: "Home.", Blocks: home},
-		"Checked "+mrkdwn.Time(later))
+		"Checked "+mrkdwn.Time(nil, later))
 }

@@ -63,7 +63,7 @@ func permissionsReply(t turn, h install.Health, is standing, last connection.Cha
 		blocks = append(blocks, paragraphs(t, lines)...)
 	}
 	if !last.At.IsZero() {
-		changed := sentences(t.say("permissions.changed", "time", mrkdwn.Time(last.At)), by(t, last.By),
+		changed := sentences(t.say("permissions.changed", "time", mrkdwn.Time(t.words(), last.At)), by(t, last.By),
 			permissionChanges(t, last))
 		blocks = append(blocks, mrkdwn.Section(mrkdwn.Cut(changed, maxLine)))
 	}

@@ -262,8 +262,8 @@ func TestStatusSaysThatEventsAreHeldBack(t *testing.T) {
 			t.Fatal("it is never written down")
 		}
 	}
-	want := "Slack has been holding back events from this workspace since " + mrkdwn.Time(minute) + " (last heard " +
-		mrkdwn.Time(minute) + ")"
+	want := "Slack has been holding back events from this workspace since " + mrkdwn.Time(nil, minute) + " (last heard " +
+		mrkdwn.Time(nil, minute) + ")"
 	has(t, "a member", s.command(mia, "status"), "Working", "not everything reaches it", "!Nothing to do", want)
 	has(t, "the installer", s.command(leon, "check"), want)
 	has(t, "the Home tab", s.home(mia), want)

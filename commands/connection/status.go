@@ -207,19 +207,19 @@ func since(t turn, h install.Health, keys string) string {
 	case h.State == connection.Active:
 		return t.say(keys+"since", "state", label, "time", mrkdwn.Day(h.Since))
 	case h.State == connection.Removed: // that is a moment
-		return t.say(keys+"moment", "state", label, "time", mrkdwn.Time(h.Since))
+		return t.say(keys+"moment", "state", label, "time", mrkdwn.Time(t.words(), h.Since))
 	}
-	return t.say(keys+"since", "state", label, "time", mrkdwn.Time(h.Since))
+	return t.say(keys+"since", "state", label, "time", mrkdwn.Time(t.words(), h.Since))
 }
 
 // standsSo says why or what that means, and until when it works.
 func standsSo(t turn, h install.Health) string {
 	until, held := "", ""
 	if !h.WorksUntil.IsZero() {
-		until = t.say("status.works_until", "time", mrkdwn.Time(h.WorksUntil))
+		until = t.say("status.works_until", "time", mrkdwn.Time(t.words(), h.WorksUntil))
 	}
 	if !h.HeldAt.IsZero() {
-		held = t.say("status.held", "since", mrkdwn.Time(h.HeldSince), "last", mrkdwn.Time(h.HeldAt))
+		held = t.say("status.held", "since", mrkdwn.Time(t.words(), h.HeldSince), "last", mrkdwn.Time(t.words(), h.HeldAt))
 	}
 	return sentences(mrkdwn.Escape(mrkdwn.Clip(whatItMeans(h), maxSentence)), until, held, known(t, h))
 }
@@ -247,7 +247,7 @@ func known(t turn, h install.Health) string {
 		knew, _ = t.words().Find("connection.status.knew_" + string(h.LastKnown))
 	}
 	if !h.CheckedAt.IsZero() {
-		good = t.say("status.last_good", "time", mrkdwn.Time(h.CheckedAt))
+		good = t.say("status.last_good", "time", mrkdwn.Time(t.words(), h.CheckedAt))
 	}
 	return sentences(knew, good, t.say("status.try_later"))
 }
@@ -302,9 +302,9 @@ func asOf(t turn, h install.Health) string {
 	case h.CheckedAt.IsZero():
 		return t.say("asof.records")
 	case h.State == connection.Active || h.State == connection.Limited || h.State == connection.Retrying:
-		return t.say("asof.confirmed", "time", mrkdwn.Time(h.CheckedAt))
+		return t.say("asof.confirmed", "time", mrkdwn.Time(t.words(), h.CheckedAt))
 	}
-	return t.say("asof.access", "time", mrkdwn.Time(h.CheckedAt))
+	return t.say("asof.access", "time", mrkdwn.Time(t.words(), h.CheckedAt))
 }
 
 // untilLive is asOf while the live answer is on its way.
@@ -312,7 +312,7 @@ func untilLive(t turn, h install.Health) string {
 	if h.CheckedAt.IsZero() || !h.Found {
 		return t.say("asof.asking")
 	}
-	return t.say("asof.asking_since", "time", mrkdwn.Time(h.CheckedAt))
+	return t.say("asof.asking_since", "time", mrkdwn.Time(t.words(), h.CheckedAt))
 }
 
 // tooSoon is asOf for those to whom Slack isn't asked each time.
@@ -321,7 +321,7 @@ func tooSoon(t turn, h install.Health, who viewer) string {
 	if h.CheckedAt.IsZero() || who.standing < member {
 		return t.say("asof.too_soon", "seconds", seconds)
 	}
-	return t.say("asof.too_soon_confirmed", "seconds", seconds, "time", mrkdwn.Time(h.CheckedAt))
+	return t.say("asof.too_soon_confirmed", "seconds", seconds, "time", mrkdwn.Time(t.words(), h.CheckedAt))
 }
 
 // unasked reports whether the permission is missing without which nobody can be told from others, so that nobody gets a

@@ -136,7 +136,7 @@ func (m Messages) ahead(h install.Health) string {
 	if h.WorksUntil.IsZero() {
 		return m.say("stopped" + commands)
 	}
-	return m.say("stops"+commands, "time", mrkdwn.Time(h.WorksUntil))
+	return m.say("stops"+commands, "time", mrkdwn.Time(m.App.Words, h.WorksUntil))
 }
 
 // resolved takes the place of trouble or missing, without anything to press.
@@ -157,7 +157,7 @@ func (m Messages) resolved(n connection.Notice, h install.Health) message {
 		next = h.Sentence
 	}
 	text := sentences(m.say(back, "place", place), mrkdwn.Escape(mrkdwn.Clip(next, maxSentence)))
-	was := sentences(m.say("was_trouble", "time", mrkdwn.Time(n.At)),
+	was := sentences(m.say("was_trouble", "time", mrkdwn.Time(m.App.Words, n.At)),
 		mrkdwn.Escape(connection.ReasonText(m.App.Words, n.Reason)))
 	return message{text: text, blocks: []slack.Block{
 		mrkdwn.Header(m.plain("title_" + back)), mrkdwn.Section(text), mrkdwn.Section(was), m.imprint(),

@@ -117,7 +117,7 @@ func TestTellAndResolve(t *testing.T) {
 		t.Fatalf("%s %v", channel, err)
 	}
 	says(t, "notice", told.trouble(slacksim.AcmeAdmin, h), "Its access couldn't be renewed.",
-		"It still works until "+mrkdwn.Time(noon)+".", "If nobody reconnects it, its commands and messages stop then.",
+		"It still works until "+mrkdwn.Time(nil, noon)+".", "If nobody reconnects it, its commands and messages stop then.",
 		"You're getting this because you installed the app.", "Run by Acme IT", `"style":"primary"`,
 		`"accessibility_label":"Reconnect Switch & board to Very & Long`)
 	if n := strings.Count(string(sim.Messages(channel, slacksim.AcmeAdmin)[0].Blocks), `"type":"button"`); n != 1 {

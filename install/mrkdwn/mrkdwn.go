@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/slack-go/slack"
+
+	"github.com/switchboard-go/switchboard/install/words"
 )
 
 // Slack's limits, in characters: https://docs.slack.dev/reference/block-kit and /reference/views
@@ -162,33 +164,20 @@ func Short(s string) string {
 // Name is Short, escaped.
 func Name(s string) string { return Escape(Short(s)) }
 
-// listed is how many words a List has.
-const listed = 3
-
-// List is words from outside in the middle of a sentence, escaped; of many the first ones.
-func List(words []string) string {
-	var names []string
-	for i, w := range words {
-		if i == listed && len(words) > listed+1 {
-			names = append(names, fmt.Sprintf("and %d more", len(words)-listed))
-			break
-		}
-		names = append(names, Name(w))
-	}
-	return strings.Join(names, ", ")
-}
-
 // Code is a word of Slack's as it came, for those who look it up.
 func Code(s string) string {
 	return "`" + strings.ReplaceAll(Escape(Clip(s, 60)), "`", "'") + "`"
 }
 
-// Time is a moment in the reader's own zone, with UTC for those who read the plain text; "never" for the zero Time.
-func Time(t time.Time) string {
+// Time is a moment in the reader's own zone, with UTC for those who read the plain text; "never" for the zero Time. Slack
+// writes the day and the time of day in the reader's language, and said has what stands between them.
+// https://docs.slack.dev/messaging/formatting-message-text
+func Time(said *words.Sentences, t time.Time) string {
 	if t.IsZero() {
-		return "never"
+		return said.Say("times.never")
 	}
-	return fmt.Sprintf("<!date^%d^{date_short_pretty} at {time}|%s>", t.Unix(), t.UTC().Format("2006-01-02 15:04 UTC"))
+	shown := said.Say("times.moment", "day", "{date_short_pretty}", "time", "{time}")
+	return fmt.Sprintf("<!date^%d^%s|%s>", t.Unix(), shown, t.UTC().Format("2006-01-02 15:04 UTC"))
 }
 
 // Day is Time without the time of day.
@@ -196,10 +185,10 @@ func Day(t time.Time) string {
 	return fmt.Sprintf("<!date^%d^{date_short_pretty}|%s>", t.Unix(), t.UTC().Format("2006-01-02"))
 }
 
-// Person mentions somebody by their id; "unknown" without one. In a direct message that notifies nobody else.
+// Person mentions somebody by their id; a dash without one. In a direct message that notifies nobody else.
 func Person(id string) string {
 	if id == "" {
-		return "unknown"
+		return "–"
 	}
 	return "<@" + id + ">"
 }

@@ -27,23 +27,6 @@ func TestSentence(t *testing.T) {
 	}
 }
 
-func TestList(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		words []string
-		want  string
-	}{
-		{nil, ""},
-		{[]string{"a <b>", "c"}, "a &lt;b&gt;, c"},
-		{[]string{"a", "b", "c", "d"}, "a, b, c, d"}, // "and 1 more" is no shorter
-		{[]string{"a", "b", "c", "d", "e"}, "a, b, c, and 2 more"},
-	} {
-		if got := List(test.words); got != test.want {
-			t.Errorf("List(%q) = %q, want %q", test.words, got, test.want)
-		}
-	}
-}
-
 // Whatever is split, each piece fits, and together they say the same.
 func FuzzSplit(f *testing.F) {
 	for _, s := range []string{"", "One two three four five six seven eight nine ten eleven twelve.",

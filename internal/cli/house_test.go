@@ -71,7 +71,7 @@ var mayImport = map[string][]string{
 	"commands":    {"install/...", "bot", "commands/connection"},
 	"bot/bottest": {"install/connection", "install/words", "bot", "internal/cli", "slacksim"},
 
-	"install/mrkdwn":      {},
+	"install/mrkdwn":      {"install/words"},
 	"install/messages":    {"install", "install/connection", "install/mrkdwn", "install/words"},
 	"commands/connection": {"install/...", "bot"}, // for others' bots, too
 
