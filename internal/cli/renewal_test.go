@@ -605,7 +605,7 @@ func TestKilledBeforeThePairIsOnTheDisk(t *testing.T) {
 			})
 			says := "Working"
 			if strict {
-				says = "It still works, but not for long."
+				says = "It works until "
 			}
 			for _, o := range offices {
 				if reply := w.type_(o.user, o.channel, "/connection status"); !strings.Contains(reply.Text, says) {
