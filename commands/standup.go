@@ -1363,6 +1363,9 @@ func refreshSummary(ctx context.Context, r *bot.Request, channel string, d day) 
 // sumUp posts the summary of a day when it is time, and changes it afterwards.
 func sumUp(ctx context.Context, t *bot.Timer) error {
 	channel, d, _ := aboutDay(t.Key)
+	if d < dayOf(t.Now()).add(-standupKept) {
+		return nil // its answers are deleted, or about to be, and what was posted stays as it is
+	}
 	s, found, err := loadDay(ctx, t.Store(), channel, d)
 	if err != nil || !found || !s.began() && s.posted.TS == "" {
 		return err

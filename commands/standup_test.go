@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -779,6 +780,12 @@ func TestStandupIsWithinLimits(t *testing.T) {
 	s.Posted("#general").Want("1 of 1 answered.").Nothing()
 	leon.Press("#general", standupRead)
 	leon.Reads("#general").Want("Answers are kept for 30 days, so this one is gone.")
+	all := s.Sim.Messages(s.Channel("#general"), leon.ID)
+	if !slices.ContainsFunc(all, func(m slacksim.Message) bool {
+		return strings.HasPrefix(m.Text, "Standup of Monday, 7 December: 40 of 40 answered.")
+	}) {
+		t.Errorf("what was posted six weeks ago is no longer there: %+v", all)
+	}
 }
 
 // What the form and the commands say where they are used in the wrong place.
