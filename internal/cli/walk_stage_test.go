@@ -150,6 +150,7 @@ func (k *walk) presses(selector string) {
 	before := heard()
 	k.b.press(selector)
 	k.wait("the press of "+selector, func() bool { return heard() > before })
+	k.b.ask("the page to have heard the answer", `!document.querySelector('form[aria-busy]')`)
 }
 
 // puts sets a field of the window that is open, by its action_id: a text, a time, or what is chosen.
