@@ -73,6 +73,8 @@ func (p *program) exitCode(stderr io.Writer, err error) int {
 	switch {
 	case err == nil:
 		return 0
+	case errors.Is(err, errFound):
+		return 1 // it was said, with its fixes
 	case errors.As(err, &wrong), errors.As(err, &refused):
 		fmt.Fprintln(stderr, p.name+":", err)
 		return 2
@@ -109,6 +111,7 @@ type environment struct {
 type commandLine struct {
 	Demo        demoCmd        `cmd:"" help:"Try it on this machine: a small Slack in the browser, no account needed."`
 	Serve       serveCmd       `cmd:"" help:"Run the app for real."`
+	Doctor      doctorCmd      `cmd:"" help:"Find out why it doesn't work, and what to do about it."`
 	New         newCmd         `cmd:"" help:"Make a new app: a folder with a bot, its tests and everything to run it."`
 	Manifest    manifestCmd    `cmd:"" help:"Print the app manifest to paste into Slack."`
 	Connections connectionsCmd `cmd:"" help:"Look at the workspaces that are connected."`

@@ -111,14 +111,16 @@ var mayImport = map[string][]string{
 
 	"internal/loopback": {},
 	"internal/server":   {"install/...", "internal/loopback", "bot", "storage/..."},
-	"internal/cli":      {"install/...", "bot", "storage/...", "internal/loopback", "internal/server", "slacksim/..."},
-	".":                 {"install/...", "bot", "internal/server", "internal/cli"},
-	"cmd/switchboard":   {".", "commands"}, // as anybody's own
-	"examples/hello":    {".", "bot"},
-	"examples/triage":   {".", "bot"},
-	"examples/oncall":   {".", "bot"},
-	"examples/agent":    {".", "bot"},
-	"cmd/load":          {"install/...", "slacksim"}, // it drives the program from outside, as Slack does
+	"internal/doctor":   {"install/...", "internal/loopback", "bot", "storage/...", "internal/server"},
+	"internal/cli": {"install/...", "bot", "storage/...", "internal/loopback", "internal/server", "internal/doctor",
+		"slacksim/..."},
+	".":               {"install/...", "bot", "internal/server", "internal/cli"},
+	"cmd/switchboard": {".", "commands"}, // as anybody's own
+	"examples/hello":  {".", "bot"},
+	"examples/triage": {".", "bot"},
+	"examples/oncall": {".", "bot"},
+	"examples/agent":  {".", "bot"},
+	"cmd/load":        {"install/...", "slacksim"}, // it drives the program from outside, as Slack does
 }
 
 // known reports whether one of these patterns names a room.
@@ -173,7 +175,7 @@ func TestImportsPointOneWay(t *testing.T) {
 			if ours := roomOf(imported); ours != "" && !known(allowed, ours) {
 				t.Errorf("%s imports %s: the direction is install/words, connection, slackapi, links, tokens, watch, oauth, install, "+
 					"bot, "+
-					"internal/server, internal/cli, the module's root, cmd; storage and slacksim are known to internal/ and tests "+
+					"internal/server, internal/doctor, internal/cli, the module's root, cmd; storage and slacksim are known to internal/ and tests "+
 					"alone", room, ours)
 			}
 			for _, f := range forbidden {

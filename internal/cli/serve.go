@@ -12,7 +12,10 @@ import (
 	"github.com/switchboard-go/switchboard/internal/server"
 )
 
-type serveCmd struct {
+type serveCmd struct{ serveFlags }
+
+// serveFlags are the settings that serve runs with, for all that has to see them as it does.
+type serveFlags struct {
 	databaseFlags
 	operatorFlags
 	logFlags
@@ -43,6 +46,23 @@ func (*serveCmd) Help() string {
 func (c *serveCmd) Run(env *environment) error {
 	s := env.source()
 	level, format := c.logFlags.read(s, "info")
+	cfg := c.config(env, s)
+	if err := s.err(); err != nil {
+		return err
+	}
+
+	cfg.Log = newLogger(env.stderr, level, format)
+	s.tell(cfg.Log)
+
+	served, err := server.New(cfg)
+	if err != nil {
+		return err
+	}
+	return s.named(served.Run(env.ctx))
+}
+
+// config reads all settings but those of the log, with the app in them.
+func (c *serveFlags) config(env *environment, s *source) server.Config {
 	data := c.databaseFlags.read(s, true)
 	cfg := server.Config{
 		Install: install.Config{
@@ -82,24 +102,12 @@ func (c *serveCmd) Run(env *environment) error {
 	if cfg.Install.AppID == "" && server.NeedsAppID(env.Handlers) {
 		s.bad("SLACK_APP_ID", "is not set: Slack doesn't say which app a shortcut belongs to", basics)
 	}
-
-	if err := s.err(); err != nil {
-		return err
-	}
-
-	cfg.Log = newLogger(env.stderr, level, format)
-	s.tell(cfg.Log)
 	env.Fill(&cfg)
-
-	served, err := server.New(cfg)
-	if err != nil {
-		return err
-	}
-	return s.named(served.Run(env.ctx))
+	return cfg
 }
 
 // check collects everything that is wrong with the settings.
-func (c *serveCmd) check(s *source, cfg *server.Config) {
+func (c *serveFlags) check(s *source, cfg *server.Config) {
 	signing := s.secret("SLACK_SIGNING_SECRET")
 	for secret := range strings.SplitSeq(signing.Reveal(), ",") {
 		if secret = strings.TrimSpace(secret); secret != "" {
