@@ -120,6 +120,7 @@ type commandLine struct {
 	Keys        keysCmd        `cmd:"" help:"Check and change the keys that encrypt stored tokens."`
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database's tables up to date."`
 	Backup      backupCmd      `cmd:"" help:"Back up SQLite to one file, while serve runs."`
+	Healthcheck healthcheckCmd `cmd:"" help:"Check whether the serve on this machine is healthy, for a container's health check."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 	Help        helpCmd        `cmd:"" help:"Show help, also for one command: ${name} help serve."`
 }
@@ -159,7 +160,7 @@ func (p *program) run(ctx context.Context, args []string, getenv func(string) st
 	var c commandLine
 	parser, err := kong.New(&c,
 		kong.Name(p.name),
-		kong.Vars{"name": p.name},
+		kong.Vars{"name": p.name, "checks": strings.Join(server.Checks, ",")},
 		kong.Description(strings.TrimSpace(p.Summary+"\n\n"+
 			"Settings come from flags, then the environment, then a .env file in this folder. "+
 			"Secrets have no flags: use the environment, or NAME_FILE with the name of a file.")),

@@ -46,8 +46,8 @@ type lasting struct {
 	since time.Time
 }
 
-// checks, in the order in which they are told.
-var checks = []string{"database", "schema", "journal", "sockets", "stopping"}
+// Checks are what /readyz looks at, in the order in which they are told.
+var Checks = []string{"database", "schema", "journal", "sockets", "stopping"}
 
 // ServeHTTP knows ?verbose and ?exclude=CHECK, which may be repeated. What is excluded isn't asked.
 func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -57,7 +57,7 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	ready := r.server.Load() != nil
 
 	var lines strings.Builder
-	for _, name := range checks {
+	for _, name := range Checks {
 		switch words := found[name].words; {
 		case slices.Contains(excluded, name):
 			fmt.Fprintf(&lines, "[+]%s excluded: ok\n", name)
@@ -68,7 +68,7 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			ready = false
 		}
 	}
-	unknown := slices.DeleteFunc(slices.Clone(excluded), func(name string) bool { return slices.Contains(checks, name) })
+	unknown := slices.DeleteFunc(slices.Clone(excluded), func(name string) bool { return slices.Contains(Checks, name) })
 	if len(unknown) > 0 {
 		fmt.Fprintf(&lines, "warn: some checks cannot be excluded: no matches for %q\n", unknown)
 	}
@@ -91,7 +91,7 @@ func (r *readiness) look(ctx context.Context, excluded []string) map[string]faul
 	}
 	s := r.server.Load()
 	if s == nil {
-		for _, name := range checks[:4] {
+		for _, name := range Checks[:4] {
 			found[name] = fault{words: "this process is starting"}
 		}
 		return found
@@ -138,7 +138,7 @@ func (r *readiness) ask(ctx context.Context, name string, check func(context.Con
 func (r *readiness) note(ctx context.Context, found map[string]fault, excluded []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, name := range checks {
+	for _, name := range Checks {
 		f, before := found[name], r.said[name]
 		switch {
 		case name == "stopping", slices.Contains(excluded, name), f.words == before.words:
