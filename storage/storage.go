@@ -104,6 +104,8 @@ func (d *DB) checkMissed() error {
 type (
 	// Migration is one step of the schema.
 	Migration = db.Migration
+	// Facts are what is known of how a database is reached and kept.
+	Facts = db.Facts
 	// SchemaError says that the database's schema is not the one this program needs.
 	SchemaError = db.SchemaError
 )
@@ -119,6 +121,10 @@ var (
 	ErrIncomplete  = db.ErrIncomplete
 	ErrBackupFile  = db.ErrBackupFile
 )
+
+// Unverified reports whether TLS to a PostgreSQL server on another machine would go to whoever answers there: nobody
+// looks at the certificate.
+func Unverified(url string) bool { return db.Unverified(url) }
 
 // InTheClear reports whether what is sent to a PostgreSQL server on another machine can go without TLS. An address that
 // can't be read sends nothing: Open refuses it.

@@ -68,6 +68,15 @@ func newEntryName() string {
 	return columns.NewID(fmt.Sprintf("pair-%020d-", time.Now().UnixMicro())) + ".json"
 }
 
+// entryTime is when an entry of this name was made; the zero time where the name doesn't say.
+func entryTime(name string) time.Time {
+	us, err := strconv.ParseInt(strings.TrimLeft(name[len("pair-"):len("pair-")+20], "0"), 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return columns.Moment(us)
+}
+
 // Journal is install.Store's. With an error nothing was changed. ErrNone, ErrNoKey.
 func (j *Journal) Journal(p connection.Grant) (name string, err error) {
 	err = j.transact("journal tokens", func(tx *sql.Tx) error {
@@ -333,9 +342,7 @@ func (j *Journal) openEntries(found []entry) []connection.Grant {
 // openEntry turns an entry into a pair, with no more in it than its owner and its age when it cannot be opened.
 func (j *Journal) openEntry(e entry) connection.Grant {
 	p := connection.Grant{TokenOwner: e.owner(), Origin: connection.Unopened{}, Journaled: e.name, Standing: e.standing}
-	if us, err := strconv.ParseInt(strings.TrimLeft(e.name[len("pair-"):len("pair-")+20], "0"), 10, 64); err == nil {
-		p.At = columns.Moment(us)
-	}
+	p.At = entryTime(e.name)
 	open, readable := j.unsealEntry(e)
 	var kept pair
 	if !readable || e.Version != journalVersion || json.Unmarshal(open, &kept) != nil || len(kept.Token) == 0 {
