@@ -42,6 +42,7 @@ type apiRequest struct {
 	inst   *installation
 	basic  [2]string // client id and secret from HTTP Basic
 	spent  *refresh
+	config *configToken
 	call   *Call
 }
 
@@ -73,6 +74,7 @@ type method struct {
 	formOnly bool              // ignores JSON bodies, as Slack's read methods do
 	orgTeam  bool              // an organisation's token must say team_id
 	appToken bool              // an app-level token calls it, and no other
+	config   bool              // a configuration token calls it, and no other
 	client   bool              // needs the client's id and secret
 	tier     int               // how often it can be called, 2 to 4; 0: as often as one likes here
 	before   func(*apiRequest) // what it waits for, without the lock
@@ -336,12 +338,14 @@ func (s *api) proofLocked(r *apiRequest, m method) *apiError {
 		return fail("invalid_client_id")
 	case m.client && secret != s.app.ClientSecret:
 		return fail("bad_client_secret")
-	case !m.appToken:
+	case !m.appToken && !m.config:
 		return nil
 	case sent == "":
 		return fail("not_authed")
-	case s.oauth.tokens[sent] != nil:
+	case s.oauth.tokens[sent] != nil, m.config && sent == s.app.AppToken, m.appToken && s.settings.tokens[sent] != nil:
 		return fail("not_allowed_token_type")
+	case m.config:
+		return s.settings.admitLocked(r, sent)
 	case s.app.AppToken == "" || sent != s.app.AppToken:
 		return fail("invalid_auth")
 	}
@@ -354,7 +358,10 @@ func (s *api) admitLocked(h http.Header, req *apiRequest, m method, sent string)
 		return fail("not_authed")
 	}
 	t := s.oauth.tokens[sent]
-	if t == nil {
+	switch {
+	case t == nil && s.settings.tokens[sent] != nil:
+		return fail("not_allowed_token_type")
+	case t == nil:
 		return fail("invalid_auth")
 	}
 	in := t.chain.inst

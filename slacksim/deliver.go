@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -145,7 +146,8 @@ func Sign(secret string, timestamp int64, body []byte) string {
 func (s *outbox) post(ctx context.Context, o *outgoing, how sending) Ack {
 	s.mu.Lock()
 	target, secret := cmp.Or(how.url, s.app.urlFor(o.kind, o.typ)), cmp.Or(how.secret, s.app.SigningSecret)
-	bySocket := s.app.SocketMode && !how.http && how.url == ""
+	off := o.kind == "interaction" && s.app.NoInteractivity
+	bySocket := s.app.SocketMode && !how.http && how.url == "" && !off
 	s.mu.Unlock()
 
 	stamp := s.clock.Now().Add(how.skew).Unix()
@@ -285,7 +287,13 @@ func (s *Sender) Deliver(ctx context.Context, r Raw) Ack {
 func (a App) urlFor(kind, typ string) string {
 	switch {
 	case kind == "command":
+		i := slices.IndexFunc(a.Commands, func(c Command) bool { return c.Name == typ })
+		if i >= 0 && a.Commands[i].URL != "" {
+			return a.Commands[i].URL
+		}
 		return cmp.Or(a.CommandsURL, a.EventsURL)
+	case kind == "interaction" && a.NoInteractivity:
+		return ""
 	case kind == "interaction" && typ == "block_suggestion":
 		return a.OptionsURL
 	case kind == "interaction":
@@ -295,7 +303,8 @@ func (a App) urlFor(kind, typ string) string {
 }
 
 // VerifyURL sends the signed url_verification request that Slack sends when an events URL is saved, and checks that the
-// challenge comes back: as text, as a form or as JSON. docs.slack.dev/reference/events/url_verification
+// challenge comes back: as text, as a form or as JSON. Events are sent there from then on.
+// docs.slack.dev/reference/events/url_verification
 func (s *Sender) VerifyURL(ctx context.Context) error {
 	challenge := randomText(40)
 	body, _ := json.Marshal(map[string]string{
@@ -309,6 +318,9 @@ func (s *Sender) VerifyURL(ctx context.Context) error {
 		form, _ := url.ParseQuery(got)
 		_ = json.Unmarshal(ack.Body, &j)
 		if challenge == got || challenge == form.Get("challenge") || challenge == j.Challenge {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.app.EventsUnverified = false
 			return nil
 		}
 	}

@@ -30,7 +30,15 @@
 // workspaces, Sim.Sockets are its connections in Socket Mode, Sim.Sender delivers what nobody's action here causes,
 // Sim.Forms act like a browser, Sim.People edit, delete and share files, with other bots among them, Sim.Files are what
 // was uploaded, Sim.Agents are people who talk to the app as an agent, Sim.Workflows run the app's functions, Sim.Links
-// are those of messages that somebody is writing, and Sim.Directory looks things up.
+// are those of messages that somebody is writing, Sim.Settings are Slack's pages for those who make apps, and
+// Sim.Directory looks things up.
+//
+// With a configuration token (Settings.Generate) apps.manifest.export, .validate, .update and .delete work on the app's
+// settings, and App.SetManifest and App.Manifest without one. A Sim whose App has no ID has no app until
+// apps.manifest.create makes it, with credentials of its own. As at Slack, an app that is made so can be installed in
+// its maker's workspace alone (App.NotDistributed), and no event is sent to another address than before until the app
+// has answered Slack's challenge there (Sender.VerifyURL). Slack doesn't tell whether an older configuration token
+// outlives its renewal. Here it does, for its 12 hours.
 //
 // A method of the Web API that is missing here is named among the breaches. Sim.Handle supplies it.
 //

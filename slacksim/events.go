@@ -44,7 +44,8 @@ type events struct {
 }
 
 func (s *events) subscribedLocked(name string) bool {
-	return slices.Contains(s.app.Events, name) && (s.app.EventsURL != "" || s.app.SocketMode)
+	reached := s.app.SocketMode || s.app.EventsURL != "" && !s.app.EventsUnverified
+	return reached && slices.Contains(s.app.Events, name)
 }
 
 // wantedLocked: subscribed, and one of the event's scopes was granted there.

@@ -57,8 +57,8 @@ func TestMethodsOfATestsOwn(t *testing.T) {
 	}
 
 	w.Sim.SetApp(func(a *slacksim.App) { a.AppToken = appToken })
-	w.Sim.Handle("apps.manifest.validate", func(slacksim.Call) (map[string]any, error) { return nil, nil })
-	if a := w.Call("apps.manifest.validate", appToken); a["ok"] != true {
+	w.Sim.Handle("apps.user.connection.update", func(slacksim.Call) (map[string]any, error) { return nil, nil })
+	if a := w.Call("apps.user.connection.update", appToken); a["ok"] != true {
 		t.Errorf("with the app's token: %v", a)
 	}
 	w.WantBreaches(slacksim.RuleUnknownMethod)

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/switchboard-go/switchboard/slacksim/internal/manifest"
 )
 
 // App is what Slack knows about the one app of this simulator: what a manifest and the app's settings page would hold.
@@ -27,6 +29,13 @@ type App struct {
 
 	// EventsURL receives events. InteractivityURL and CommandsURL default to it when empty.
 	EventsURL, InteractivityURL, CommandsURL string
+
+	// EventsUnverified: Slack has not seen a challenge come back from the EventsURL yet, and sends no event there. So it is
+	// when a manifest brings another EventsURL, until Sender.VerifyURL, which plays the press on Verify.
+	EventsUnverified bool
+
+	// NoInteractivity: presses, forms and shortcuts are sent nowhere.
+	NoInteractivity bool
 
 	// OptionsURL is where Slack asks for the options of menus that are filled from outside: message_menu_options_url in a
 	// manifest. It has no default. In Socket Mode none is needed.
@@ -72,6 +81,9 @@ type App struct {
 	// NotDistributed allows installs into HomeTeam alone, the id of a workspace.
 	NotDistributed bool
 	HomeTeam       string
+
+	// BotScopes and UserScopes are those that a manifest names. An install asks for those in its link, whatever these are.
+	BotScopes, UserScopes []string
 
 	// OptionalScopes are those of the requested scopes that the person may untick on the consent page.
 	OptionalScopes []string
@@ -119,13 +131,16 @@ type App struct {
 	// SocketBooleans makes is_enterprise_install of a command a JSON boolean in Socket Mode. By default it is text, as
 	// over HTTP. Both have been seen.
 	SocketBooleans bool
+
+	manifest manifest.Document // as last given to SetManifest; never written to
 }
 
 // Command is one slash command of the app. Its Name begins with a slash. With ShouldEscape mentions arrive as
-// <@U…|name> and <#C…|name>.
+// <@U…|name> and <#C…|name>. Without a URL it goes to App.CommandsURL.
 type Command struct {
 	Name, Description, UsageHint string
 	ShouldEscape                 bool
+	URL                          string
 }
 
 // Config is what New needs. Only App has to be set, and SetApp can do that later.
@@ -176,6 +191,8 @@ type Sim struct {
 	Files *Files
 	// Agents are people who talk to the app as an agent.
 	Agents *Agents
+	// Settings are Slack's pages for those who make apps.
+	Settings *Settings
 
 	*parts
 	api     *api
@@ -201,6 +218,7 @@ type parts struct {
 	sessions  *sessions
 	workflows *Workflows
 	links     *Links
+	settings  *Settings
 }
 
 // New makes a Sim with an empty world (see AddSmallWorld). It starts nothing.
@@ -229,7 +247,9 @@ func New(cfg Config) *Sim {
 		files: files, schedule: sched, streams: st, sessions: ses,
 		links:     &Links{engine: e, world: w, oauth: o, events: ev, shares: map[string]*share{}},
 		workflows: &Workflows{engine: e, record: r, world: w, oauth: o, events: ev, hooks: h}}
-	s := &Sim{parts: p, Sockets: sockets, Directory: &Directory{p}, Admins: &Admins{p}, Sender: &Sender{p},
+	p.settings = &Settings{engine: e, record: r, world: w, oauth: o, sockets: sockets,
+		tokens: map[string]*configToken{}, refreshes: map[string]*refresh{}}
+	s := &Sim{parts: p, Settings: p.settings, Sockets: sockets, Directory: &Directory{p}, Admins: &Admins{p}, Sender: &Sender{p},
 		People: &People{p}, Files: files, Workflows: p.workflows, Links: p.links}
 	s.Agents = &Agents{parts: p, sim: s}
 	s.Forms = &Forms{parts: p, sim: s, offers: map[offerKey][]Option{}}
@@ -314,12 +334,7 @@ func isLoopback(host string) bool {
 func (s *Sim) SetApp(fn func(*App)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	was := s.app.SocketMode
-	fn(&s.app)
-	if list := s.sockets.pickLocked(nil); was && !s.app.SocketMode && len(list) > 0 {
-		s.spawnLocked(func() { s.sockets.endSockets(list, "link_disabled") })
-	}
-	s.noteLocked()
+	s.sockets.settingsLocked(func() { fn(&s.app) })
 }
 
 // Close stops the server, ends what is being delivered and all retries, and waits until every goroutine of the Sim has
@@ -387,6 +402,7 @@ func (s *Sim) App() App {
 		a.Agent = &v
 	}
 	a.RedirectURLs, a.OptionalScopes = slices.Clone(a.RedirectURLs), slices.Clone(a.OptionalScopes)
+	a.BotScopes, a.UserScopes = slices.Clone(a.BotScopes), slices.Clone(a.UserScopes)
 	return a
 }
 

@@ -403,6 +403,16 @@ func (s *Sockets) pickLocked(ids []int) []*socket {
 	return out
 }
 
+// settingsLocked changes the app's settings. Connections end when that switches Socket Mode off.
+func (s *Sockets) settingsLocked(change func()) {
+	was := s.app.SocketMode
+	change()
+	if list := s.pickLocked(nil); was && !s.app.SocketMode && len(list) > 0 {
+		s.spawnLocked(func() { s.endSockets(list, "link_disabled") })
+	}
+	s.noteLocked()
+}
+
 func (s *Sockets) pick(ids []int) []*socket {
 	s.mu.Lock()
 	defer s.mu.Unlock()

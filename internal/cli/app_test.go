@@ -151,7 +151,7 @@ func TestSmallSlackKnowsTheApp(t *testing.T) {
 		"optional":  slices.Equal(got.OptionalScopes, []string{"users:read"}),
 		"domains":   slices.Equal(got.UnfurlDomains, []string{"t.example"}),
 		"commands": slices.Equal(got.Commands, []slacksim.Command{{Name: "/hello", Description: "Says it",
-			UsageHint: "[name]", ShouldEscape: true}}),
+			UsageHint: "[name]", ShouldEscape: true, URL: got.EventsURL}}),
 		"shortcuts": slices.Equal(got.Shortcuts, []slacksim.Shortcut{{Name: "New", CallbackID: "new",
 			Description: "Makes one"}, {Name: "Keep", CallbackID: "keep", Description: "Keeps it", OnMessage: true}}),
 		"steps": reflect.DeepEqual(got.Functions, []slacksim.Function{{CallbackID: "open", Title: "Open",

@@ -6,14 +6,13 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/switchboard-go/switchboard/bot"
@@ -155,59 +154,17 @@ func (a App) simApp(public string, also ...bot.Handler) (slacksim.App, error) {
 		return slacksim.App{}, err
 	}
 
-	app := slacksim.App{
-		ID: "A0SWITCHBD", Name: m.Display.Name, Description: m.Display.Description,
-		Color:    m.Display.BackgroundColor,
-		ClientID: "1000000000001.2000000000002", ClientSecret: randomHex(), SigningSecret: randomHex(),
-		RedirectURLs:   m.OAuthConfig.RedirectUrls,
-		EventsURL:      m.Settings.EventSubscriptions.RequestUrl,
-		InstallURL:     public + "/",
-		OptionalScopes: m.OAuthConfig.Scopes.BotOptional,
-		Events:         m.Settings.EventSubscriptions.BotEvents,
-		HomeTab:        m.Features.AppHome.HomeTab, MessagesTab: m.Features.AppHome.MessagesTab,
-		TokenRotation: m.Settings.TokenRotationEnabled, OrgReady: m.Settings.OrgDeployEnabled,
+	app := slacksim.App{ID: "A0SWITCHBD", InstallURL: public + "/",
+		ClientID: "1000000000001.2000000000002", ClientSecret: randomHex(), SigningSecret: randomHex()}
+	written, err := json.Marshal(m)
+	if err != nil {
+		return slacksim.App{}, fmt.Errorf("write manifest: %w", err)
 	}
-
-	if m.Settings.Interactivity != nil {
-		app.OptionsURL = m.Settings.Interactivity.MessageMenuOptionsUrl
+	if err := app.SetManifest(written); err != nil {
+		return slacksim.App{}, err
 	}
-	app.UnfurlDomains = m.Features.UnfurlDomains
-	if view := m.Features.AgentView; view != nil {
-		app.Agent = &slacksim.AgentView{Description: view.Description}
-		for _, x := range view.Prompts {
-			app.Agent.Prompts = append(app.Agent.Prompts, slacksim.Prompt(x))
-		}
-	}
-	for _, x := range m.Features.Shortcuts {
-		app.Shortcuts = append(app.Shortcuts, slacksim.Shortcut{Name: x.Name, CallbackID: x.CallbackID,
-			Description: x.Description, OnMessage: x.Type == "message"})
-	}
-	app.Functions = simFunctions(m.Functions)
-	for _, c := range m.Features.SlashCommands {
-		app.Commands = append(app.Commands, slacksim.Command{
-			Name: c.Command, Description: c.Description, UsageHint: c.UsageHint, ShouldEscape: c.ShouldEscape,
-		})
-	}
+	app.EventsUnverified = false // in the demo nobody has to press Verify
 	return app, nil
-}
-
-// simFunctions are the steps that a manifest offers to workflows, in the order of their names.
-func simFunctions(steps map[string]bot.ManifestFunction) (all []slacksim.Function) {
-	parameters := func(m bot.ManifestParameters) (all []slacksim.Parameter) {
-		for _, name := range slices.Sorted(maps.Keys(m.Properties)) {
-			p := m.Properties[name]
-			all = append(all, slacksim.Parameter{Name: name, Title: p.Title, Description: p.Description, Type: p.Type,
-				Required: slices.Contains(m.Required, name)})
-		}
-		return all
-	}
-
-	for _, id := range slices.Sorted(maps.Keys(steps)) {
-		step := steps[id]
-		all = append(all, slacksim.Function{CallbackID: id, Title: step.Title, Description: step.Description,
-			Inputs: parameters(step.Inputs), Outputs: parameters(step.Outputs)})
-	}
-	return all
 }
 
 func randomHex() string {
