@@ -18,7 +18,7 @@ import (
 // and enough of it switches the app off for every workspace.
 func (b *Bot) accept(ctx context.Context, d transport.Delivery) (a transport.Answer, err error) {
 	arrived := b.now()
-	defer func() { b.metrics.acks.WithLabelValues(d.Kind).Observe(b.now().Sub(arrived).Seconds()) }()
+	defer func() { b.metrics.acked(d.Kind, b.now().Sub(arrived)) }()
 	broken := guard(func() error {
 		a, err = b.take(ctx, d)
 		return nil
@@ -46,7 +46,7 @@ func (b *Bot) brokenAnswer(ctx context.Context, d transport.Delivery, cause erro
 		}
 		return transport.Answer{After: b.answers.after(&result{reply: r}, &reach{act: b.pressedBy(i, d.Body)})}, nil
 	}
-	b.metrics.accepted.WithLabelValues(d.Kind, "refused").Inc()
+	b.metrics.delivered(d.Kind, "refused")
 	return transport.Answer{}, cause
 }
 

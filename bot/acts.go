@@ -132,7 +132,7 @@ func (b *Bot) acted(ctx context.Context, h *Handler, a act) transport.Answer {
 		return ack
 	}
 
-	b.metrics.accepted.WithLabelValues(a.kind, "accepted").Inc()
+	b.metrics.delivered(a.kind, "accepted")
 	r := b.answers.immediate(ctx, h, a)
 	var ack transport.Answer
 	switch h.Kind {

@@ -176,7 +176,7 @@ func New(cfg Config) (*Bot, error) {
 	if m, ok := cfg.Inbox.(mortal); ok {
 		m.keepTime(b.now)
 	}
-	b.metrics = newMetrics(cfg, func() float64 { return float64(b.sockets.Health().Live) })
+	b.metrics = newMetrics(cfg, b.routes.all(), func() float64 { return float64(b.sockets.Health().Live) })
 	b.tasks.log, b.tasks.panics = b.log, b.metrics.panics.Inc
 	b.assemble()
 	return b, nil

@@ -192,7 +192,7 @@ func (g *gate) limited(ctx context.Context, h *Handler, limit time.Duration, req
 	began := time.Now()
 	defer func() {
 		if !h.first {
-			g.metrics.took.WithLabelValues(string(h.Kind)).Observe(time.Since(began).Seconds())
+			g.metrics.tookFor(h, time.Since(began))
 		}
 	}()
 	if limit > 0 {

@@ -106,6 +106,9 @@ type InboxCount struct {
 	Dead    int       // failed for good
 	Oldest  time.Time // arrival of the oldest that is due, being worked or waiting; zero: there is none
 	Erased  int       // by this process, with the connection they were for, since it started
+
+	// Arrival of the oldest in each state; zero: there is none.
+	OldestReady, OldestHeld, OldestWaiting, OldestDead time.Time
 }
 
 const (
@@ -337,14 +340,22 @@ func (m *MemoryInbox) Count(context.Context) (InboxCount, error) {
 		switch {
 		case e.held:
 			count.Held++
+			older(&count.OldestHeld, e.Received)
 		case e.at.After(now):
 			count.Waiting++
+			older(&count.OldestWaiting, e.Received)
 		default:
 			count.Ready++
+			older(&count.OldestReady, e.Received)
 		}
-		if count.Oldest.IsZero() || e.Received.Before(count.Oldest) {
-			count.Oldest = e.Received
-		}
+		older(&count.Oldest, e.Received)
 	}
 	return count, nil
+}
+
+// older makes oldest at, if that is earlier or oldest is none.
+func older(oldest *time.Time, at time.Time) {
+	if oldest.IsZero() || at.Before(*oldest) {
+		*oldest = at
+	}
 }

@@ -85,7 +85,7 @@ func (s *answers) immediate(ctx context.Context, h *Handler, a act) *result {
 		if err != nil {
 			r.reply, r.ran = s.gate.broke(run, ref, err, "handler", h.id()), ranPanicked
 		}
-		s.metrics.ran.WithLabelValues(string(h.Kind), r.ran).Inc()
+		s.metrics.ranAs(h, r.ran)
 		s.log.LogAttrs(run, slog.LevelDebug, "handler ended", slog.String("ref", ref), slog.String("handler", h.id()),
 			slog.String("team", a.team), slog.String("result", r.ran),
 			slog.Duration("took", time.Since(began).Round(time.Microsecond)))

@@ -49,7 +49,7 @@ const (
 
 // labels are the values that counters begin with, so that each is there at 0.
 var labels = struct {
-	deliveries, deliveryResults, refused, dropped, handlers, ran, outcomes, late, lost, again []string
+	deliveries, deliveryResults, refused, dropped, ran, outcomes, late, lost, again []string
 }{
 	deliveries: []string{
 		transport.KindEvents, transport.KindCommands, transport.KindInteractive, transport.KindTimer,
@@ -58,11 +58,6 @@ var labels = struct {
 	deliveryResults: []string{"accepted", "duplicate", "refused", "unreadable"},
 	refused:         append(slices.Clone(transport.Causes), refusedApp),
 	dropped:         []string{droppedUnhandled, droppedOwn, droppedUnknownKind},
-	handlers: []string{string(KindEvent), string(KindMessage), string(KindMention), string(KindCommand),
-		string(KindAction), string(KindViewSubmission), string(KindViewClosed), string(KindShortcut),
-		string(KindMessageShortcut), string(KindOptions), string(KindFunction), string(KindLink), string(KindHome),
-		string(KindAgentOpened), string(KindAgentMessage), string(KindAgentStopped), string(KindAgentContext),
-		string(KindAgentTitle), string(KindTimer)},
 	ran: []string{ranDone, ranFailed, ranPanicked, ranLimited, ranUserError, ranEnded, ranNotTheirs, ranNotAllowed,
 		ranNotConnected, ranUnavailable},
 	outcomes: []string{outcomeDone, outcomeRefused, outcomeRetry, outcomeLimited, outcomePutBack, outcomeLost,
@@ -75,6 +70,10 @@ var labels = struct {
 }
 
 type metrics struct {
+	handlers map[string]*handlerNumbers // by Handler.id: those that are declared, and the Bot's own
+	byKind   map[string]prometheus.Observer
+	byResult map[[2]string]prometheus.Counter // of deliveries, by kind and result
+
 	accepted *prometheus.CounterVec
 	refused  *prometheus.CounterVec
 	dropped  *prometheus.CounterVec
@@ -94,9 +93,15 @@ type metrics struct {
 	unopened prometheus.Counter
 }
 
-// newMetrics registers the numbers of a Bot where its configuration says. sockets returns how many connections of
-// Socket Mode are open.
-func newMetrics(c Config, sockets func() float64) *metrics {
+// handlerNumbers are one handler's, found once: a look-up by labels takes a lock that all handlers share.
+type handlerNumbers struct {
+	ended map[string]prometheus.Counter // by result
+	took  prometheus.Observer
+}
+
+// newMetrics registers the numbers of a Bot where its configuration says, with those of handlers. sockets returns how
+// many connections of Socket Mode are open.
+func newMetrics(c Config, handlers []*Handler, sockets func() float64) *metrics {
 	m := &metrics{
 		accepted: counters("deliveries_total", "Signed deliveries by Slack, by kind and whether they were new "+
 			"(accepted, duplicate), refused because the inbox did not take them, or unreadable: kept as dead letters.",
@@ -119,11 +124,12 @@ func newMetrics(c Config, sockets func() float64) *metrics {
 		outcomes: counters("events_total", "Attempts to work an event, by how they ended.",
 			[]string{"outcome"}, labels.outcomes),
 		untold: counter("untold_events_total", "Events whose end the inbox could not be told, so that they run again."),
-		ran: counters("handled_total", "Runs of handlers, by kind and how they ended, or why they were not begun.",
-			[]string{"kind", "result"}, labels.handlers, labels.ran),
+		ran: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchboard_handled_total",
+			Help: "Runs of handlers, by handler, kind and how they ended, or why they were not begun."},
+			[]string{"handler", "kind", "result"}),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "switchboard_handler_seconds",
 			Help:    "How long a handler ran.",
-			Buckets: []float64{.005, .025, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}}, []string{"kind"}),
+			Buckets: []float64{.005, .025, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}}, []string{"handler", "kind"}),
 		panics: counter("panics_total", "Panics in the work of handlers, each of which cost that work alone."),
 		limited: counter("app_rate_limited_total", "Slack's words that it held back events of a workspace for a minute: "+
 			"more than 30,000 in an hour. The log names the workspace."),
@@ -138,12 +144,7 @@ func newMetrics(c Config, sockets func() float64) *metrics {
 		unopened: counter("socket_failures_total", "Connections of Socket Mode that could not be opened."),
 	}
 
-	for _, kind := range labels.deliveries {
-		m.acks.WithLabelValues(kind)
-	}
-	for _, kind := range labels.handlers {
-		m.took.WithLabelValues(kind)
-	}
+	m.resolve(handlers)
 
 	r := c.Metrics
 	if r == nil {
@@ -157,6 +158,70 @@ func newMetrics(c Config, sockets func() float64) *metrics {
 		}, sockets))
 	}
 	return m
+}
+
+// resolve finds the series that are counted on the way to an acknowledgement, so that none is looked up there, and has
+// each of them there at 0.
+func (m *metrics) resolve(handlers []*Handler) {
+	m.byKind, m.byResult = map[string]prometheus.Observer{}, map[[2]string]prometheus.Counter{}
+	for _, kind := range labels.deliveries {
+		m.byKind[kind] = m.acks.WithLabelValues(kind)
+		for _, result := range labels.deliveryResults {
+			m.byResult[[2]string{kind, result}] = m.accepted.WithLabelValues(kind, result)
+		}
+	}
+
+	m.handlers = map[string]*handlerNumbers{}
+	for _, h := range handlers {
+		name, kind := labelOf(h), string(h.Kind)
+		n := &handlerNumbers{ended: map[string]prometheus.Counter{}, took: m.took.WithLabelValues(name, kind)}
+		for _, result := range labels.ran {
+			n.ended[result] = m.ran.WithLabelValues(name, kind, result)
+		}
+		m.handlers[h.id()] = n
+	}
+}
+
+// labelOf is a handler as a label has it: its name in the log and the inbox. A pattern can be long.
+func labelOf(h *Handler) string {
+	const most = 100
+	name := strings.ToValidUTF8(h.id(), "\uFFFD")
+	if len(name) > most {
+		name = strings.ToValidUTF8(name[:most], "") + "…"
+	}
+	return name
+}
+
+// delivered counts a signed delivery. One of a kind that nobody knows counts as unreadable.
+func (m *metrics) delivered(kind, result string) {
+	c, known := m.byResult[[2]string{kind, result}]
+	if !known {
+		c = m.byResult[[2]string{transport.KindUnreadable, result}]
+	}
+	c.Inc()
+}
+
+// acked measures an acknowledgement.
+func (m *metrics) acked(kind string, took time.Duration) {
+	o, known := m.byKind[kind]
+	if !known {
+		o = m.byKind[transport.KindUnreadable]
+	}
+	o.Observe(took.Seconds())
+}
+
+// ranAs counts a run of a handler. result is one of labels.ran.
+func (m *metrics) ranAs(h *Handler, result string) {
+	if n := m.handlers[h.id()]; n != nil && n.ended[result] != nil {
+		n.ended[result].Inc()
+	}
+}
+
+// tookFor measures a run of a handler.
+func (m *metrics) tookFor(h *Handler, took time.Duration) {
+	if n := m.handlers[h.id()]; n != nil {
+		n.took.Observe(took.Seconds())
+	}
 }
 
 func counter(name, help string) prometheus.Counter {
@@ -243,6 +308,8 @@ var (
 		"Events in the inbox that are not done, by state.", []string{"state"}, nil)
 	inboxOldest = prometheus.NewDesc("switchboard_inbox_oldest_seconds",
 		"How long the oldest event that is not done has been waiting: due, being worked, or put off.", nil, nil)
+	inboxWaiting = prometheus.NewDesc("switchboard_inbox_state_oldest_seconds",
+		"How long ago the oldest event in each state came; 0 where there is none.", []string{"state"}, nil)
 	inboxErased = prometheus.NewDesc("switchboard_inbox_erased_total",
 		"Events that were erased, not worked, because the connection they were for was removed.", nil, nil)
 )
@@ -251,6 +318,7 @@ var (
 func (g inboxGauges) Describe(to chan<- *prometheus.Desc) {
 	to <- inboxSize
 	to <- inboxOldest
+	to <- inboxWaiting
 	to <- inboxErased
 }
 
@@ -263,16 +331,23 @@ func (g inboxGauges) Collect(to chan<- prometheus.Metric) {
 		return
 	}
 
-	for state, n := range map[string]int{
-		"ready": count.Ready, "held": count.Held, "waiting": count.Waiting, "dead": count.Dead,
+	age := func(since time.Time) float64 {
+		if since.IsZero() {
+			return 0
+		}
+		return max(0, g.now().Sub(since).Seconds())
+	}
+	for _, of := range []struct {
+		state  string
+		n      int
+		oldest time.Time
+	}{
+		{"ready", count.Ready, count.OldestReady}, {"held", count.Held, count.OldestHeld},
+		{"waiting", count.Waiting, count.OldestWaiting}, {"dead", count.Dead, count.OldestDead},
 	} {
-		to <- prometheus.MustNewConstMetric(inboxSize, prometheus.GaugeValue, float64(n), state)
+		to <- prometheus.MustNewConstMetric(inboxSize, prometheus.GaugeValue, float64(of.n), of.state)
+		to <- prometheus.MustNewConstMetric(inboxWaiting, prometheus.GaugeValue, age(of.oldest), of.state)
 	}
-
-	age := 0.0
-	if !count.Oldest.IsZero() {
-		age = max(0, g.now().Sub(count.Oldest).Seconds())
-	}
-	to <- prometheus.MustNewConstMetric(inboxOldest, prometheus.GaugeValue, age)
+	to <- prometheus.MustNewConstMetric(inboxOldest, prometheus.GaugeValue, age(count.Oldest))
 	to <- prometheus.MustNewConstMetric(inboxErased, prometheus.CounterValue, float64(count.Erased))
 }

@@ -189,7 +189,7 @@ func TestCountersBeginAtZero(t *testing.T) {
 		"switchboard_events_total outcome=dead",
 		"switchboard_events_total outcome=retry",
 		"switchboard_untold_events_total",
-		"switchboard_handled_total kind=view result=panicked",
+		"switchboard_handled_total handler=event tokens_revoked kind=event result=panicked",
 		"switchboard_lost_answers_total cause=not_delivered",
 		"switchboard_late_answers_total result=lost",
 		"switchboard_panics_total",
@@ -275,8 +275,9 @@ func TestEndsOfHandlersAreCounted(t *testing.T) {
 			before := series(t, numbers)
 			test.come(b)
 			b.tasks.Wait()
-			steps(t, what, "switchboard_handled_total ", before, series(t, numbers), "kind="+kind+" result="+end.result)
-			if n := series(t, numbers)["switchboard_handler_seconds kind="+kind]; n != 1 {
+			steps(t, what, "switchboard_handled_total ", before, series(t, numbers),
+				"handler="+test.h.id()+" kind="+kind+" result="+end.result)
+			if n := series(t, numbers)["switchboard_handler_seconds handler="+test.h.id()+" kind="+kind]; n != 1 {
 				t.Errorf("%s: its time was measured %v times", what, n)
 			}
 			if failed := lineWith(log.String(), `msg="handler failed"`); end.level == "" && failed != "" ||
@@ -360,3 +361,36 @@ func TestWhatIsDroppedIsCounted(t *testing.T) {
 }
 
 func textLog(to *lockedBuffer) *slog.Logger { return slog.New(slog.NewTextHandler(to, nil)) }
+
+// Whatever is typed and sent, there are no more series than handlers and kinds give: a store of numbers isn't filled by
+// strangers. A long pattern is cut.
+func TestNothingThatComesAddsASeries(t *testing.T) {
+	t.Parallel()
+	long := OnMessage("^"+strings.Repeat("ä", 80)+"$", func(context.Context, *Message) error { return nil },
+		Scopes("im:history"))
+	b, numbers, _ := counted(t, nil, long,
+		OnAction("vote.*", func(context.Context, *Action) error { return nil }, WithoutConnection()))
+	before := series(t, numbers)
+	for i := range 5 {
+		_, _ = b.accept(t.Context(), transport.Delivery{Kind: fmt.Sprint("kind", i)})
+		_, _ = b.accept(t.Context(), transport.Delivery{Kind: transport.KindCommands,
+			Form: url.Values{"command": {fmt.Sprint("/x", i)}, "team_id": {"T1"}}})
+		_, _ = b.accept(t.Context(), transport.Delivery{Kind: transport.KindInteractive,
+			Body: fmt.Appendf(nil, `{"type":"block_actions","team":{"id":"T1"},"user":{"id":"U1"},`+
+				`"actions":[{"action_id":"vote.%d","type":"button"}]}`, i)})
+	}
+	b.tasks.Wait()
+
+	after := series(t, numbers)
+	if len(after) != len(before) {
+		t.Errorf("%d series became %d", len(before), len(after))
+	}
+	if n := after["switchboard_handled_total handler=action vote.* kind=action result=done"]; n != 5 {
+		t.Errorf("5 presses are %v runs of their handler", n)
+	}
+	for name := range after {
+		if len(name) > 220 {
+			t.Errorf("%s is as long as its pattern", name)
+		}
+	}
+}

@@ -125,7 +125,7 @@ func (b *Bot) handleLinks(ctx context.Context, e *Delivery, v visit, in *inner) 
 			continue
 		}
 		if e.by != nil { // the last one is counted with the event
-			b.metrics.ran.WithLabelValues(string(e.by.Kind), e.ran).Inc()
+			b.metrics.ranAs(e.by, e.ran)
 		}
 
 		each := v

@@ -90,6 +90,17 @@ func (r *routes) add(h *Handler) {
 	}
 }
 
+// all are the handlers, and those of every Bot, each once: what can run.
+func (r *routes) all() []*Handler {
+	all := maps.Clone(r.byID)
+	for _, h := range append(slices.Collect(maps.Values(ofTheBot)), stopped(true)) {
+		if all[h.id()] == nil {
+			all[h.id()] = h
+		}
+	}
+	return slices.Collect(maps.Values(all))
+}
+
 // find returns the handler of a kind for a name: the one for exactly this, else the first that matches; nil: there is
 // none.
 func (r *routes) find(kind Kind, name string) *Handler {

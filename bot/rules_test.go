@@ -553,14 +553,15 @@ func TestUnfurlNamesItsEvent(t *testing.T) {
 	}
 }
 
-// Every kind has its numbers from the start.
+// Every handler, of every kind, has its numbers from the start.
 func TestEveryKindIsCountedFromTheStart(t *testing.T) {
 	t.Parallel()
-	_, numbers, _ := counted(t, nil)
+	handlers := counting(new(int))
+	_, numbers, _ := counted(t, func(c *Config) { c.AppID, c.Timers = "A1", NoTimers{} }, handlers...)
 	at := series(t, numbers)
-	for _, h := range counting(new(int)) {
+	for _, h := range handlers {
 		for _, result := range labels.ran {
-			name := "switchboard_handled_total kind=" + string(h.Kind) + " result=" + result
+			name := "switchboard_handled_total handler=" + h.id() + " kind=" + string(h.Kind) + " result=" + result
 			if n, there := at[name]; !there || n != 0 {
 				t.Errorf("%s: %v, %v", name, n, there)
 			}

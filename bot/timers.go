@@ -242,7 +242,7 @@ func (t *timers) drop(ctx context.Context) error {
 func (t *timers) deliver(d Due) Delivery {
 	e := eventOfTimer(d)
 	e.Received = t.now()
-	t.metrics.accepted.WithLabelValues(transport.KindTimer, "accepted").Inc()
+	t.metrics.delivered(transport.KindTimer, "accepted")
 	return e
 }
 

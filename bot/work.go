@@ -420,7 +420,7 @@ func (w *workers) work(ctx context.Context, e Delivery, env *envelope) {
 // followed counts an attempt, and writes the one line by which an event can be followed.
 func (w *workers) followed(ctx context.Context, e Delivery, outcome string, began time.Time) {
 	if e.by != nil {
-		w.metrics.ran.WithLabelValues(string(e.by.Kind), cmp.Or(e.ran, ranPanicked)).Inc()
+		w.metrics.ranAs(e.by, cmp.Or(e.ran, ranPanicked))
 	}
 	w.log.LogAttrs(ctx, slog.LevelDebug, "event ended", slog.String("event", e.ID), slog.String("type", e.Type),
 		slog.String("team", cmp.Or(e.Key.TeamID, e.Key.EnterpriseID)), slog.String("handler", e.by.id()),
@@ -519,14 +519,14 @@ func (w *workers) keep(ctx context.Context, e Delivery, env *envelope) (fresh bo
 	switch {
 	case err != nil:
 		w.log.ErrorContext(ctx, "event not accepted", "event", e.ID, "cause", err)
-		w.metrics.accepted.WithLabelValues(e.Kind, "refused").Inc()
+		w.metrics.delivered(e.Kind, "refused")
 	case !fresh:
 		w.log.DebugContext(ctx, "event known", "event", e.ID)
-		w.metrics.accepted.WithLabelValues(e.Kind, "duplicate").Inc()
+		w.metrics.delivered(e.Kind, "duplicate")
 	case e.Type == transport.KindUnreadable:
-		w.metrics.accepted.WithLabelValues(e.Kind, "unreadable").Inc()
+		w.metrics.delivered(e.Kind, "unreadable")
 	default:
-		w.metrics.accepted.WithLabelValues(e.Kind, "accepted").Inc()
+		w.metrics.delivered(e.Kind, "accepted")
 	}
 	return fresh, err
 }

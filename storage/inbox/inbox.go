@@ -224,28 +224,41 @@ func (in *Inbox) Count(ctx context.Context) (bot.InboxCount, error) {
 	err := in.pool.Read.WithContext(ctx).Raw("SELECT 'ready' AS state" + some + "state = 'ready' " +
 		"UNION ALL SELECT state" + some + "state IN ('held', 'waiting') GROUP BY state " +
 		"UNION ALL SELECT 'waiting'" + some + "lane <> '' AND state IN ('ready', 'held', 'waiting', 'queued') AND state = " +
-		"'queued' UNION ALL SELECT 'dead', count(*), 0 FROM inbox WHERE state = 'dead'").Scan(&rows).Error
+		"'queued' UNION ALL SELECT 'dead'" + some + "state = 'dead'").Scan(&rows).Error
 	if err != nil {
 		return bot.InboxCount{}, db.Fault(ctx, "count events", err)
 	}
 
 	count := bot.InboxCount{Erased: int(in.table.erased.Load())}
 	for _, r := range rows {
+		n, oldest := &count.Waiting, &count.OldestWaiting
 		switch r.State {
 		case eventReady:
-			count.Ready += r.N
+			n, oldest = &count.Ready, &count.OldestReady
 		case eventHeld:
-			count.Held += r.N
-		case eventWaiting:
-			count.Waiting += r.N
+			n, oldest = &count.Held, &count.OldestHeld
 		case eventDead:
-			count.Dead += r.N
+			n, oldest = &count.Dead, &count.OldestDead
 		}
-		if oldest := columns.Moment(r.Oldest); r.Oldest > 0 && (count.Oldest.IsZero() || oldest.Before(count.Oldest)) {
-			count.Oldest = oldest
+		*n += r.N
+		if r.Oldest == 0 {
+			continue
+		}
+
+		came := columns.Moment(r.Oldest)
+		older(oldest, came)
+		if r.State != eventDead { // which waits for nobody
+			older(&count.Oldest, came)
 		}
 	}
 	return count, nil
+}
+
+// older makes oldest at, if that is earlier or oldest is none.
+func older(oldest *time.Time, at time.Time) {
+	if oldest.IsZero() || at.Before(*oldest) {
+		*oldest = at
+	}
 }
 
 // now is the database's time.

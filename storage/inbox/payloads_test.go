@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -389,30 +390,35 @@ func TestInboxCountsTheOldest(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
 		in := opened(t, f, newClock())
-		oldest := func(when string, want time.Time) {
+		oldest := func(when string, want time.Time, ready, held, waiting, dead time.Time) {
 			t.Helper()
 			count, err := in.Count(t.Context())
 			if storetest.OK(t, err); !count.Oldest.Equal(want) {
 				t.Errorf("%s: the oldest is of %v, not %v", when, count.Oldest, want)
 			}
+			got := []time.Time{count.OldestReady, count.OldestHeld, count.OldestWaiting, count.OldestDead}
+			if of := []time.Time{ready, held, waiting, dead}; !slices.EqualFunc(got, of, time.Time.Equal) {
+				t.Errorf("%s: the oldest of each state are of %v, not %v", when, got, of)
+			}
 		}
-		oldest("nothing", time.Time{})
+		var none time.Time
+		oldest("nothing", none, none, none, none, none)
 		e := storetest.Event("Ev1", "T1")
 		e.Received = storetest.T0.Add(-10 * time.Minute)
 		newer := storetest.Event("Ev2", "T2")
 		in.add(newer, false)
-		oldest("ready", storetest.T0)
+		oldest("ready", storetest.T0, storetest.T0, none, none, none)
 		e, _ = in.add(e, true)
-		oldest("held", e.Received)
+		oldest("held", e.Received, storetest.T0, e.Received, none, none)
 		storetest.OK(t, in.Retry(t.Context(), e, in.Now().Add(time.Hour), true, "not yet"))
-		oldest("waiting", e.Received)
+		oldest("waiting", e.Received, storetest.T0, none, e.Received, none)
 		queued := laned("Ev3", "T1", "a")
 		queued.Received = storetest.T0.Add(-time.Hour)
 		in.add(queued, false)
 		storetest.Exec(t, f, "UPDATE inbox SET state = 'queued' WHERE event_id = 'Ev3'")
-		oldest("queued", queued.Received)
+		oldest("queued", queued.Received, storetest.T0, none, queued.Received, none)
 		storetest.Exec(t, f, "UPDATE inbox SET state = 'dead' WHERE event_id = 'Ev3'")
-		oldest("dead", e.Received)
+		oldest("dead", e.Received, storetest.T0, none, e.Received, queued.Received)
 	})
 }
 
