@@ -147,11 +147,7 @@ func (d *DB) PendingRemovals(ctx context.Context) ([]connection.Connection, erro
 }
 
 func (d *DB) list(ctx context.Context, query *gorm.DB) ([]connection.Connection, error) {
-	list, err := db.All(ctx, "list connections", query, func(row *connectionRow) connection.Connection {
-		c, _ := d.open(row)
-		blank(secretsOf(&c))
-		return c
-	})
+	list, err := db.All(ctx, "list connections", query, d.withoutSecrets)
 	// Sorted here, because databases differ in how they order letters.
 	slices.SortFunc(list, func(a, b connection.Connection) int {
 		return cmp.Or(cmp.Compare(a.TeamName, b.TeamName), cmp.Compare(a.ID, b.ID))

@@ -110,6 +110,8 @@ type Connection struct {
 	// zero: it didn't.
 	EventsHeldSince, EventsHeldAt time.Time
 
+	OperatorLabel string // the operator's own words for it; people in Slack never see them
+
 	Notice Notice // the message about the present trouble, or about what is wanted; zero: nobody was told
 
 	Changes []Change // lines of history, written with the next write; never read back
@@ -224,6 +226,7 @@ func (c Connection) Replaced(next Connection) Connection {
 	next.ID, next.CreatedAt, next.Installs, next.LastEventAt = c.ID, c.CreatedAt, c.Installs+1, c.LastEventAt
 	next.Generation = max(next.Generation, c.Generation+1)
 	next.EventsHeldSince, next.EventsHeldAt = c.EventsHeldSince, c.EventsHeldAt
+	next.OperatorLabel = c.OperatorLabel
 	next.Notice, next.Changes = c.Notice, append([]Change{c.consentLine(next)}, importLines(next.Changes)...)
 
 	if next.AwaitsScopes() {

@@ -11,6 +11,15 @@ import (
 	"github.com/switchboard-go/switchboard/install/words"
 )
 
+// Shown is the state that people are shown of c, and the reason code, by what is stored: one that works with less than
+// the app needs is Limited.
+func (c Connection) Shown(needed []Scope) (State, string) {
+	if c.State == Active && len(c.Missing(needed)) > 0 {
+		return Limited, ReasonMissingScope
+	}
+	return c.State, c.Reason
+}
+
 // checkInterval is how often Slack is asked about a connection that works.
 const checkInterval = 6 * time.Hour
 

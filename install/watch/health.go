@@ -105,22 +105,18 @@ func (a *Assessor) assess(c connection.Connection, found bool, e evidence) Healt
 
 // judge decides the state of a connection that was found.
 func (a *Assessor) judge(h *Health, c connection.Connection, e evidence) {
-	h.State, h.LastKnown = c.State, c.State
-	h.Reason, h.CheckedAt = c.Reason, c.CheckedAt
+	h.State, h.Reason = c.Shown(a.cfg.Scopes)
+	h.LastKnown, h.CheckedAt = c.State, c.CheckedAt
 	if connection.Recent(c.EventsHeldAt, a.cfg.Now(), heldLasts) {
 		h.HeldSince, h.HeldAt = c.EventsHeldSince, c.EventsHeldAt
 	}
 	h.Missing = c.Missing(a.cfg.Scopes)
 	h.Live = e.asked && (e.slackErr == nil || slackapi.Decisive(e.slackErr))
 
-	switch lacking := len(c.Missing(connection.Required(a.cfg.Scopes))) > 0; {
-	case e.asked && !h.Live:
+	if e.asked && !h.Live {
 		h.State, h.Reason = connection.Unknown, connection.ReasonSlackSilent
-	case c.State == connection.Active && lacking:
-		h.State, h.Reason, h.Lacking = connection.Limited, connection.ReasonMissingScope, true
-	case c.State == connection.Active && len(h.Missing) > 0:
-		h.State, h.Reason = connection.Limited, connection.ReasonMissingScope
 	}
+	h.Lacking = h.State == connection.Limited && len(c.Missing(connection.Required(a.cfg.Scopes))) > 0
 
 	h.Since = c.Since(h.State, h.Lacking, a.cfg.Scopes)
 	lives := c.Token != "" && !c.Ended(a.cfg.Now())

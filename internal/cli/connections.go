@@ -22,7 +22,7 @@ import (
 )
 
 type connectionsCmd struct {
-	List       listCmd       `cmd:"" help:"List all connections."`
+	List       listCmd       `cmd:"" help:"List connections, all or those that fit."`
 	Show       showCmd       `cmd:"" help:"Show one connection."`
 	History    historyCmd    `cmd:"" help:"List what happened to one connection: when, who, what, how it ended."`
 	Attempts   attemptsCmd   `cmd:"" help:"List the latest attempts to install, and how they ended."`
@@ -75,8 +75,6 @@ func (c *attemptsCmd) Run(env *environment) error {
 	})
 }
 
-type listCmd struct{ reportFlags }
-
 type showCmd struct {
 	reportFlags
 	Name string `arg:"" help:"The connection's id (con_…) or the workspace's (T…, or E… for an organisation)."`
@@ -109,6 +107,8 @@ type record struct {
 	CheckedAt    *string  `json:"checked_at"`
 	LastEventAt  *string  `json:"last_event_at"`
 	BotUserID    string   `json:"bot_user_id"`
+	Note         string   `json:"operator_label"` // the operator's words; label is the state's
+	Cursor       string   `json:"cursor"`         // for --after: the list goes on behind this one
 }
 
 // recordOf shows the state as install decides it, the same as people see in Slack.
@@ -127,27 +127,8 @@ func recordOf(in *install.Installer, c connection.Connection) record {
 		RenewedBy: c.AuthorizedBy, RenewedAt: at(c.AuthorizedAt), ExpiresAt: at(c.ExpiresAt), RenewAt: at(c.RenewAt),
 		FailingSince: at(c.FailingSince), RenewalTries: c.Tries, RenewalError: renewalError,
 		CheckedAt: at(c.CheckedAt), LastEventAt: at(c.LastEventAt), BotUserID: c.BotUserID,
+		Note: c.OperatorLabel, Cursor: storage.CursorAt(c).String(),
 	}
-}
-
-// Run prints all connections.
-func (c *listCmd) Run(env *environment) error {
-	return c.withStore(env, func(db *storage.DB, in *install.Installer) error {
-		all, err := db.List(env.ctx)
-		if err != nil {
-			return err
-		}
-		records := make([]record, len(all))
-		for i, con := range all {
-			records[i] = recordOf(in, con)
-		}
-
-		const heading = "ID  WORKSPACE  TEAM  STATE  REASON  INSTALLED  LAST EVENT"
-		return list(env, c.JSON, records, "No workspace is connected yet.", heading, func(r record) []string {
-			team := cmp.Or(r.TeamID, r.EnterpriseID)
-			return []string{r.ID, r.TeamName, team, r.State, r.Reason, short(r.InstalledAt), short(r.LastEventAt)}
-		})
-	})
 }
 
 // Run prints one connection.

@@ -3,11 +3,13 @@ package cli
 // What commands print of what they found: JSON for scripts, a table for people.
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -28,13 +30,16 @@ func list[T any](env *environment, asJSON bool, found []T, none, heading string,
 	table := tabwriter.NewWriter(env.stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, strings.ReplaceAll(heading, "  ", "\t"))
 	for _, one := range found {
-		cells := row(one)
-		for i, cell := range cells {
-			cells[i] = printable(cell)
-		}
-		fmt.Fprintln(table, strings.Join(cells, "\t"))
+		printRow(table, row(one))
 	}
 	return table.Flush()
+}
+
+func printRow(table io.Writer, cells []string) {
+	for i, cell := range cells {
+		cells[i] = printable(cell)
+	}
+	fmt.Fprintln(table, strings.Join(cells, "\t"))
 }
 
 // details prints what is known of one thing: whole as JSON, or facts line by line, each with its name.
@@ -50,12 +55,22 @@ func details(env *environment, asJSON bool, whole any, facts [][2]string) error 
 }
 
 func printJSON(w io.Writer, v any) error {
+	text, err := jsonText(v, "")
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, text)
+	return err
+}
+
+// jsonText is v as JSON on lines of its own, each but the first behind a prefix.
+func jsonText(v any, prefix string) (string, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
-	e.SetIndent("", "  ")
+	e.SetIndent(prefix, "  ")
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		return err
+		return "", err
 	}
 
 	// encoding/json leaves U+007F to U+009F alone, and a terminal obeys them. In JSON they can only be inside a string.
@@ -67,8 +82,47 @@ func printJSON(w io.Writer, v any) error {
 		}
 		safe.WriteRune(r)
 	}
-	_, err := io.WriteString(w, safe.String())
+	return safe.String(), nil
+}
+
+// jsonList prints a JSON array as it comes, so that a long one takes no memory. It looks as printJSON's does.
+type jsonList struct {
+	out    *bufio.Writer
+	indent string // of the line that the array ends on
+	n      int
+}
+
+// add prints one element. Call end after the last one.
+func (l *jsonList) add(v any) error {
+	text, err := jsonText(v, l.indent+"  ")
+	if err != nil {
+		return err
+	}
+	before := ",\n  "
+	if l.n == 0 {
+		before = "[\n  "
+	}
+	l.n++
+	_, err = l.out.WriteString(before + l.indent + strings.TrimSuffix(text, "\n"))
 	return err
+}
+
+func (l *jsonList) end() error {
+	end := "\n" + l.indent + "]"
+	if l.n == 0 {
+		end = "[]"
+	}
+	_, err := l.out.WriteString(end)
+	return err
+}
+
+// grouped is a number as people read it: 1,234,567.
+func grouped(n int) string {
+	s := strconv.Itoa(n)
+	for at := len(s) - 3; at > 0 && s[at-1] != '-'; at -= 3 {
+		s = s[:at] + "," + s[at:]
+	}
+	return s
 }
 
 // printable keeps a workspace's name from steering the terminal, or from turning the rest of its line around.

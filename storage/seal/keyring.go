@@ -158,6 +158,24 @@ func (k *Keyring) IDs() []string {
 	return ids
 }
 
+// Where the ID of its key lies in a box, counted from 1 as SQL does.
+const (
+	PrefixAt     = 2
+	PrefixLength = 4
+)
+
+// Prefixes are what boxes have there that one of the keys may open, so that a database can tell which ones none does.
+func (k *Keyring) Prefixes() [][]byte {
+	if k == nil {
+		return nil
+	}
+	prefixes := make([][]byte, len(k.keys))
+	for i := range k.keys {
+		prefixes[i] = k.keys[i].id[:]
+	}
+	return prefixes
+}
+
 // KeyID is the ID of the key that a box was sealed with; "" when it is no box.
 func KeyID(box []byte) string {
 	if len(box) < boxHeader {

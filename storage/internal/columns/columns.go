@@ -31,6 +31,7 @@ type Facts struct {
 	DoubtAt                                                   int64
 	NoticeReason, NoticeTo, NoticeChannel, NoticeTS           string
 	NoticeAt                                                  int64
+	OperatorLabel                                             string
 }
 
 // TokenPair are the columns of a connection.TokenPair that are not secret, the same in both tables.
@@ -61,7 +62,7 @@ func FactsOf(c connection.Connection) Facts {
 		CheckedAt: Micros(c.CheckedAt), CheckAt: Micros(c.CheckAt), LastEventAt: Micros(c.LastEventAt),
 		EventsHeldSince: Micros(c.EventsHeldSince), EventsHeldAt: Micros(c.EventsHeldAt),
 		NoticeReason: Text(c.Notice.Reason), NoticeAt: Micros(c.Notice.At), NoticeTo: Text(c.Notice.To),
-		NoticeChannel: Text(c.Notice.Channel), NoticeTS: Text(c.Notice.TS),
+		NoticeChannel: Text(c.Notice.Channel), NoticeTS: Text(c.Notice.TS), OperatorLabel: Text(c.OperatorLabel),
 	}
 }
 
@@ -107,6 +108,7 @@ func (f *Facts) Connection(k connection.Key, id string) connection.Connection {
 		EventsHeldSince: Moment(f.EventsHeldSince), EventsHeldAt: Moment(f.EventsHeldAt),
 		Notice: connection.Notice{Reason: f.NoticeReason, At: Moment(f.NoticeAt), To: f.NoticeTo, Channel: f.NoticeChannel,
 			TS: f.NoticeTS},
+		OperatorLabel: f.OperatorLabel,
 	}
 	if c.FailingSince.Before(c.AuthorizedAt) {
 		// A release that knows nothing of renewals put a new consent's tokens beside the failures of the old ones.
