@@ -104,16 +104,19 @@ var mayImport = map[string][]string{
 	"storage/internal/storetest": {"install/...", "bot", "storage", "storage/seal", "storage/storagetest"},
 	"storage/storagetest":        {},
 
-	"slacksim":                   {"slacksim/internal/blockkit"},
+	"slacksim":                   {"slacksim/internal/blockkit", "slacksim/internal/manifest"},
 	"slacksim/web":               {"slacksim", "slacksim/internal/blockkit"},
 	"slacksim/internal/blockkit": {},
+	"slacksim/internal/manifest": {},
 	"slacksim/internal/simtest":  {"slacksim"},
 
 	"internal/loopback": {},
 	"internal/server":   {"install/...", "internal/loopback", "bot", "storage/..."},
-	"internal/doctor":   {"install/...", "internal/loopback", "bot", "storage/...", "internal/server"},
+	"internal/manifest": {"install/connection", "install/slackapi", "internal/server"},
+	"internal/doctor": {"install/...", "internal/loopback", "bot", "storage/...", "internal/server",
+		"internal/manifest"},
 	"internal/cli": {"install/...", "bot", "storage/...", "internal/loopback", "internal/server", "internal/doctor",
-		"slacksim/..."},
+		"internal/manifest", "slacksim/..."},
 	".":               {"install/...", "bot", "internal/server", "internal/cli"},
 	"cmd/switchboard": {".", "commands"}, // as anybody's own
 	"examples/hello":  {".", "bot"},
