@@ -121,6 +121,8 @@ type commandLine struct {
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database's tables up to date."`
 	Backup      backupCmd      `cmd:"" help:"Back up SQLite to one file, while serve runs."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Check whether the serve on this machine is healthy, for a container's health check."`
+	Completion  completionCmd  `cmd:"" help:"Print what makes the Tab key complete commands in bash, zsh or fish."`
+	Complete    completeCmd    `cmd:"" hidden:"" name:"__complete"`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 	Help        helpCmd        `cmd:"" help:"Show help, also for one command: ${name} help serve."`
 }
