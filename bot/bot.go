@@ -231,6 +231,6 @@ func (b *Bot) ours(ctx context.Context, what, appID string) bool {
 			"got", transport.Clip(appID))
 		return false
 	}
-	b.metrics.good.Set(float64(b.now().Unix()))
+	b.metrics.good.Set(unixTime(b.now()))
 	return true
 }

@@ -79,6 +79,8 @@ type metrics struct {
 	dropped  *prometheus.CounterVec
 	again    *prometheus.CounterVec
 	good     prometheus.Gauge
+	bad      *prometheus.GaugeVec // when, by cause
+	now      func() time.Time
 	acks     *prometheus.HistogramVec
 	waits    prometheus.Histogram
 	outcomes *prometheus.CounterVec
@@ -115,6 +117,10 @@ func newMetrics(c Config, handlers []*Handler, sockets func() float64) *metrics 
 			[]string{"reason"}, labels.again),
 		good: prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchboard_last_delivery_timestamp_seconds",
 			Help: "When this process last took a delivery with a good signature, for this app (Unix time). 0: never."}),
+		bad: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "switchboard_last_refusal_timestamp_seconds",
+			Help: "When this process last refused a request or an envelope, by cause (Unix time). 0: never."},
+			[]string{"cause"}),
+		now: c.Now,
 		acks: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "switchboard_ack_seconds",
 			Help:    "From the arrival of a delivery to its acknowledgement.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 3}}, []string{"kind"}),
@@ -144,13 +150,16 @@ func newMetrics(c Config, handlers []*Handler, sockets func() float64) *metrics 
 		unopened: counter("socket_failures_total", "Connections of Socket Mode that could not be opened."),
 	}
 
+	for _, cause := range labels.refused {
+		m.bad.WithLabelValues(cause)
+	}
 	m.resolve(handlers)
 
 	r := c.Metrics
 	if r == nil {
 		return m
 	}
-	r.MustRegister(m.accepted, m.refused, m.dropped, m.again, m.good, m.acks, m.waits, m.outcomes, m.untold, m.ran, m.took,
+	r.MustRegister(m.accepted, m.refused, m.dropped, m.again, m.good, m.bad, m.acks, m.waits, m.outcomes, m.untold, m.ran, m.took,
 		m.unread, m.panics, m.late, m.lost, m.limited, inboxGauges{inbox: c.Inbox, now: c.Now})
 	if c.AppToken != "" { // elsewhere there are none, and an alert on 0 would fire
 		r.MustRegister(m.unopened, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -264,8 +273,15 @@ func (m *metrics) Undelivered() { m.lose(lostUndelivered) }
 // SocketFailed counts a connection of Socket Mode that could not be opened.
 func (m *metrics) SocketFailed() { m.unopened.Inc() }
 
-// Refuse counts what is not taken.
-func (m *metrics) Refuse(cause string) { m.refused.WithLabelValues(cause).Inc() }
+// Refuse counts what is not taken, and notes when: whether something good came after it tells a wrong setting from a
+// stranger.
+func (m *metrics) Refuse(cause string) {
+	m.refused.WithLabelValues(cause).Inc()
+	m.bad.WithLabelValues(cause).Set(unixTime(m.now()))
+}
+
+// unixTime is in seconds, with a fraction.
+func unixTime(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
 
 // drop counts what comes to no handler.
 func (m *metrics) drop(kind, reason string) { m.dropped.WithLabelValues(kind, reason).Inc() }

@@ -134,6 +134,10 @@ func TestRefusalsAreCounted(t *testing.T) {
 			t.Errorf("%s: answered with %d, want %d", test.name, w.Code, test.code)
 		}
 		steps(t, test.name, "switchboard_refused_total cause=", before, after, test.cause)
+		last := "switchboard_last_refusal_timestamp_seconds cause=" + test.cause
+		if after[last] < float64(time.Now().Add(-time.Minute).Unix()) || after[last] <= before[last] {
+			t.Errorf("%s: refused at %v, before it %v", test.name, after[last], before[last])
+		}
 		if after["switchboard_last_delivery_timestamp_seconds"] != 0 {
 			t.Errorf("%s counts as a good delivery", test.name)
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/switchboard-go/switchboard/install/links"
 	"github.com/switchboard-go/switchboard/install/oauth"
 	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/storage"
 	"github.com/switchboard-go/switchboard/storage/internal/storetest"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
@@ -64,6 +65,7 @@ func TestConformance(t *testing.T) {
 			"FindOrder":             testFindOrder,
 			"FindNothing":           testFindNothing,
 			"List":                  testList,
+			"Overview":              testOverview,
 			"OddValues":             testOddValues,
 			"EveryField":            testEveryField,
 			"HistoryOfPut":          testHistoryOfPut,
@@ -661,6 +663,46 @@ func testList(t *testing.T, f storetest.Fixture) {
 	doubted = slices.DeleteFunc(doubted, func(c connection.Connection) bool { return c.AppID != "A-list" })
 	if err != nil || len(doubted) != 1 || doubted[0].ID != want[2].ID || doubted[0].PendingRemoval != doubt {
 		t.Errorf("doubted: %v, %v", doubted, err)
+	}
+}
+
+func testOverview(t *testing.T, f storetest.Fixture) {
+	at := func(minutes int) time.Time { return storetest.T0.Add(time.Duration(minutes) * time.Minute) }
+	for i, test := range []struct {
+		app, scopes string
+		state       connection.State
+		token       connection.Secret
+		event       time.Time
+		installed   time.Time
+	}{
+		{"A-overview", "a,b", connection.Active, "xoxb-1", at(3), at(1)},
+		{"A-overview", "a,b", connection.Retrying, "xoxb-1", at(7), at(2)},
+		{"A-overview", "a", connection.Active, "xoxb-1", time.Time{}, at(3)},
+		{"A-overview", "a", connection.ReconnectRequired, "xoxb-1", at(5), at(0)}, // can't be used, but Slack sent
+		{"A-overview", "c", connection.Removed, "", at(9), at(0)},
+		{"A-overview2", "c", connection.Active, "xoxb-1", at(8), at(0)},
+	} {
+		c := storetest.Full(storetest.Key(test.app, "", fmt.Sprintf("T%d", i)))
+		c.Scopes, c.State, c.LastEventAt = strings.Split(test.scopes, ","), test.state, test.event
+		c.Token, c.InstalledAt = test.token, test.installed
+		storetest.Put(t, f, c)
+	}
+
+	got, err := f.Overview(t.Context(), "A-overview")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range got.Granted {
+		got.Granted[i].Example = ""
+	}
+	want := storage.Overview{Connected: 3, Since: at(1), LastEvent: at(7), Apps: got.Apps, Granted: []storage.GrantedScopes{
+		{Scopes: []string{"a", "b"}, Connections: 2}, {Scopes: []string{"a"}, Connections: 1},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got.Apps["A-overview"] != 4 || got.Apps["A-overview2"] != 1 {
+		t.Errorf("apps: %v", got.Apps)
 	}
 }
 

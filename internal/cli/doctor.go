@@ -91,13 +91,5 @@ func summary(r doctor.Report) string {
 	if r.Failed+r.Warnings+r.Unknown == 0 {
 		return "Nothing is wrong."
 	}
-	return fmt.Sprintf("%d failed, %s, %d not checked.", r.Failed, amount(r.Warnings, "warning"), r.Unknown)
-}
-
-// amount is a number with its noun.
-func amount(n int, of string) string {
-	if n == 1 {
-		return "1 " + of
-	}
-	return fmt.Sprintf("%d %ss", n, of)
+	return fmt.Sprintf("%d failed, %s, %d not checked.", r.Failed, doctor.Amount(r.Warnings, "warning"), r.Unknown)
 }

@@ -80,7 +80,11 @@ func (e *Examined) Database() (*storage.DB, error) {
 				return nil, err
 			}
 		}
-		return d.Open(ctx, keys)
+		db, err := d.Open(ctx, keys)
+		if err == nil && e.Config.Clock != nil {
+			err = db.UseClock(ctx, e.Config.Clock)
+		}
+		return db, err
 	})
 }
 
@@ -96,8 +100,11 @@ type Process struct {
 	Metrics map[string]*dto.MetricFamily
 }
 
-// ErrNotServing says that no process answers at ADMIN_ADDR.
-var ErrNotServing = errors.New("nothing answers at ADMIN_ADDR")
+// Why there is no process to ask.
+var (
+	ErrNotServing    = errors.New("nothing answers at ADMIN_ADDR")
+	ErrSomethingElse = errors.New("what answers at ADMIN_ADDR isn't this app")
+)
 
 // Process asks the process that serves at ADMIN_ADDR.
 func (e *Examined) Process() (*Process, error) {
@@ -131,8 +138,9 @@ func ask(ctx context.Context, addr string) (*Process, error) {
 		return nil, fmt.Errorf("%w (%s): %w", ErrNotServing, addr, err)
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	if p.Metrics, err = parser.TextToMetricFamilies(strings.NewReader(body)); err != nil {
-		return nil, fmt.Errorf("%w (%s): what answers there isn't this app", ErrNotServing, addr)
+	if p.Metrics, err = parser.TextToMetricFamilies(strings.NewReader(body)); err != nil ||
+		p.Metrics["switchboard_refused_total"] == nil && p.Metrics["switchboard_journal_shared"] == nil {
+		return nil, ErrSomethingElse
 	}
 	return p, nil
 }
@@ -143,7 +151,8 @@ func (p *Process) Get(ctx context.Context, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // it is near: no proxy leads there
+	resp, err := client.Do(req)
 	if err != nil {
 		return "", err
 	}

@@ -1,8 +1,196 @@
 package doctor
 
-// Check 4: the app's settings at Slack against what its code asks for.
+// Check 4: the app's settings at Slack against what its code asks for. With SLACK_CONFIG_TOKEN Slack says what they are;
+// without it, some of them show in what arrives and what doesn't.
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
 
-// settings looks at nothing yet.
-func settings(context.Context, *Examined) []Finding { return []Finding{} }
+	"github.com/switchboard-go/switchboard/install/connection"
+)
+
+func settings(ctx context.Context, e *Examined) []Finding {
+	var found []Finding
+	if e.Config.Install.BotToken == "" {
+		found = append(found, e.redirect(ctx)...)
+	}
+	return append(found, e.arrivals(ctx)...)
+}
+
+// redirectURL is what Slack has to have among its redirect URLs.
+func (e *Examined) redirectURL() string { return e.Config.Install.PublicURL + "/slack/oauth_redirect" }
+
+// redirect finds out whether Slack sends people back here, as far as it shows.
+func (e *Examined) redirect(ctx context.Context) []Finding {
+	fix := "at " + e.appPage("oauth") + " under Redirect URLs, add exactly " + e.redirectURL() + " and save"
+	if !e.Offline && e.refusesRedirect(ctx) {
+		return []Finding{{Name: "redirect_url", Status: Failed, Fix: fix,
+			Text: "Slack refuses installs with bad_redirect_uri: " + e.redirectURL() + " isn't among the app's redirect URLs."}}
+	}
+
+	p, err := e.Process()
+	if err != nil {
+		return nil // deliveries says so
+	}
+	started, returned := installs(p)
+	switch {
+	case started == 0:
+		return nil
+	case returned == 0:
+		return []Finding{{Name: "redirect_url", Status: Warning, Fix: "if Slack shows bad_redirect_uri: " + fix,
+			Text: fmt.Sprintf("%s since it started, and nobody came back from Slack. If somebody is just doing it, that is all.",
+				startedInstalls(started))}}
+	}
+	return []Finding{{Name: "redirect_url", Status: OK, Text: fmt.Sprintf("Slack sends people back after they allow it: "+
+		"%d of %s returned.", min(returned, started), Amount(started, "install"))}}
+}
+
+func startedInstalls(n int) string {
+	if n == 1 {
+		return "1 install was started"
+	}
+	return fmt.Sprintf("%d installs were started", n)
+}
+
+// installs are how many a process saw begin, and how many come back from Slack, however they ended.
+func installs(p *Process) (started, returned int) {
+	for _, m := range p.Metrics["switchboard_install_attempts_total"].GetMetric() {
+		reason, outcome := "", ""
+		for _, l := range m.GetLabel() {
+			switch l.GetName() {
+			case "reason":
+				reason = l.GetValue()
+			case "outcome":
+				outcome = l.GetValue()
+			}
+		}
+		n := int(m.GetCounter().GetValue())
+		switch {
+		case strings.HasPrefix(reason, "started"):
+			started += n
+		case outcome != "none":
+			returned += n
+		}
+	}
+	return started, returned
+}
+
+// refusesRedirect reports whether Slack's consent page says that the address to come back to is none of the app's. To
+// who isn't signed in Slack may show a sign-in page instead, which says nothing.
+func (e *Examined) refusesRedirect(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, callBudget)
+	defer cancel()
+	in := e.Config.Install
+	ask := url.Values{"client_id": {in.ClientID}, "scope": {strings.Join(connection.ScopeNames(in.Scopes), ",")},
+		"redirect_uri": {e.redirectURL()}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, in.SlackURL+"/oauth/v2/authorize?"+ask.Encode(), nil)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false // other checks say that Slack can't be reached
+	}
+	defer func() { _ = resp.Body.Close() }()
+	page, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	return err == nil && (strings.Contains(string(page), "bad_redirect_uri") ||
+		strings.Contains(string(page), "did not match any configured URIs"))
+}
+
+// arrivals tells of settings by what arrives: events, and permissions that were granted.
+func (e *Examined) arrivals(ctx context.Context) []Finding {
+	db, err := e.Database()
+	if err != nil {
+		return []Finding{NoDatabase("whether events arrive, and which permissions were granted")}
+	}
+	seen, err := db.Overview(ctx, e.Config.Install.AppID)
+	if err != nil {
+		return []Finding{NoDatabase("whether events arrive, and which permissions were granted")}
+	}
+	if others := e.otherApps(seen.Apps); len(others) > 0 {
+		return others
+	}
+	if seen.Connected == 0 {
+		return []Finding{{Name: "events", Status: OK, Text: "No workspace is connected yet, so no events are expected."}}
+	}
+
+	var found []Finding
+	connected := Amount(seen.Connected, "workspace") + " connected"
+	if seen.LastEvent.IsZero() {
+		found = append(found, Finding{Name: "events", Status: Warning,
+			Text: connected + " for " + span(e.now().Sub(seen.Since)) + ", and no event has ever arrived.",
+			Fix:  e.eventsFix()})
+	} else {
+		found = append(found, Finding{Name: "events", Status: OK,
+			Text: connected + "; the last event arrived " + e.ago(seen.LastEvent) + "."})
+	}
+
+	lacking, example := 0, ""
+	missing := map[string]bool{}
+	for _, g := range seen.Granted {
+		lacks := required((connection.Connection{Scopes: g.Scopes}).Missing(e.Config.Install.Scopes))
+		if len(lacks) == 0 {
+			continue
+		}
+		lacking += g.Connections
+		example = g.Example
+		for _, name := range lacks {
+			missing[name] = true
+		}
+	}
+	if lacking == 0 {
+		return append(found, Finding{Name: "granted_scopes", Status: OK, Text: "Every connected workspace has granted all " +
+			"permissions that aren't optional."})
+	}
+	return append(found, Finding{Name: "granted_scopes", Status: Warning,
+		Text: fmt.Sprintf("%s less than the app needs: %s.", lack(lacking), sorted(missing)),
+		Fix: fmt.Sprintf("people there are asked by the app itself, or have them open %s/slack/install again; see %s "+
+			"connections show %s", e.Config.Install.PublicURL, e.Program, example)})
+}
+
+func lack(n int) string {
+	if n == 1 {
+		return "1 workspace has granted"
+	}
+	return fmt.Sprintf("%d workspaces have granted", n)
+}
+
+// required are the names of those that people can't untick.
+func required(scopes []connection.Scope) (names []string) {
+	for _, s := range scopes {
+		if !s.Optional {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// eventsFix is what lets events arrive.
+func (e *Examined) eventsFix() string {
+	if e.overSockets() {
+		return "turn on Socket Mode at " + e.appPage("socket-mode") + " and events at " + e.appPage("event-subscriptions")
+	}
+	return "at " + e.appPage("event-subscriptions") + " turn events on, with the Request URL " +
+		e.Config.Install.PublicURL + "/slack/events, and subscribe to those that " + e.Program + " manifest names"
+}
+
+// otherApps says what is in the database for other apps than SLACK_APP_ID: it is not used.
+func (e *Examined) otherApps(apps map[string]int) []Finding {
+	id := e.Config.Install.AppID
+	if id == "" || apps[id] > 0 || len(apps) == 0 {
+		return nil
+	}
+	others := map[string]bool{}
+	for other := range apps {
+		others[other] = true
+	}
+	return []Finding{{Name: "app_id", Status: Failed,
+		Text: "SLACK_APP_ID is " + id + ", and all connections in the database are of " + sorted(others) + ".",
+		Fix: "copy the App ID from " + e.appsPage() + " into SLACK_APP_ID, or check DATABASE_URL; then restart " + e.Program +
+			" serve"}}
+}

@@ -280,6 +280,7 @@ func (d *adminDoor) routes(numbers *prometheus.Registry) http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(numbers, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.Handle("GET /readyz", d.readiness)
+	mux.HandleFunc("GET "+instancePath, d.readiness.tellInstance)
 	return mux
 }
 

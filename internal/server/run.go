@@ -48,6 +48,7 @@ func (s *Server) run(ctx context.Context) (err error) {
 		w.serving.Store(s)
 		defer w.serving.Store(nil) // before the database is closed
 	}
+	s.instance = s.newInstance()
 	s.entrance.open(lastAnswers(stopping, s.public()))
 	closePublic := s.openPublic(group)
 	var working sync.WaitGroup

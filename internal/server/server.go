@@ -72,6 +72,7 @@ type Server struct {
 	inbox    *inbox.Inbox    // nil with MemoryInbox
 	bot      *bot.Bot
 	listener net.Listener
+	instance Instance
 }
 
 // New checks what can be checked without a database and returns a Server. It starts nothing.
@@ -305,5 +306,5 @@ func (s *Server) public() http.Handler {
 	for pattern, h := range s.cfg.Routes {
 		mux.Handle(pattern, h)
 	}
-	return withRequestLog(s.log, mux)
+	return withRequestLog(s.log, s.answering(mux))
 }
