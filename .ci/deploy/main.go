@@ -88,7 +88,8 @@ func checkObjects(name string) error {
 
 // checkCompose loads the file as docker compose does. The files that it names needn't be there.
 func checkCompose(folder string) error {
-	options, err := cli.NewProjectOptions([]string{filepath.Join(folder, "compose.yaml")}, cli.WithoutEnvironmentResolution)
+	options, err := cli.NewProjectOptions([]string{filepath.Join(folder, "compose.yaml")}, cli.WithoutEnvironmentResolution,
+		cli.WithEnv([]string{"POSTGRES_PASSWORD=secret"}))
 	if err != nil {
 		return err
 	}
