@@ -15,6 +15,7 @@ import (
 type migrateCmd struct {
 	Up     migrateUpCmd     `cmd:"" help:"Apply what is missing. Safe while other replicas do the same."`
 	Status migrateStatusCmd `cmd:"" help:"Show which steps were applied. Changes nothing."`
+	Copy   migrateCopyCmd   `cmd:"" help:"Copy everything from SQLite to an empty PostgreSQL, or back. serve must be stopped."`
 }
 
 type migrateUpCmd struct{ reportFlags }

@@ -44,8 +44,11 @@ const (
 func (t *Table) apart() bool { return t.pool.Dialect == db.DialectSQLite }
 
 // payload is the box of a row of inbox, empty once there is none.
-func (t *Table) payload() string {
-	if t.apart() {
+func (t *Table) payload() string { return PayloadColumn(t.pool.Dialect) }
+
+// PayloadColumn is the SQL that reads the box of a row of inbox in a dialect, wherever that keeps it.
+func PayloadColumn(dialect string) string {
+	if dialect == db.DialectSQLite {
 		return payloadApart
 	}
 	return "payload"

@@ -216,6 +216,20 @@ func (u *Upkeep) CheckSchema(ctx context.Context) error {
 	return u.judge(have, worksFrom)
 }
 
+// CheckExactSchema is CheckSchema for what knows each table: also a newer schema that this program can work with is a
+// *SchemaError.
+func (u *Upkeep) CheckExactSchema(ctx context.Context) error {
+	applied, err := u.applied(ctx)
+	if err != nil {
+		return Fault(ctx, "read migrations", err)
+	}
+	var have int64
+	for version := range applied {
+		have = max(have, version)
+	}
+	return u.judge(have, 0)
+}
+
 // statedFrom is the migration from which on each one says whose programs can work with what it leaves.
 const statedFrom = 6
 
