@@ -53,6 +53,8 @@ const (
 	DidWorkspaces = "workspaces"
 	DidImport     = "import" // another program's access was taken over; of a person's, who is the reason
 	DidErase      = "erase"  // unreadable secrets were dropped
+	DidPause      = "pause"  // by the operator
+	DidResume     = "resume"
 	DidChange     = "change" // something that told nobody what it did; there should be no such line
 )
 

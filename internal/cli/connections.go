@@ -25,6 +25,11 @@ type connectionsCmd struct {
 	List       listCmd       `cmd:"" help:"List connections, all or those that fit."`
 	Show       showCmd       `cmd:"" help:"Show one connection."`
 	History    historyCmd    `cmd:"" help:"List what happened to one connection: when, who, what, how it ended."`
+	Check      checkCmd      `cmd:"" help:"Ask Slack right now whether one connection works."`
+	Link       linkCmd       `cmd:"" name:"reconnect-link" help:"Print a link that reconnects one workspace. Whoever has it can use it."`
+	Pause      pauseCmd      `cmd:"" help:"Have the app do nothing in one workspace until you resume it."`
+	Resume     resumeCmd     `cmd:"" help:"End a pause, and ask Slack whether the connection works."`
+	Label      labelCmd      `cmd:"" help:"Note something on a connection that only operators see."`
 	Attempts   attemptsCmd   `cmd:"" help:"List the latest attempts to install, and how they ended."`
 	Disconnect disconnectCmd `cmd:"" help:"Remove the app from a workspace, and erase its access."`
 	Exchange   exchangeCmd   `cmd:"" help:"Move long-lived tokens to rotation, when the app has token rotation on."`
@@ -146,6 +151,7 @@ func (c *showCmd) Run(env *environment) error {
 			{"Reason", r.Reason},
 			{"Since", short(r.StateSince)},
 			{"Workspace", r.TeamName},
+			{"Label", r.Note},
 			{"Team", r.TeamID},
 			{"Organisation", r.EnterpriseID},
 			{"App", r.AppID},

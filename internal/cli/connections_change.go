@@ -82,7 +82,6 @@ func (c *disconnectCmd) Run(env *environment) error {
 			return err
 		}
 
-		operator := connection.Actor{Kind: connection.ByOperator}
 		if c.EraseAnyway {
 			if err := in.Leaving().EraseAnyway(env.ctx, found.Key, operator); err != nil {
 				return err
