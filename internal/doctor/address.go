@@ -107,6 +107,7 @@ func (e *Examined) knock(ctx context.Context, public string) (seen answered) {
 	req.Header.Set(server.QuestionHeader, q.Header)
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableKeepAlives = true
+	transport.TLSClientConfig = &tls.Config{RootCAs: e.roots}
 	defer transport.CloseIdleConnections()
 	client := http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse // of a redirected POST Slack's events are lost
@@ -211,8 +212,8 @@ func (e *Examined) unreachable(public string, err error) (text, fix string) {
 		return fmt.Sprintf("The name %s of PUBLIC_URL isn't known.", host),
 			"make a DNS record for " + host + ", or correct PUBLIC_URL"
 	case errors.As(err, &expired) && expired.Reason == x509.Expired:
-		return fmt.Sprintf("The certificate of %s has ended: %s.", host, expired.Detail),
-			"renew it at the proxy in front; Slack sends nothing until then"
+		return fmt.Sprintf("The certificate of %s can't be used now: %s.", host, expired.Detail),
+			"renew it at the proxy in front, or set the clock that is wrong; Slack sends nothing until then"
 	case errors.As(err, &otherName):
 		return fmt.Sprintf("The certificate at %s is for another name.", host), "get one for " + host + ", or correct PUBLIC_URL"
 	case errors.As(err, &unknown):

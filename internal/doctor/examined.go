@@ -5,6 +5,7 @@ package doctor
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -36,6 +37,7 @@ type Examined struct {
 	Token    connection.Secret // SLACK_CONFIG_TOKEN
 	Offline  bool              // nothing leaves the machine, but to the database and the app's own doors
 
+	roots    *x509.CertPool // whom PUBLIC_URL's certificate may be by; nil: whom this machine trusts
 	database lazy[*storage.DB]
 	process  lazy[*Process]
 }

@@ -43,7 +43,7 @@ func (e *Examined) redirect(ctx context.Context) []Finding {
 		return nil
 	case returned == 0:
 		return []Finding{{Name: "redirect_url", Status: Warning, Fix: "if Slack shows bad_redirect_uri: " + fix,
-			Text: fmt.Sprintf("%s since it started, and nobody came back from Slack. If somebody is just doing it, that is all.",
+			Text: fmt.Sprintf("%s since the process started, and nobody came back from Slack. If somebody is just doing it, that is all.",
 				startedInstalls(started))}}
 	}
 	return []Finding{{Name: "redirect_url", Status: OK, Text: fmt.Sprintf("Slack sends people back after they allow it: "+

@@ -1,0 +1,409 @@
+package cli
+
+// Each failure that doctor tells of is made by a fault, and what it says to do, done to the letter, turns that line
+// green.
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/doctor"
+	"github.com/switchboard-go/switchboard/slacksim"
+	"github.com/switchboard-go/switchboard/slacksim/web"
+)
+
+// examined is what doctor --json prints, with these settings and flags, and its exit code.
+func (w *world) examined(extra map[string]string, flags ...string) (doctor.Report, int) {
+	w.t.Helper()
+	settings := map[string]string{"ADMIN_ADDR": "127.0.0.1:1"} // nobody listens there
+	w.mu.Lock()
+	if len(w.replicas) > 0 {
+		settings["ADMIN_ADDR"] = w.replicas[0].admin.Host
+	}
+	w.mu.Unlock()
+	maps.Copy(settings, extra)
+	out, errs, code := w.with(settings, append([]string{"doctor", "--json"}, flags...)...)
+	var report doctor.Report
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		w.t.Fatalf("doctor: exit %d, %v: %s%s", code, err, out, errs)
+	}
+	return report, code
+}
+
+// finding is one that a check has, the zero one when it has none of this name.
+func finding(r doctor.Report, check, name string) doctor.Finding {
+	for _, area := range r.Areas {
+		for _, c := range area.Checks {
+			for _, f := range c.Findings {
+				if c.Name == check && f.Name == name {
+					return f
+				}
+			}
+		}
+	}
+	return doctor.Finding{}
+}
+
+// fault is something that is wrong, and what doctor has to say of it.
+type fault struct {
+	check, finding string
+	status         doctor.Status
+	says, fix      string            // parts of its words
+	settings       map[string]string // that doctor is run with, and serve, while it is wrong
+	flags          []string
+	pages          bool // Slack has its pages for browsers
+
+	// wrong makes it so, and right does what the fix says: then the same doctor, with the corrected settings, is content.
+	wrong func(t *testing.T, w *world)
+	right func(t *testing.T, w *world)
+	// after are the settings once they are corrected; nil: none.
+	after map[string]string
+}
+
+// restart is what a fix asks for after a setting changed.
+func (w *world) restart(settings map[string]string) {
+	w.stop()
+	w.startOne(settings)
+}
+
+// greet has somebody write to the app, so that Slack sends an event, and waits until that is over.
+func (w *world) greet() {
+	w.say(slacksim.AcmeAdmin, w.slack.DM(slacksim.AcmeAdmin), "hello")
+	w.settle()
+}
+
+// refusals are what Slack holds against an app that refuses what it sends.
+func (w *world) refusals() {
+	w.breaches = true
+}
+
+func faults() map[string]fault {
+	wrongSecret := map[string]string{"SLACK_SIGNING_SECRET": strings.Repeat("0f", 16)}
+	otherApp := map[string]string{"SLACK_APP_ID": "A0OTHER00"}
+	early := map[string]string{clockAhead: "10m"}
+	badClient := map[string]string{"SLACK_CLIENT_ID": "2873461905.7719034562"}
+	badSecret := map[string]string{"SLACK_CLIENT_SECRET": strings.Repeat("0e", 16)}
+	nowhere := map[string]string{"SLACK_URL": "http://127.0.0.1:1"}
+	refused := map[string]string{"PUBLIC_URL": "http://127.0.0.1:1"}
+	sockets := map[string]string{"SLACK_APP_TOKEN": "xapp-1-A0TEST-" + strings.Repeat("f", 40)}
+	oldToken := map[string]string{"SLACK_APP_TOKEN": "xapp-1-A0TEST-" + strings.Repeat("e", 40)}
+	oldBot, bot := map[string]string{"SLACK_BOT_TOKEN": "xoxb-2873461905-7719034562-erased"}, map[string]string{}
+
+	return map[string]fault{
+		"the signing secret is another app's": {
+			check: "deliveries", finding: "refused_signature", status: doctor.Failed,
+			says: "deliveries were refused because their signature doesn't match SLACK_SIGNING_SECRET, the last one just now.",
+			fix:  "/general into SLACK_SIGNING_SECRET, then restart switchboard serve", settings: wrongSecret,
+			wrong: func(_ *testing.T, w *world) {
+				w.refusals()
+				w.startOne(wrongSecret)
+				w.browser().install(slacksim.AcmeAdmin)
+				w.greet()
+				w.greet()
+			},
+			right: func(t *testing.T, w *world) {
+				// Corrected in .env alone, it does nothing yet.
+				report, _ := w.examined(nil)
+				if f := finding(report, "deliveries", "stale_settings"); f.Status != doctor.Failed ||
+					!strings.HasSuffix(f.Text, " for: SLACK_SIGNING_SECRET.") {
+					t.Errorf("before the restart: %+v", f)
+				}
+				w.restart(nil)
+				w.greet()
+				report, _ = w.examined(nil)
+				if f := finding(report, "deliveries", "last_delivery"); f.Status != doctor.OK ||
+					!strings.HasPrefix(f.Text, "The last good delivery was ") {
+					t.Errorf("after the restart: %+v", f)
+				}
+			},
+		},
+		"the app's id is another one's": {
+			check: "deliveries", finding: "refused_app_id", status: doctor.Failed,
+			says: "because they are for another app than SLACK_APP_ID (A0OTHER00)", fix: "into SLACK_APP_ID, then restart",
+			settings: otherApp,
+			wrong: func(_ *testing.T, w *world) {
+				w.refusals()
+				w.startOne(nil)
+				w.browser().install(slacksim.AcmeAdmin)
+				w.settle()
+				w.restart(otherApp)
+				w.greet()
+			},
+			right: func(_ *testing.T, w *world) { w.restart(nil) },
+		},
+		"the app's id is not that of the connections": {
+			check: "settings", finding: "app_id", status: doctor.Failed,
+			says: "SLACK_APP_ID is A0OTHER00, and all connections in the database are of ", fix: "into SLACK_APP_ID",
+			settings: otherApp,
+			wrong: func(_ *testing.T, w *world) {
+				w.startOne(nil)
+				w.browser().install(slacksim.AcmeAdmin)
+			},
+			right: func(*testing.T, *world) {},
+		},
+		"the clock is wrong": {
+			check: "deliveries", finding: "refused_timestamp", status: doctor.Failed,
+			says: "because their time is more than 5 minutes from the clock here", fix: "timedatectl set-ntp true",
+			settings: early,
+			wrong: func(_ *testing.T, w *world) {
+				w.refusals()
+				w.startOne(early)
+				w.browser().install(slacksim.AcmeAdmin)
+				w.greet()
+			},
+			right: func(_ *testing.T, w *world) { w.restart(nil) },
+		},
+		"the clock is wrong by Slack's": {
+			check: "address", finding: "clock", status: doctor.Failed,
+			says: "is 10 minutes ahead of Slack's.", fix: "timedatectl set-ntp true", settings: early,
+			wrong: func(*testing.T, *world) {}, right: func(*testing.T, *world) {},
+		},
+		"it isn't running": {
+			check: "deliveries", finding: "serving", status: doctor.Warning,
+			says: "It isn't running here: nothing answers at ADMIN_ADDR (127.0.0.1:1).", fix: "start it: switchboard serve.",
+			wrong: func(*testing.T, *world) {}, right: func(_ *testing.T, w *world) { w.startOne(nil) },
+		},
+		"the proxy has nobody to send to": {
+			check: "address", finding: "public_url", status: doctor.Failed,
+			says: "A proxy answers at http://127.0.0.1:", fix: "start it: switchboard serve.",
+			wrong: func(*testing.T, *world) {}, right: func(_ *testing.T, w *world) { w.startOne(nil) },
+		},
+		"nothing answers at the public address": {
+			check: "address", finding: "public_url", status: doctor.Failed,
+			says: "Nothing answers at http://127.0.0.1:1: dial tcp 127.0.0.1:1:", fix: "or correct PUBLIC_URL", settings: refused,
+			wrong: func(_ *testing.T, w *world) { w.startOne(refused) },
+			right: func(_ *testing.T, w *world) { w.restart(nil) },
+		},
+		"the client id is unknown": {
+			check: "credentials", finding: "client", status: doctor.Failed,
+			says: "Slack knows no app with SLACK_CLIENT_ID (2873461905.7719034562).", fix: "/general into SLACK_CLIENT_ID",
+			settings: badClient,
+			wrong:    func(*testing.T, *world) {}, right: func(*testing.T, *world) {},
+		},
+		"the client secret is another one": {
+			check: "credentials", finding: "client", status: doctor.Failed,
+			says: "SLACK_CLIENT_SECRET isn't the secret of SLACK_CLIENT_ID", fix: "/general into SLACK_CLIENT_SECRET",
+			settings: badSecret,
+			wrong:    func(*testing.T, *world) {}, right: func(*testing.T, *world) {},
+		},
+		"Slack can't be reached": {
+			check: "credentials", finding: "client", status: doctor.Failed,
+			says: "Slack can't be reached at http://127.0.0.1:1: dial tcp", fix: "let this machine open connections",
+			settings: nowhere,
+			wrong:    func(*testing.T, *world) {}, right: func(*testing.T, *world) {},
+		},
+		"Socket Mode is turned off": {
+			check: "deliveries", finding: "sockets", status: doctor.Failed,
+			says: "Nothing comes in through Socket Mode: Socket Mode is turned off in the app's settings in Slack.",
+			fix:  "turn Socket Mode on at https://api.slack.com/apps/", settings: sockets, after: sockets,
+			wrong: func(t *testing.T, w *world) {
+				w.overSockets(1)
+				w.slack.SetApp(func(a *slacksim.App) { a.SocketMode = false })
+				eventually(t, "readyz to be red", func() bool { return w.ready() == http.StatusServiceUnavailable })
+			},
+			right: func(_ *testing.T, w *world) {
+				w.slack.SetApp(func(a *slacksim.App) { a.SocketMode = true })
+				w.restart(sockets)
+				w.wait("a connection", func() bool { return len(w.slack.Sockets.Live()) >= 1 })
+				eventually(w.t, "readyz to be green", func() bool { return w.ready() == http.StatusOK })
+			},
+		},
+		"the app-level token was replaced": {
+			check: "credentials", finding: "app_token", status: doctor.Failed,
+			says: "Slack refuses SLACK_APP_TOKEN: invalid_auth.", fix: "put it into SLACK_APP_TOKEN, and restart switchboard serve",
+			settings: oldToken, after: sockets,
+			wrong: func(_ *testing.T, w *world) {
+				w.slack.SetApp(func(a *slacksim.App) { a.SocketMode, a.AppToken = true, sockets["SLACK_APP_TOKEN"] })
+			},
+			right: func(*testing.T, *world) {},
+		},
+		"the bot token was revoked": {
+			check: "credentials", finding: "bot_token", status: doctor.Failed,
+			says: "Slack refuses SLACK_BOT_TOKEN: invalid_auth.", fix: "copy the Bot User OAuth Token into SLACK_BOT_TOKEN",
+			settings: oldBot, after: bot,
+			wrong: func(*testing.T, *world) {},
+			right: func(_ *testing.T, w *world) { bot["SLACK_BOT_TOKEN"] = w.tokenByHand(slacksim.AcmeAdmin) },
+		},
+		"Slack's page says bad_redirect_uri": {
+			check: "settings", finding: "redirect_url", status: doctor.Failed, pages: true,
+			says: "Slack refuses installs with bad_redirect_uri: http://127.0.0.1:",
+			fix:  "/oauth under Redirect URLs, add exactly http://127.0.0.1:",
+			wrong: func(_ *testing.T, w *world) {
+				w.slack.SetApp(func(a *slacksim.App) { a.RedirectURLs = []string{"https://old.example.com/slack/oauth_redirect"} })
+			},
+			right: func(_ *testing.T, w *world) {
+				w.slack.SetApp(func(a *slacksim.App) { a.RedirectURLs = []string{w.proxy.URL + "/slack/oauth_redirect"} })
+			},
+		},
+		"a workspace has granted too little": {
+			check: "settings", finding: "granted_scopes", status: doctor.Warning,
+			says: "1 workspace has granted less than the app needs: chat:write", fix: "/slack/install again",
+			wrong: func(t *testing.T, w *world) {
+				w.startOne(nil)
+				w.browser().install(slacksim.AcmeAdmin)
+				w.settle()
+				key := connection.Key{AppID: w.slack.App().ID, TeamID: slacksim.Acme}
+				if _, err := w.store().Update(t.Context(), key, func(c *connection.Connection) error {
+					c.Scopes = []string{"commands"}
+					return nil
+				}); err != nil {
+					t.Fatal(err)
+				}
+			},
+			right: func(_ *testing.T, w *world) { w.browser().install(slacksim.AcmeAdmin) },
+		},
+		"nobody comes back from Slack": {
+			check: "settings", finding: "redirect_url", status: doctor.Warning,
+			says: "1 install was started since the process started, and nobody came back from Slack.",
+			fix:  "/oauth under Redirect URLs, add exactly http://127.0.0.1:",
+			wrong: func(t *testing.T, w *world) {
+				w.slack.SetApp(func(a *slacksim.App) { a.RedirectURLs = []string{"https://old.example.com/slack/oauth_redirect"} })
+				w.startOne(nil)
+				authorize := w.browser().begin("/slack/install")
+				if _, err := w.slack.Authorize(context.Background(), authorize, slacksim.AcmeAdmin,
+					slacksim.Choice{}); err == nil || !strings.Contains(err.Error(), "bad_redirect_uri") {
+					t.Fatalf("Slack says %v", err)
+				}
+			},
+			right: func(_ *testing.T, w *world) {
+				w.slack.SetApp(func(a *slacksim.App) { a.RedirectURLs = []string{w.proxy.URL + "/slack/oauth_redirect"} })
+				w.browser().install(slacksim.AcmeAdmin)
+			},
+		},
+		"no event ever arrives": {
+			check: "settings", finding: "events", status: doctor.Warning,
+			says: "and no event has ever arrived.", fix: "turn events on, with the Request URL http://127.0.0.1:",
+			wrong: func(_ *testing.T, w *world) {
+				w.slack.SetApp(func(a *slacksim.App) { a.EventsUnverified = true })
+				w.startOne(nil)
+				w.browser().install(slacksim.AcmeAdmin)
+				w.greet()
+			},
+			right: func(_ *testing.T, w *world) {
+				w.slack.SetApp(func(a *slacksim.App) { a.EventsUnverified = false })
+				w.greet()
+			},
+		},
+	}
+}
+
+func TestDoctor(t *testing.T) {
+	t.Parallel()
+	for name, f := range faults() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			slack := slacksim.Config{}
+			if f.pages {
+				slack.Pages = web.Pages()
+			}
+			w := newWorldIn(t, storageURL(t), slack)
+			f.wrong(t, w)
+			report, code := w.examined(f.settings, f.flags...)
+			got := finding(report, f.check, f.finding)
+			if got.Status != f.status || !strings.Contains(got.Text, f.says) || !strings.Contains(got.Fix, f.fix) {
+				t.Fatalf("%s: %+v\nall: %+v", f.finding, got, report)
+			}
+			if want := map[bool]int{true: 1}[report.Status == doctor.Failed]; code != want {
+				t.Errorf("exit %d with status %q", code, report.Status)
+			}
+
+			f.right(t, w)
+			report, _ = w.examined(f.after, f.flags...)
+			if got := finding(report, f.check, f.finding); got.Status != doctor.OK && got.Status != "" {
+				t.Errorf("after the fix %s says %+v", f.finding, got)
+			}
+		})
+	}
+}
+
+// Something else that answers at PUBLIC_URL is told apart by what it is.
+func TestDoctorAsksWhoAnswers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storageURL(t))
+	w.startOne(nil)
+	var answer http.HandlerFunc
+	other := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { answer(rw, r) }))
+	t.Cleanup(other.Close)
+
+	for name, test := range map[string]struct {
+		answer http.HandlerFunc
+		want   string
+	}{
+		"another program": {func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("Server", "nginx")
+			http.NotFound(rw, nil)
+		}, "/slack/events (status 404, from nginx)."},
+		"a redirect": {func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("Location", "https://www.example.com/x?code=secret")
+			rw.WriteHeader(http.StatusMovedPermanently)
+		}, "redirects to https://www.example.com, and"},
+		"other keys": {func(rw http.ResponseWriter, _ *http.Request) {
+			http.Error(rw, "The signature does not match.", http.StatusUnauthorized)
+		}, "leads to a process with other ENCRYPTION_KEYS"},
+		"an echo": {func(rw http.ResponseWriter, r *http.Request) {
+			_, _ = rw.Write([]byte(r.Header.Get("X-Instance-Question")))
+		}, "Something else answers at"},
+	} {
+		answer = test.answer
+		report, code := w.examined(map[string]string{"PUBLIC_URL": other.URL})
+		if f := finding(report, "address", "public_url"); f.Status != doctor.Failed || !strings.Contains(f.Text, test.want) ||
+			f.Fix == "" || code != 1 {
+			t.Errorf("%s: exit %d, %+v", name, code, f)
+		}
+	}
+
+	report, _ := w.examined(nil)
+	if f := finding(report, "address", "public_url"); f.Text != w.proxy.URL+" leads to this process." {
+		t.Errorf("the right address: %+v", f)
+	}
+}
+
+// Nothing leaves the machine with --offline, and what a healthy app gets is nothing but good.
+func TestDoctorOfAHealthyApp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storageURL(t))
+	w.startOne(nil)
+	w.browser().install(slacksim.AcmeAdmin)
+	w.greet()
+
+	report, code := w.examined(nil)
+	if code != 0 || report.Failed+report.Warnings+report.Unknown != 0 {
+		t.Errorf("exit %d: %+v", code, report)
+	}
+	names := []string{}
+	for _, area := range report.Areas {
+		for _, check := range area.Checks {
+			names = append(names, check.Name)
+		}
+	}
+	if want := []string{"deliveries", "address", "credentials", "settings", "database", "keys", "journal", "renewals",
+		"inbox", "exposure"}; !slices.Equal(names, want) {
+		t.Errorf("checks %q", names)
+	}
+
+	out, errs, code := w.with(map[string]string{"ADMIN_ADDR": w.replicas[0].admin.Host}, "doctor")
+	for _, want := range []string{"Slack\n  [ ok ] What Slack sends\n    [ ok ] It is running: ", "\nNothing is wrong.\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("exit %d: %s%s\nlacks %q", code, out, errs, want)
+		}
+	}
+
+	before := len(w.slack.Calls())
+	report, code = w.examined(map[string]string{"PUBLIC_URL": "http://127.0.0.1:1"}, "--offline")
+	if code != 1 { // the process runs with another address
+		t.Errorf("--offline: exit %d, %+v", code, report)
+	}
+	if f := finding(report, "address", "offline"); f.Status != doctor.Unknown {
+		t.Errorf("--offline asks at PUBLIC_URL: %+v", f)
+	}
+	if calls := w.slack.Calls(); len(calls) != before {
+		t.Errorf("--offline calls Slack: %+v", calls[before:])
+	}
+}
