@@ -75,7 +75,7 @@ func (in *Installer) CompareAll(ctx context.Context) error {
 // CountInto registers the counters as an Installer has them when it begins.
 func CountInto(reg prometheus.Registerer) {
 	m := newMetrics(nil, nil, nil)
-	reg.MustRegister(m.renewals, m.restored, m.notices, m.tellMissing, m.checks, m.limits, m.installs)
+	reg.MustRegister(m.renewals, m.restored, m.notices, m.tellMissing, m.checks, m.limits, m.installs, m.calls)
 }
 
 // Renew, Exchange and Replay are the Keeper's.

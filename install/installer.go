@@ -59,8 +59,8 @@ type Store interface {
 
 // CountStore is what the numbers for operators need of the database.
 type CountStore interface {
-	// Count returns how many connections there are in each kept state.
-	Count(ctx context.Context) (map[connection.State]int, error)
+	// Count returns how many connections there are, of all apps.
+	Count(ctx context.Context) (connection.Counts, error)
 }
 
 // Clock is a Store that knows what time it is: the database's time, the one source for what is stored and for what is
@@ -93,7 +93,8 @@ func New(cfg Config) (*Installer, error) {
 		in.mode = &watch.ByToken{}
 	}
 	numbers := newMetrics(cfg.Store, cfg.Log, cfg.Metrics)
-	in.slack = &slackapi.API{Address: cfg.SlackURL, HTTP: cfg.HTTP, Now: cfg.Now, Met: numbers.limited}
+	in.slack = &slackapi.API{Address: cfg.SlackURL, HTTP: slackapi.Counting(cfg.HTTP, numbers.called), Now: cfg.Now,
+		Met: numbers.limited}
 	in.tokens = tokens.New(tokens.Config{
 		ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, AppID: cfg.AppID, MoveToRotation: cfg.MoveToRotation,
 		Renews: in.mode.Renews, Consents: in.bring,

@@ -36,7 +36,7 @@ const (
 )
 
 // labels are the values that counters begin with.
-var labels = struct{ results, chains, told, methods, limits []string }{
+var labels = struct{ results, chains, told, methods, limits, called, calls, notices []string }{
 	// Slack's are those that tell apart whose trouble it is; Slack has many more, which the log names.
 	results: []string{resultOK, resultNoAnswer, otherLabel,
 		"ratelimited", "internal_error", "fatal_error", "service_unavailable", "server_error", "request_timeout",
@@ -49,6 +49,9 @@ var labels = struct{ results, chains, told, methods, limits []string }{
 	told:    []string{watch.ResultTold, watch.ResultUnreachable, watch.ResultUnknown, watch.ResultResolved},
 	methods: slackapi.Methods(),
 	limits:  []string{slackapi.Waited, slackapi.Refused, slackapi.TurnedAway},
+	called:  slackapi.CalledMethods(),
+	calls:   slackapi.CallResults(),
+	notices: []string{connection.NoticeUntold, connection.NoticeTold, connection.NoticeUnreachable},
 }
 
 type metrics struct {
@@ -62,6 +65,8 @@ type metrics struct {
 	checks      *prometheus.CounterVec // by result
 	limits      *prometheus.CounterVec // by method and what became of the call
 	installs    *prometheus.CounterVec // by outcome and reason
+	calls       *prometheus.CounterVec // by method and result
+	callTook    prometheus.Histogram
 }
 
 func newMetrics(store CountStore, log *slog.Logger, reg prometheus.Registerer) *metrics {
@@ -94,11 +99,16 @@ func newMetrics(store CountStore, log *slog.Logger, reg prometheus.Registerer) *
 		installs: counter("switchboard_install_attempts_total",
 			"What people met on the install pages, by outcome (connected, reconnected, refused, failed, undone, or "+
 				"none where it ends nothing) and reason, as in the log.", "outcome", "reason"),
+		calls: counter("switchboard_slack_calls_total",
+			"Calls of Slack's methods that were sent, repeated ones each, by method (other for one that is not listed) "+
+				"and what they came to.", "method", "result"),
+		callTook: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "switchboard_slack_call_seconds",
+			Help: "How long Slack took to answer a call.", Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10}}),
 	}
 	m.begin()
 	if reg != nil {
 		reg.MustRegister(m.renewals, m.took, m.journal, m.restored, m.writable, m.notices, m.tellMissing, m.checks,
-			m.limits, m.installs, &stateCollector{store: store, log: log})
+			m.limits, m.installs, m.calls, m.callTook, &stateCollector{store: store, log: log})
 	}
 	return m
 }
@@ -122,6 +132,12 @@ func (m *metrics) begin() {
 	for _, method := range labels.methods {
 		for _, result := range labels.limits {
 			m.limits.WithLabelValues(method, result)
+		}
+	}
+
+	for _, method := range labels.called {
+		for _, result := range labels.calls {
+			m.calls.WithLabelValues(method, result)
 		}
 	}
 
@@ -168,6 +184,12 @@ func (m *metrics) Writable(ok bool) { m.writable.Set(map[bool]float64{true: 1}[o
 // limited counts a call that met a limit.
 func (m *metrics) limited(method, result string) { m.limits.WithLabelValues(method, result).Inc() }
 
+// called counts a call.
+func (m *metrics) called(method, result string, took time.Duration) {
+	m.calls.WithLabelValues(method, result).Inc()
+	m.callTook.Observe(took.Seconds())
+}
+
 // result is an error as a label.
 func result(err error) string {
 	if err == nil {
@@ -180,8 +202,12 @@ func result(err error) string {
 	return code
 }
 
-var connectionsDesc = prometheus.NewDesc("switchboard_connections",
-	"Connections by state, as the database has them.", []string{"state"}, nil)
+var (
+	connectionsDesc = prometheus.NewDesc("switchboard_connections",
+		"Connections by state, as the database has them.", []string{"state"}, nil)
+	noticesDesc = prometheus.NewDesc("switchboard_notices",
+		"Connections that need a person, by whether one was told, as the database has them.", []string{"state"}, nil)
+)
 
 // stateCollector counts the connections when it is asked, so that every replica says the same.
 type stateCollector struct {
@@ -190,8 +216,13 @@ type stateCollector struct {
 	failed atomic.Bool // the last time; that is said once, however often somebody asks
 }
 
-func (*stateCollector) Describe(ch chan<- *prometheus.Desc) { ch <- connectionsDesc }
+// Describe is prometheus.Collector's.
+func (*stateCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- connectionsDesc
+	ch <- noticesDesc
+}
 
+// Collect is prometheus.Collector's.
 func (s *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
@@ -204,6 +235,9 @@ func (s *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, state := range []connection.State{connection.Active, connection.Retrying, connection.ReconnectRequired,
 		connection.Removed, connection.Paused} {
-		ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(counts[state]), string(state))
+		ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(counts.States[state]), string(state))
+	}
+	for _, state := range labels.notices {
+		ch <- prometheus.MustNewConstMetric(noticesDesc, prometheus.GaugeValue, float64(counts.Notices[state]), state)
 	}
 }

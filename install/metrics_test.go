@@ -36,7 +36,8 @@ func TestCountersAreThereAtZero(t *testing.T) {
 		"switchboard_renewals_total bot ok", "switchboard_renewals_total user invalid_refresh_token",
 		"switchboard_renewals_total move other", "switchboard_checks_total no_answer", "switchboard_notices_total told",
 		"switchboard_wanted_total resolved", "switchboard_slack_limited_total chat.postMessage waited",
-		"switchboard_slack_limited_total other turned_away", "switchboard_install_attempts_total none started",
+		"switchboard_slack_limited_total other turned_away", "switchboard_slack_calls_total oauth.v2.access slack_failed",
+		"switchboard_slack_calls_total other ok", "switchboard_install_attempts_total none started",
 		"switchboard_install_attempts_total none started_again", "switchboard_journal_restored_total",
 	}
 

@@ -154,18 +154,26 @@ func ask[T any](ctx context.Context, pool *db.Pool, doing, query, app string, no
 }
 
 // Count is install.Store's.
-func (q questions) Count(ctx context.Context) (map[connection.State]int, error) {
+func (q questions) Count(ctx context.Context) (connection.Counts, error) {
+	counts := connection.Counts{States: map[connection.State]int{}, Notices: map[string]int{}}
 	var rows []struct {
-		State connection.State
-		N     int
+		State  connection.State
+		Notice string
+		N      int
 	}
-	if err := q.pool.Read.WithContext(ctx).Raw("SELECT state, count(*) AS n FROM connections GROUP BY state").
-		Scan(&rows).Error; err != nil {
-		return nil, db.Fault(ctx, "count connections", err)
+	err := q.pool.Read.WithContext(ctx).Raw(`
+SELECT state, CASE WHEN state <> 'reconnect_required' THEN '' WHEN notice_at = 0 THEN 'untold'
+	WHEN notice_ts = '' THEN 'unreachable' ELSE 'told' END AS notice, count(*) AS n
+FROM connections GROUP BY 1, 2`).Scan(&rows).Error
+	if err != nil {
+		return counts, db.Fault(ctx, "count connections", err)
 	}
-	counts := make(map[connection.State]int, len(rows))
+
 	for _, r := range rows {
-		counts[r.State] = r.N
+		counts.States[r.State] += r.N
+		if r.Notice != "" {
+			counts.Notices[r.Notice] += r.N
+		}
 	}
 	return counts, nil
 }

@@ -264,6 +264,9 @@ func every(t *testing.T, f storetest.Fixture) (all []connection.Connection) {
 			}
 		}
 	}
+	told := connection.Connection{Key: storetest.Key("A1", "E1", "told"), State: connection.ReconnectRequired,
+		StateSince: storetest.T0, Notice: connection.Notice{At: storetest.T0, TS: "1.1"}}
+	all = append(all, storetest.Put(t, f, told))
 	renewing := storetest.Full(storetest.Key("A1", "", "renewing"))
 	renewing.RefreshToken, renewing.ExpiresAt, renewing.RenewAt, renewing.CheckAt = "", time.Time{}, storetest.T0,
 		storetest.T0.Add(6*time.Hour)
@@ -361,9 +364,18 @@ func TestWorkLists(t *testing.T) {
 			}
 		}
 
-		counts := map[connection.State]int{}
+		counts := connection.Counts{States: map[connection.State]int{}, Notices: map[string]int{}}
 		for _, c := range all {
-			counts[c.State]++
+			counts.States[c.State]++
+			switch {
+			case c.State != connection.ReconnectRequired:
+			case c.Notice.At.IsZero():
+				counts.Notices[connection.NoticeUntold]++
+			case c.Notice.TS == "":
+				counts.Notices[connection.NoticeUnreachable]++
+			default:
+				counts.Notices[connection.NoticeTold]++
+			}
 		}
 		if got, err := f.Count(ctx); err != nil || !cmp.Equal(counts, got) {
 			t.Errorf("counts, error %v (-want +got):\n%s", err, cmp.Diff(counts, got))

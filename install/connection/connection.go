@@ -124,6 +124,19 @@ type Connection struct {
 	LeftAt time.Time
 }
 
+// Counts are how many connections there are.
+type Counts struct {
+	States  map[State]int
+	Notices map[string]int // those that need a person (ReconnectRequired), by NoticeUntold and its like
+}
+
+// Whether somebody was told of a connection that needs a person, as Counts has it.
+const (
+	NoticeUntold      = "untold"
+	NoticeTold        = "told"
+	NoticeUnreachable = "unreachable" // nobody can be written to, or it isn't known whether the message arrived
+)
+
 // Notice is the message that told a person of trouble. It is written down before it is sent, so that it is sent once.
 type Notice struct {
 	Reason  string    // what it is about; ReasonMissingScope: people ask for what is off

@@ -23,7 +23,8 @@ func TestEveryNumberIsDocumentedAndThere(t *testing.T) {
 	}
 	for series, n := range w.metrics(w.replicas[0]) {
 		name, rest, _ := strings.Cut(series, "{")
-		if kinds[name] == "counter" && n != 0 {
+		// The start's own statements can wait for each other.
+		if kinds[name] == "counter" && n != 0 && !strings.HasPrefix(name, "switchboard_database_wait") {
 			t.Errorf("%s begins at %v", series, n)
 		}
 		for _, of := range []string{"_bucket", "_count", "_sum"} {

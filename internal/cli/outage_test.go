@@ -11,12 +11,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/switchboard-go/switchboard/internal/server"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
@@ -85,6 +87,12 @@ func (o *outage) lasts(checks ...string) {
 		"switchboard_journal_writable", "switchboard_inbox_oldest_seconds"} {
 		n, there := numbers[name]
 		t.Logf("%s %v (there: %v)", name, n, there)
+	}
+	for _, name := range server.Checks {
+		n, there := numbers[`switchboard_ready{check="`+name+`"}`]
+		if red := slices.Contains(checks, name); !there || red != (n == 0) {
+			t.Errorf("check %s fails: %v, and its number is %v (there: %v)", name, red, n, there)
+		}
 	}
 	if n := numbers[`switchboard_deliveries_total{kind="events_api",result="refused"}`]; n < refusedEach {
 		t.Errorf("%v refused events are counted of %d", n, refusedEach)

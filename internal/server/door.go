@@ -266,6 +266,7 @@ func openAdmin(ctx context.Context, l net.Listener, hosts []string, numbers *pro
 		conns:     newConns(adminConns),
 		failed:    make(chan error, 1),
 	}
+	numbers.MustRegister(d.readiness)
 	d.server = server(bounded(adminOnly(hosts, d.routes(numbers))), d.conns, log)
 	go func() {
 		if err := d.server.Serve(listener{l, d.conns}); !errors.Is(err, http.ErrServerClosed) {

@@ -90,7 +90,7 @@ func New(cfg Config) (*Server, error) {
 	numbers := prometheus.NewRegistry()
 	numbers.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s := &Server{cfg: cfg, log: slog.New(requestLog{cfg.Log.Handler()}), numbers: numbers, listener: cfg.Listener}
-	numbers.MustRegister(s.sharedGauge())
+	numbers.MustRegister(s.sharedGauge(), buildInfo(in.App.Version))
 	return s, nil
 }
 
@@ -236,6 +236,7 @@ func (s *Server) assemble() (err error) {
 		return err
 	}
 	s.db.LogTo(s.log)
+	s.numbers.MustRegister(poolNumbers{s.db}, upkeepNumbers{s.db, forInstall.AppID})
 
 	forBot.Values = s.db.Values()
 	forBot.Install, forBot.AppID, forBot.Metrics, forBot.Log = s.install, forInstall.AppID, s.numbers, s.log

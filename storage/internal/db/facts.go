@@ -9,9 +9,11 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/gorm"
 )
 
 // Facts are what is known of an open database. Of the other one's fields all are zero.
@@ -72,6 +74,33 @@ func size(path string) (int64, error) {
 		return 0, err
 	}
 	return info.Size(), nil
+}
+
+// Use is how this process uses its connections to the database.
+type Use struct {
+	Most, InUse, Idle int           // connections: what it may have, and has
+	Waits             int64         // statements that had to wait for one, since the start
+	Waited            time.Duration // all together
+}
+
+// Use says how busy the connections are. It asks nobody. On SQLite it is the connections that read and the one that
+// writes, with the wait for a turn to write.
+func (u *Upkeep) Use() (use Use) {
+	use.Waits, use.Waited = u.pool.gate.delays()
+	pools := []*gorm.DB{u.pool.Write, u.pool.Read}
+	if u.pool.Read == u.pool.Write {
+		pools = pools[:1]
+	}
+	for _, g := range pools {
+		handle, err := g.DB()
+		if err != nil {
+			continue
+		}
+		s := handle.Stats()
+		use.Most, use.InUse, use.Idle = use.Most+s.MaxOpenConnections, use.InUse+s.InUse, use.Idle+s.Idle
+		use.Waits, use.Waited = use.Waits+s.WaitCount, use.Waited+s.WaitDuration
+	}
+	return use
 }
 
 // QuickCheck has SQLite read its file and say in a sentence what is damaged; "" is nothing. It takes as long as reading

@@ -7,6 +7,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // precedence is how urgent a write is. The first goes first.
@@ -29,6 +30,8 @@ type gate struct {
 	taken   bool
 	waiting [precedences][]chan struct{} // in the order of their arrival
 	passed  [precedences]int             // how many went before the first of those since it could have gone
+	waits   int64                        // how many had to wait since the start
+	waited  time.Duration                // and for how long, all together
 }
 
 // enter waits for the caller's turn; leave gives it to the next one. The error is ctx's.
@@ -47,19 +50,34 @@ func (g *gate) enter(ctx context.Context, p precedence) error {
 	g.waiting[p] = append(g.waiting[p], turn)
 	g.mu.Unlock()
 
+	began, came := time.Now(), false
 	select {
 	case <-turn:
-		return nil
+		came = true
 	case <-ctx.Done():
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.waits, g.waited = g.waits+1, g.waited+time.Since(began)
+	if came {
+		return nil
+	}
 	if i := slices.Index(g.waiting[p], turn); i >= 0 {
 		g.waiting[p] = slices.Delete(g.waiting[p], i, i+1)
 	} else {
 		g.next() // the turn came in the same moment
 	}
 	return ctx.Err()
+}
+
+// delays are how often somebody had to wait, and for how long all together.
+func (g *gate) delays() (waits int64, waited time.Duration) {
+	if g == nil {
+		return 0, 0
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.waits, g.waited
 }
 
 func (g *gate) leave() {

@@ -70,3 +70,33 @@ func TestGateOrder(t *testing.T) {
 		t.Errorf("order %v, want %v", order, want)
 	}
 }
+
+// Who has to wait is counted, and who doesn't isn't.
+func TestGateCountsItsDelays(t *testing.T) {
+	t.Parallel()
+	g := &gate{}
+	if err := g.enter(t.Context(), ordinary); err != nil {
+		t.Fatal(err)
+	}
+	if waits, waited := g.delays(); waits != 0 || waited != 0 {
+		t.Errorf("before anybody waited: %d, %v", waits, waited)
+	}
+	came := make(chan error)
+	go func() { came <- g.enter(t.Context(), ordinary) }()
+	g.queued(t, 1)
+	gone, cancel := context.WithCancel(t.Context())
+	left := make(chan error)
+	go func() { left <- g.enter(gone, ordinary) }()
+	g.queued(t, 2)
+	cancel()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	g.leave()
+	if err := <-came; err != nil {
+		t.Error(err)
+	}
+	if waits, waited := g.delays(); waits != 2 || waited <= 0 {
+		t.Errorf("two waited: %d, %v", waits, waited)
+	}
+}
