@@ -112,6 +112,7 @@ type commandLine struct {
 	Demo        demoCmd        `cmd:"" help:"Try it on this machine: a small Slack in the browser, no account needed."`
 	Serve       serveCmd       `cmd:"" help:"Run the app for real."`
 	Doctor      doctorCmd      `cmd:"" help:"Find out why it doesn't work, and what to do about it."`
+	Init        initCmd        `cmd:"" help:"Set it up for a real Slack: write .env, and make the app there."`
 	New         newCmd         `cmd:"" help:"Make a new app: a folder with a bot, its tests and everything to run it."`
 	Manifest    manifestCmd    `cmd:"" help:"Print the app manifest to paste into Slack."`
 	Connections connectionsCmd `cmd:"" help:"Look at the workspaces that are connected."`
