@@ -30,23 +30,36 @@ import (
 var presser = bot.OnAction("test.press", func(context.Context, *bot.Action) error { return nil },
 	bot.WithoutConnection())
 
-// balancer is a small load balancer. It asks each replica every 500 ms whether it is ready, and hands requests to those
-// that were when they were last asked, in turns. It tries nothing twice.
+// balancer is a small load balancer. It asks each replica now and then whether it is ready, and hands requests to those
+// that are, in turns. It tries nothing twice.
 type balancer struct {
 	*httptest.Server
-	next atomic.Int64
+	by       readinessProbe
+	next     atomic.Int64
+	upstream *http.Transport
 
-	mu    sync.Mutex
-	known []*replica
-	ready []*replica
+	mu     sync.Mutex
+	rounds int // of probes
+	known  []*replica
+	failed map[*replica]int // probes one after the other
+	ready  []*replica
 }
 
-const probeEvery = 500 * time.Millisecond
+// readinessProbe is what a balancer asks, how often, and how many failures one after the other count.
+type readinessProbe struct {
+	path     string
+	every    time.Duration
+	failures int
+}
 
 func newBalancer(t *testing.T) *balancer {
-	b := &balancer{}
+	return newBalancerBy(t, readinessProbe{path: "/readyz?exclude=database", every: 500 * time.Millisecond, failures: 1})
+}
+
+func newBalancerBy(t *testing.T, by readinessProbe) *balancer {
+	b := &balancer{by: by, failed: map[*replica]int{}, upstream: &http.Transport{MaxIdleConnsPerHost: 64}}
 	proxy := &httputil.ReverseProxy{
-		Transport: &http.Transport{MaxIdleConnsPerHost: 64},
+		Transport: b.upstream,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			if to := b.pick(); to != nil {
 				r.SetURL(to.public)
@@ -54,7 +67,11 @@ func newBalancer(t *testing.T) *balancer {
 			r.Out.Host = r.In.Host
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
-			http.Error(w, err.Error(), http.StatusBadGateway)
+			status := http.StatusBadGateway
+			if b.pick() == nil { // as an Ingress without endpoints
+				status = http.StatusServiceUnavailable
+			}
+			http.Error(w, err.Error(), status)
 		},
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
@@ -67,26 +84,41 @@ func newBalancer(t *testing.T) *balancer {
 }
 
 func (b *balancer) probe(ctx context.Context) {
-	tick := time.NewTicker(probeEvery)
+	tick := time.NewTicker(b.by.every)
 	defer tick.Stop()
 	for {
 		b.mu.Lock()
 		known := slices.Clone(b.known)
 		b.mu.Unlock()
-		var ready []*replica
+		var asked sync.WaitGroup
 		for _, r := range known {
-			if r.readyz("?exclude=database").status == http.StatusOK {
-				ready = append(ready, r)
-			}
+			asked.Go(func() { b.judge(r, probe(r.admin.String()+b.by.path).status == http.StatusOK) })
 		}
+		asked.Wait()
 		b.mu.Lock()
-		b.ready = ready
+		b.rounds++
 		b.mu.Unlock()
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// judge takes a replica in after a probe that it passed, and out after enough that it failed.
+func (b *balancer) judge(r *replica, passed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if passed {
+		b.failed[r] = 0
+		if !slices.Contains(b.ready, r) {
+			b.ready = append(b.ready, r)
+		}
+		return
+	}
+	if b.failed[r]++; b.failed[r] >= b.by.failures {
+		b.ready = slices.DeleteFunc(b.ready, func(x *replica) bool { return x == r })
 	}
 }
 

@@ -128,6 +128,11 @@ func (r *readiness) ask(ctx context.Context, name string, check func(context.Con
 		case a := <-answer:
 			return a.Val.(fault)
 		case <-ctx.Done():
+		}
+		select { // who waited for another check until the end may have this one's answer, too
+		case a := <-answer:
+			return a.Val.(fault)
+		default:
 			return fault{"no answer within " + probeBudget.String(), ctx.Err()}
 		}
 	}
