@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
@@ -143,6 +144,9 @@ type Config struct {
 	TermsURL   string // [TERMS_URL]
 
 	Log *slog.Logger // nil: nothing is logged
+	// Traces gets OpenTelemetry's spans of what Slack sends, of installs and of renewals. You end it once Run has
+	// returned. nil: nobody gets them. Nothing here reads OTEL_… names: App.Main does.
+	Traces trace.TracerProvider
 }
 
 // Server is an app that is put together. Make one with New, and run it once.
@@ -196,6 +200,7 @@ func New(cfg Config) (*Server, error) {
 		AdminHosts: cfg.AdminHosts,
 		DrainDelay: cfg.DrainDelay,
 		Log:        cfg.Log,
+		Traces:     cfg.Traces,
 	}
 
 	cfg.App.Version = cmp.Or(cfg.App.Version, "dev")

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/switchboard-go/switchboard/bot/internal/lenient"
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
@@ -18,13 +20,19 @@ import (
 // and enough of it switches the app off for every workspace.
 func (b *Bot) accept(ctx context.Context, d transport.Delivery) (a transport.Answer, err error) {
 	arrived := b.now()
+	ctx, span := b.spans.Start(ctx, trace.SpanKindInternal, "accept", d.Kind)
+	defer span.End()
 	defer func() { b.metrics.acked(d.Kind, b.now().Sub(arrived)) }()
 	broken := guard(func() error {
 		a, err = b.take(ctx, d)
 		return nil
 	})
 	if broken != nil {
+		span.Fail(ranPanicked)
 		return b.brokenAnswer(ctx, d, broken)
+	}
+	if err != nil {
+		span.Fail("not_kept")
 	}
 	return a, err
 }
@@ -44,7 +52,7 @@ func (b *Bot) brokenAnswer(ctx context.Context, d transport.Delivery, cause erro
 		case i.Type == "view_submission":
 			return answerOfView(b.gate.lang(), r), nil
 		}
-		return transport.Answer{After: b.answers.after(&result{reply: r}, &reach{act: b.pressedBy(i, d.Body)})}, nil
+		return transport.Answer{After: b.answers.after(&result{reply: r}, &reach{act: b.pressedBy(i, d.Body), ctx: ctx})}, nil
 	}
 	b.metrics.delivered(d.Kind, "refused")
 	return transport.Answer{}, cause

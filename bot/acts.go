@@ -13,6 +13,7 @@ import (
 	"github.com/switchboard-go/switchboard/bot/internal/lenient"
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/spans"
 )
 
 // act is one such thing.
@@ -118,7 +119,10 @@ func (b *Bot) pressedBy(i *interaction, payload []byte) act {
 // whatever happens.
 func (b *Bot) acted(ctx context.Context, h *Handler, a act) transport.Answer {
 	lang := b.gate.lang()
-	to := &reach{act: a, handler: h.id()}
+	to := &reach{act: a, handler: h.id(), ctx: ctx}
+	span := b.spans.Current(ctx)
+	span.Say(spans.Handler, to.handler)
+	span.Say(spans.Team, a.team)
 	if h.async {
 		r, closing := b.postpone(ctx, h, a)
 		switch h.Kind {

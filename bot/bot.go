@@ -14,10 +14,12 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/spans"
 )
 
 const (
@@ -79,6 +81,10 @@ type Config struct {
 
 	// Metrics is where the numbers are registered, with names that begin with switchboard_. nil: nowhere.
 	Metrics prometheus.Registerer
+	// Traces gets the spans of what Slack sends, from the door to the answer: also across processes, if the inbox keeps
+	// Delivery.Trace. The context of a handler has the span to begin its own in. Give Install the same. nil: nobody does,
+	// not even OpenTelemetry's global one.
+	Traces trace.TracerProvider
 	// Log gets what an operator has to know. nil: nothing is logged. No line has a token in it.
 	Log *slog.Logger
 	// Now is the clock that signatures, leases and pauses go by. nil: that of Install.
@@ -122,6 +128,7 @@ type Bot struct {
 	door      *transport.Door
 	sockets   *transport.Sockets
 	metrics   *metrics
+	spans     spans.Tracer
 
 	suggestions suggestions
 	apologies   apologies
@@ -154,7 +161,7 @@ func New(cfg Config) (*Bot, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	b := &Bot{cfg: cfg, install: cfg.Install, log: cfg.Log, now: cfg.Now}
+	b := &Bot{cfg: cfg, install: cfg.Install, log: cfg.Log, now: cfg.Now, spans: spans.New(cfg.Traces)}
 
 	var problems []error
 	b.routes, problems = newRoutes(cfg.Handlers, cfg.Use)
@@ -192,18 +199,19 @@ func (b *Bot) assemble() {
 	b.gate = &gate{
 		install: b.install, responses: b.responses, audience: b.audience, metrics: b.metrics, tasks: &b.tasks,
 		onError: b.cfg.OnError, values: b.cfg.Values, timers: b.timers, log: b.log, now: b.install.Now,
+		spans:    b.spans,
 		insiders: &insiders{install: b.install, now: b.now, known: map[string]time.Time{}},
 	}
 
 	b.answers = &answers{
 		gate: b.gate, responses: b.responses, traffic: b.traffic, metrics: b.metrics, tasks: &b.tasks,
-		log: b.log, now: b.now,
+		log: b.log, now: b.now, spans: b.spans,
 	}
 	b.answers.stopping, b.answers.stop = context.WithCancel(context.Background())
 
 	b.workers = &workers{
 		inbox: b.cfg.Inbox, lease: b.cfg.Lease, handle: b.handle, pool: newWorkerPool(b.cfg.Workers),
-		metrics: b.metrics, tasks: &b.tasks, log: b.log, now: b.now,
+		metrics: b.metrics, tasks: &b.tasks, log: b.log, now: b.now, spans: b.spans,
 	}
 
 	b.door = &transport.Door{

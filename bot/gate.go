@@ -14,11 +14,14 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/mrkdwn"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/install/words"
+	"github.com/switchboard-go/switchboard/internal/spans"
 )
 
 // gate lets in whom it may, with the connection opened for them. It may be used from any number of goroutines.
@@ -34,6 +37,7 @@ type gate struct {
 	values    Values  // nil: there are none
 	timers    *timers // nil: there are none
 	now       func() time.Time
+	spans     spans.Tracer
 }
 
 // lang is what the app says in.
@@ -190,6 +194,8 @@ func (g *gate) timed(ctx context.Context, h *Handler, req *Request, payload any)
 // limited is timed with a limit; 0: none. h is everybody's, so it can't be set there.
 func (g *gate) limited(ctx context.Context, h *Handler, limit time.Duration, req *Request, payload any) (Reply, error) {
 	began := time.Now()
+	ctx, span := g.began(ctx, h, req)
+	defer span.End()
 	defer func() {
 		if !h.first {
 			g.metrics.tookFor(h, time.Since(began))
@@ -211,7 +217,28 @@ func (g *gate) limited(ctx context.Context, h *Handler, limit time.Duration, req
 			err = errors.Join(was, broken)
 		}
 	}
+	if span.Wanted() {
+		result := resultOf(ctx, h, req, err)
+		span.Say(spans.Result, result)
+		span.Say(spans.Error, slackapi.SlackError(err))
+		if result != ranDone && result != ranUserError {
+			span.Fail(result)
+		}
+	}
 	return r, err
+}
+
+// began is the span of a run of h.
+func (g *gate) began(ctx context.Context, h *Handler, req *Request) (context.Context, spans.Span) {
+	if !g.spans.On() {
+		return ctx, spans.Span{}
+	}
+	ctx, span := g.spans.Start(ctx, trace.SpanKindInternal, "run", h.id())
+	span.Say(spans.Handler, h.id())
+	span.Say(spans.Team, cmp.Or(req.TeamID, req.Key.TeamID))
+	span.Say(spans.Reference, req.Ref)
+	span.Say(spans.Connection, req.Connection.ID)
+	return ctx, span
 }
 
 // within runs h for as long as events and durable work may take, unless it says otherwise.

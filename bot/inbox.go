@@ -25,6 +25,7 @@ type Delivery struct {
 	OrderingKey string         // events of one are worked one after the other, as they arrived; "": whenever
 	Received    time.Time      // when it came
 	Body        []byte         // what came, as it came; of slow work JSON of our own
+	Trace       string         // the W3C traceparent that its handling goes on from; "": nobody collects traces
 
 	Row      int64    // the inbox's own name for it
 	Attempt  int      // how often it was handed out, this time included

@@ -5,16 +5,20 @@ package bot
 // acknowledgement.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/install/words"
+	"github.com/switchboard-go/switchboard/internal/spans"
 )
 
 const (
@@ -41,9 +45,10 @@ type result struct {
 type reach struct {
 	act
 	handler string
-	acked   bool         // the acknowledgement carries the first answer
-	form    []byte       // the payload of a form that was submitted; nil: it was none
-	posts   atomic.Int32 // how often the response_url was used
+	acked   bool            // the acknowledgement carries the first answer
+	form    []byte          // the payload of a form that was submitted; nil: it was none
+	posts   atomic.Int32    // how often the response_url was used
+	ctx     context.Context // of the delivery: what follows belongs to its trace
 }
 
 // answers runs handlers that somebody waits for, and brings what they come to behind the acknowledgement.
@@ -55,6 +60,7 @@ type answers struct {
 	tasks     *tasks
 	log       *slog.Logger
 	now       func() time.Time
+	spans     spans.Tracer
 
 	stopping context.Context // ended by stop: handlers that still run are to end
 	stop     context.CancelFunc
@@ -189,9 +195,17 @@ func (s *answers) follow(r *result, to *reach) {
 	}
 }
 
+// behind is the context of what follows the acknowledgement: the request is over, and its trace goes on.
+func (s *answers) behind(to *reach) context.Context {
+	if !s.spans.On() {
+		return context.Background()
+	}
+	return context.WithoutCancel(to.ctx)
+}
+
 // second is what follows an answer, nil for nothing.
 func (s *answers) second(r *result, to *reach) *result {
-	next, ok := s.gate.next(context.Background(), s.log, r.reply, "handler", to.handler, "ref", r.ref)
+	next, ok := s.gate.next(s.behind(to), s.log, r.reply, "handler", to.handler, "ref", r.ref)
 	if !ok {
 		return nil
 	}
@@ -224,15 +238,18 @@ func (s *answers) send(r *result, to *reach, replace, late bool) {
 		return
 	}
 
-	ctx, cancel := context.WithTimeout(context.Background(), afterBudget)
+	ctx, cancel := context.WithTimeout(s.behind(to), afterBudget)
 	defer cancel()
+	ctx, span := s.spans.Start(ctx, trace.SpanKindInternal, "answer", to.handler)
+	defer span.End()
 	err := guard(func() error { return s.deliver(ctx, r, to, replace) })
 	if errors.As(err, new(*panicError)) { // what the handler returned can't be written
 		r = &result{reply: s.gate.broke(ctx, r.ref, err, "handler", to.handler), ref: r.ref, req: r.req}
 		err = s.deliver(ctx, r, to, replace)
 	}
 	if err != nil {
-		s.log.Warn("answer not delivered", "handler", to.handler, "ref", r.ref, "late", late,
+		span.Fail(cmp.Or(slackapi.SlackError(err), "undelivered"))
+		s.log.WarnContext(ctx, "answer not delivered", "handler", to.handler, "ref", r.ref, "late", late,
 			"slack_error", slackapi.SlackError(err), "cause", reason(err))
 	}
 

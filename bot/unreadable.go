@@ -93,7 +93,7 @@ func (b *Bot) unreadablePress(ctx context.Context, payload []byte, cause error) 
 	case address == "":
 		return transport.Answer{}, nil
 	}
-	to := &reach{handler: transport.KindUnreadable, act: act{address: connection.Secret(address)}}
+	to := &reach{handler: transport.KindUnreadable, act: act{address: connection.Secret(address)}, ctx: ctx}
 	return transport.Answer{After: b.answers.after(&result{reply: sorry, ref: ref}, to)}, nil
 }
 

@@ -15,8 +15,11 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/internal/spans"
 )
 
 // DefaultWorkers is how many handlers of events run at the same time, unless Config.Workers says otherwise. They mostly
@@ -143,8 +146,10 @@ type workers struct {
 	tasks   *tasks
 	log     *slog.Logger
 	now     func() time.Time
+	spans   spans.Tracer
 
 	unworked sync.Once // it was said that nobody runs them
+	keeping  keeping
 
 	mu     sync.Mutex
 	unsaid []Delivery // attempts that this process outlived, of which the inbox is to hear
@@ -376,6 +381,8 @@ func (w *workers) start(e Delivery, env *envelope) <-chan struct{} {
 func (w *workers) work(ctx context.Context, e Delivery, env *envelope) {
 	w.metrics.began(e, w.now())
 	began := time.Now()
+	ctx, span := w.begun(ctx, e)
+	defer span.End()
 
 	err := guard(func() error { return w.handle(ctx, &e, env) })
 	if errors.Is(context.Cause(ctx), ErrLost) {
@@ -417,13 +424,45 @@ func (w *workers) work(ctx context.Context, e Delivery, env *envelope) {
 	})
 }
 
+// begun is the span of an attempt, which goes on with the trace of the delivery, and the line that says it begins.
+func (w *workers) begun(ctx context.Context, e Delivery) (context.Context, spans.Span) {
+	waited := max(0, w.now().Sub(e.Received))
+	var span spans.Span
+	if w.spans.On() {
+		ctx, span = w.spans.Start(spans.Continue(ctx, e.Trace), trace.SpanKindConsumer, "handle", e.Type)
+		span.Say(spans.EventID, e.ID)
+		span.Say(spans.EventType, e.Type)
+		span.Say(spans.Team, e.Key.TeamID)
+		span.Say(spans.Enterprise, e.Key.EnterpriseID)
+		span.Number(spans.Attempt, e.Attempt)
+		span.Number(spans.Waited, int(waited.Milliseconds()))
+	}
+
+	if w.log.Enabled(ctx, slog.LevelDebug) {
+		w.log.DebugContext(ctx, "event claimed", "event", e.ID, "type", e.Type, "team", e.team(), "attempt", e.Attempt,
+			"failures", e.Failures, "deaths", e.Deaths, "waited", waited.Round(time.Millisecond))
+	}
+	return ctx, span
+}
+
+// team is the workspace that e is for, or the organisation.
+func (e *Delivery) team() string { return cmp.Or(e.Key.TeamID, e.Key.EnterpriseID) }
+
 // followed counts an attempt, and writes the one line by which an event can be followed.
 func (w *workers) followed(ctx context.Context, e Delivery, outcome string, began time.Time) {
+	if span := w.spans.Current(ctx); span.Wanted() {
+		span.Say(spans.Outcome, outcome)
+		span.Say(spans.Result, e.ran)
+		span.Say(spans.Handler, e.by.id())
+		if outcome == outcomeDead || outcome == outcomeRetry {
+			span.Fail(cmp.Or(e.ran, outcome))
+		}
+	}
 	if e.by != nil {
 		w.metrics.ranAs(e.by, cmp.Or(e.ran, ranPanicked))
 	}
 	w.log.LogAttrs(ctx, slog.LevelDebug, "event ended", slog.String("event", e.ID), slog.String("type", e.Type),
-		slog.String("team", cmp.Or(e.Key.TeamID, e.Key.EnterpriseID)), slog.String("handler", e.by.id()),
+		slog.String("team", e.team()), slog.String("handler", e.by.id()),
 		slog.String("result", e.ran), slog.String("outcome", outcome), slog.Int("attempt", e.Attempt),
 		slog.Duration("took", time.Since(began).Round(time.Microsecond)))
 }
@@ -505,6 +544,16 @@ func (w *workers) tell(e Delivery, outcome string, say func(context.Context) err
 // keep puts e into the inbox, and to its handler right away when there is a place for it. With an error it may be kept
 // or not.
 func (w *workers) keep(ctx context.Context, e Delivery, env *envelope) (fresh bool, err error) {
+	ctx, span := w.spans.Start(ctx, trace.SpanKindProducer, "keep", e.Type)
+	defer span.End()
+	if w.spans.On() {
+		e.Trace = spans.Carried(ctx)
+		span.Say(spans.EventID, e.ID)
+		span.Say(spans.EventType, e.Type)
+		span.Say(spans.Team, e.Key.TeamID)
+		span.Say(spans.Enterprise, e.Key.EnterpriseID)
+	}
+
 	take := e.OrderingKey == "" && w.pool.acquire(e.Key)
 	if err = w.worked(ctx); err == nil {
 		fresh, err = w.inbox.Add(ctx, &e, take)
@@ -516,19 +565,27 @@ func (w *workers) keep(ctx context.Context, e Delivery, env *envelope) (fresh bo
 		w.pool.release(&e)
 	}
 
+	result := keptAs(e, fresh, err)
+	w.metrics.delivered(e.Kind, result)
+	span.Say(spans.Outcome, result)
+	if err != nil {
+		span.Fail("not_kept")
+	}
+	w.keeping.note(ctx, w.log, e, result, err)
+	return fresh, err
+}
+
+// keptAs is what became of a delivery at the door, as switchboard_deliveries_total names it.
+func keptAs(e Delivery, fresh bool, err error) string {
 	switch {
 	case err != nil:
-		w.log.ErrorContext(ctx, "event not accepted", "event", e.ID, "cause", err)
-		w.metrics.delivered(e.Kind, "refused")
+		return keptRefused
 	case !fresh:
-		w.log.DebugContext(ctx, "event known", "event", e.ID)
-		w.metrics.delivered(e.Kind, "duplicate")
+		return "duplicate"
 	case e.Type == transport.KindUnreadable:
-		w.metrics.delivered(e.Kind, "unreadable")
-	default:
-		w.metrics.delivered(e.Kind, "accepted")
+		return "unreadable"
 	}
-	return fresh, err
+	return "accepted"
 }
 
 // worked is errEnded when what is accepted now would be lost. That nobody works it yet is said once.

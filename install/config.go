@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
@@ -50,9 +51,11 @@ type Config struct {
 	// DefaultKeep.
 	Keep    time.Duration
 	Metrics prometheus.Registerer // nil: numbers are kept and not shown
-	HTTP    *http.Client
-	Log     *slog.Logger
-	Now     func() time.Time // nil: the Store's, if it is a Clock, else time.Now
+	// Traces gets the spans of installs, renewals and calls to Slack. nil: nobody does, whatever OpenTelemetry's global one.
+	Traces trace.TracerProvider
+	HTTP   *http.Client
+	Log    *slog.Logger
+	Now    func() time.Time // nil: the Store's, if it is a Clock, else time.Now
 	// Messages writes to people about their connection. nil: nobody is written to.
 	Messages Messages
 }

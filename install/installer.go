@@ -15,6 +15,7 @@ import (
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/install/tokens"
 	"github.com/switchboard-go/switchboard/install/watch"
+	"github.com/switchboard-go/switchboard/internal/spans"
 )
 
 // What a program gives and is given most is of packages oauth and watch, and goes by these names, too.
@@ -93,12 +94,13 @@ func New(cfg Config) (*Installer, error) {
 		in.mode = &watch.ByToken{}
 	}
 	numbers := newMetrics(cfg.Store, cfg.Log, cfg.Metrics)
-	in.slack = &slackapi.API{Address: cfg.SlackURL, HTTP: slackapi.Counting(cfg.HTTP, numbers.called), Now: cfg.Now,
-		Met: numbers.limited}
+	spans := spans.New(cfg.Traces)
+	in.slack = &slackapi.API{Address: cfg.SlackURL, HTTP: slackapi.Counting(traced(cfg.HTTP, spans), numbers.called),
+		Now: cfg.Now, Met: numbers.limited}
 	in.tokens = tokens.New(tokens.Config{
 		ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, AppID: cfg.AppID, MoveToRotation: cfg.MoveToRotation,
 		Renews: in.mode.Renews, Consents: in.bring,
-		Store: cfg.Store, Slack: in.slack, Log: cfg.Log, Now: cfg.Now, Observer: numbers,
+		Store: cfg.Store, Slack: in.slack, Log: cfg.Log, Now: cfg.Now, Observer: numbers, Spans: spans,
 	})
 	in.watch = watch.New(watch.Config{
 		ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, AppID: cfg.AppID, Scopes: cfg.Scopes, Keep: cfg.Keep,
@@ -110,8 +112,22 @@ func New(cfg Config) (*Installer, error) {
 		Scopes: cfg.Scopes, UserScopes: cfg.UserScopes, Closed: cfg.Closed, Admit: cfg.Admit,
 		Mode: in.mode, Messages: cfg.Messages, Ended: numbers.ended, Watch: in.watch,
 		Store: cfg.Store, Slack: in.slack, Links: in.links, Tokens: in.tokens, Log: cfg.Log, Now: cfg.Now,
+		Spans: spans,
 	})
 	return in, nil
+}
+
+// traced is client with a span for each call.
+func traced(client *http.Client, spans spans.Tracer) *http.Client {
+	if !spans.On() {
+		return client
+	}
+	own := *client
+	if own.Transport == nil {
+		own.Transport = http.DefaultTransport
+	}
+	own.Transport = spans.Calls(own.Transport, slackapi.CodeOf)
+	return &own
 }
 
 // bring and sweepAttempts are the flow's, which is made last.

@@ -21,6 +21,7 @@ type State struct {
 	TeamHint string `json:"t,omitempty"`
 	Link     Link   `json:"l,omitzero"` // the one it began with
 	Nonce    []byte `json:"n"`
+	Trace    string `json:"p,omitempty"` // the traceparent of the start, where somebody collects traces
 }
 
 // Undo is what the button on the success page sends.

@@ -43,6 +43,7 @@ type Attempt struct {
 	// LinkUntil is the link's end. It is not kept either: the state has it.
 	LinkUntil time.Time
 	Request   links.GrantRequest // what the link asked for, but for Stays
+	Trace     string             // where the trace of the start is to go on; the state has it, too
 	Origin    string             // the address as the browser that started named it: scheme, if a proxy told, and host
 
 	Outcome      Outcome
@@ -57,6 +58,7 @@ func attemptOf(s links.State) Attempt {
 	started := time.UnixMicro(s.Started).UTC()
 	a := Attempt{
 		Ref: s.Ref, StateHash: links.HashOf(s.Nonce), BrowserHash: s.Browser, TeamHint: s.TeamHint, Origin: s.Origin,
+		Trace:     s.Trace,
 		StartedAt: started, ExpiresAt: started.Add(links.StateLife),
 	}
 	if l := s.Link; l.Connection != "" {

@@ -19,9 +19,12 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/links"
 	"github.com/switchboard-go/switchboard/install/tokens"
+	"github.com/switchboard-go/switchboard/internal/spans"
 )
 
 // callback answers GET /slack/oauth_redirect.
@@ -65,7 +68,7 @@ func (f *Flow) callback(w http.ResponseWriter, r *http.Request) {
 
 	a, p := f.recognise(ctx, back)
 	if p == nil {
-		p = f.arrived(ctx, back, a)
+		p = f.traced(ctx, back, a)
 	}
 	f.undo.offer(w, r, p)
 	f.pages.show(w, r, p)
@@ -108,7 +111,7 @@ func (f *Flow) recognise(ctx context.Context, back arrival) (Attempt, *page) {
 		f.cfg.Log.ErrorContext(ctx, "look up state", "ref", cmp.Or(a.Ref, "none"), "cause", err)
 		return Attempt{}, f.pages.of(outcomeRecordsDown, cmp.Or(a.Ref, links.NewRef()))
 	default:
-		row.LinkUntil = a.LinkUntil
+		row.LinkUntil, row.Trace = a.LinkUntil, a.Trace
 		if signed.Nonce == nil {
 			row.LinkUntil = row.StartedAt.Add(links.LinkLife)
 		}
@@ -166,6 +169,25 @@ func (f *Flow) belongs(ctx context.Context, back arrival, a Attempt) (Attempt, *
 func hashOfAnswer(code, refusal string) []byte {
 	sum := sha256.Sum256([]byte(code + "\x00" + refusal))
 	return sum[:]
+}
+
+// traced is arrived as a part of the trace that the start began: the browser's way to Slack and back lies between.
+func (f *Flow) traced(ctx context.Context, back arrival, a Attempt) *page {
+	within, span := f.cfg.Spans.Start(spans.Continue(ctx, a.Trace), trace.SpanKindInternal, "install", "")
+	defer span.End()
+	if a.Trace != "" {
+		span.Link(ctx)
+	}
+
+	p := f.arrived(within, back, a)
+	span.Say(spans.Reference, a.Ref)
+	span.Say(spans.Outcome, string(p.outcome))
+	span.Say(spans.Result, p.Reason)
+	span.Say(spans.Connection, p.ConnectionID)
+	if p.outcome == OutcomeFailed {
+		span.Fail(p.Reason)
+	}
+	return p
 }
 
 // arrived goes on with an attempt whose browser is back with an answer of Slack's, and returns the last page. Only when

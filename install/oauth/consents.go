@@ -10,8 +10,11 @@ import (
 	"slices"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/internal/spans"
 )
 
 // consents stores what people allowed at Slack.
@@ -142,6 +145,10 @@ func (cs *consents) put(
 ) (now connection.Connection, before *connection.Connection, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeBudget)
 	defer cancel()
+	ctx, span := cs.Spans.Start(ctx, trace.SpanKindInternal, "store connection", "")
+	defer span.End()
+	span.Say(spans.Team, c.TeamID)
+	span.Say(spans.Enterprise, c.EnterpriseID)
 	c.LeftOut(cs.Scopes)
 
 	if err := insist(ctx, func() (err error) {
@@ -149,9 +156,11 @@ func (cs *consents) put(
 		now, before, err = cs.Store.Put(ctx, c)
 		return err
 	}); err != nil {
+		span.Fail("not_stored")
 		return connection.Connection{}, nil, err
 	}
 
+	span.Say(spans.Connection, now.ID)
 	cs.putAside(ctx, pairs[0], now, before)
 	for _, p := range pairs[1:] {
 		if err := cs.putPerson(ctx, p, now); err != nil {

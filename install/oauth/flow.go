@@ -18,6 +18,7 @@ import (
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/install/tokens"
 	"github.com/switchboard-go/switchboard/install/watch"
+	"github.com/switchboard-go/switchboard/internal/spans"
 )
 
 const (
@@ -89,6 +90,7 @@ type Config struct {
 	Watch  *watch.Watch
 	Log    *slog.Logger
 	Now    func() time.Time
+	Spans  spans.Tracer // of installs; the zero value: nobody collects them
 }
 
 // Flow takes a browser from our start page to Slack and back. Make one with New. It may be used from any number of

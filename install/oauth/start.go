@@ -12,8 +12,11 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/links"
+	"github.com/switchboard-go/switchboard/internal/spans"
 )
 
 // What is counted of attempts that end nothing.
@@ -34,6 +37,10 @@ func (f *Flow) start(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), startBudget)
 	defer cancel()
+	ctx, span := f.cfg.Spans.Start(ctx, trace.SpanKindInternal, "start install", "")
+	defer span.End()
+	span.Say(spans.Reference, s.Ref)
+	s.Trace = spans.Carried(ctx)
 
 	query := r.URL.Query()
 	if t := query.Get("team"); teamID.MatchString(t) {
@@ -45,6 +52,7 @@ func (f *Flow) start(w http.ResponseWriter, r *http.Request) {
 		bad = f.follow(ctx, query, &s)
 	}
 	if bad != nil {
+		span.Say(spans.Outcome, bad.reason)
 		f.pages.show(w, r, f.pages.of(*bad, s.Ref))
 		return
 	}

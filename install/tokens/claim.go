@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/switchboard-go/switchboard/install/connection"
 )
 
@@ -41,6 +43,8 @@ func (kp *Keeper) claim(
 	}
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
+	ctx, span := kp.cfg.Spans.Start(ctx, trace.SpanKindInternal, "claim tokens", "")
+	defer span.End()
 
 	var verdict error
 	var planned time.Time // by a clock that was wrong

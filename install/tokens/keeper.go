@@ -10,6 +10,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/internal/spans"
 )
 
 // Store is what a Keeper needs of the database, and of the journal on this machine's own disk. Its methods can be
@@ -32,7 +33,7 @@ type Observer interface {
 	Writable(ok bool)    // whether the journal is
 }
 
-// Config is what a Keeper works with. All of it is required.
+// Config is what a Keeper works with. All of it is required, but for Spans.
 type Config struct {
 	ClientID     string
 	ClientSecret connection.Secret
@@ -49,6 +50,7 @@ type Config struct {
 	Log      *slog.Logger
 	Now      func() time.Time
 	Observer Observer
+	Spans    spans.Tracer // of renewals; the zero value: nobody collects them
 }
 
 // Keeper keeps tokens good. Make one with New. It can be used from any number of goroutines, and there can be any

@@ -9,14 +9,18 @@ package tokens
 // The lease saves work. The comparison at the end is what makes it right.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/url"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/internal/spans"
 )
 
 const (
@@ -122,7 +126,16 @@ func (kp *Keeper) renew(ctx context.Context, h connection.TokenOwner, w renewReq
 
 // renewOnce is the whole way of one renewal. Errors: errElsewhere, errCurrent, ErrSpent, the store's trouble, or
 // ErrRenewing with Slack's.
-func (kp *Keeper) renewOnce(ctx context.Context, h connection.TokenOwner, w renewRequest) error {
+func (kp *Keeper) renewOnce(ctx context.Context, h connection.TokenOwner, w renewRequest) (err error) {
+	ctx, span := kp.cfg.Spans.Start(ctx, trace.SpanKindInternal, "renew tokens", "")
+	defer func() {
+		span.Say(spans.Outcome, renewed(err))
+		span.End()
+	}()
+	span.Say(spans.Team, h.TeamID)
+	span.Say(spans.Enterprise, h.EnterpriseID)
+	span.Say(spans.User, h.UserID)
+
 	// What the journal holds for h was bought with the refresh token that is still in the row.
 	waiting, kept, err := kp.Delivery.bringFor(ctx, h)
 	if err != nil || waiting {
@@ -149,10 +162,40 @@ func (kp *Keeper) renewOnce(ctx context.Context, h connection.TokenOwner, w rene
 	p, err := kp.exchange(ctx, next, claimed)
 	kp.cfg.Observer.Renewed(h, claimed, err, time.Since(began))
 	if err != nil {
+		span.Fail(cmp.Or(slackapi.SlackError(err), "no_answer"))
 		return kp.notRenewed(ctx, h, claimed, err)
 	}
+	return kp.keep(ctx, p)
+}
+
+// keep has the journal and then the store keep what Slack gave.
+func (kp *Keeper) keep(ctx context.Context, p connection.Grant) error {
+	_, writing := kp.cfg.Spans.Start(ctx, trace.SpanKindInternal, "write journal", "")
 	kp.Journal.Keep(ctx, &p)
-	return kp.Delivery.bringSoon(ctx, p)
+	writing.End()
+
+	ctx, storing := kp.cfg.Spans.Start(ctx, trace.SpanKindInternal, "store tokens", "")
+	defer storing.End()
+	err := kp.Delivery.bringSoon(ctx, p)
+	if err != nil {
+		storing.Fail("not_stored")
+	}
+	return err
+}
+
+// renewed is what a renewal came to, for its span.
+func renewed(err error) string {
+	switch {
+	case err == nil:
+		return "done"
+	case errors.Is(err, errElsewhere):
+		return "elsewhere"
+	case errors.Is(err, errCurrent):
+		return "current"
+	case errors.Is(err, ErrSpent):
+		return "limited"
+	}
+	return "failed"
 }
 
 // exchange spends what c can be renewed with, and completes p, the next pair. It blocks for one call to Slack. An

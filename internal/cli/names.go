@@ -14,13 +14,14 @@ import (
 
 // secretNames may each come as NAME_FILE, too, and have no flag.
 var secretNames = []string{"SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN",
-	"ENCRYPTION_KEYS", "DATABASE_URL"}
+	"ENCRYPTION_KEYS", "DATABASE_URL", "OTEL_EXPORTER_OTLP_HEADERS"}
 
 // settingNames are all names that are looked up.
 var settingNames = func() []string {
 	names := []string{"SLACK_CLIENT_ID", "SLACK_APP_ID", "SLACK_URL", "PUBLIC_URL", "LISTEN_ADDR", "ADMIN_ADDR",
 		"ADMIN_HOSTS", "DRAIN_DELAY", "DATA_DIR", "KEEP_DAYS", "INBOX_LEASE", "WORKERS", "INBOX", "MOVE_TO_ROTATION",
 		"INSTALLS", "OPERATOR_NAME", "SUPPORT_URL", "PRIVACY_URL", "TERMS_URL", "LOG_LEVEL", "LOG_FORMAT"}
+	names = append(names, tracesNames...)
 	for _, name := range secretNames {
 		names = append(names, name, name+"_FILE")
 	}
@@ -43,6 +44,7 @@ func (s *source) checkNames() {
 			case slices.Contains(settingNames, name):
 			case certain && (where == ".env" || strings.HasPrefix(strings.ToUpper(name), "SLACK_")):
 				s.bad(name, "is in "+where+" but isn't a setting; it looks like a misspelt "+ours, fix)
+			case strings.HasPrefix(name, "OTEL_"): // of which OpenTelemetry has many more
 			case ours != "":
 				unknown = append(unknown, name+" (misspelt "+ours+"?)")
 			case where == ".env" || strings.HasPrefix(name, "SLACK_"):

@@ -39,7 +39,7 @@ type serveFlags struct {
 func (*serveCmd) Help() string {
 	return "Only from the environment or .env, each also as NAME_FILE: SLACK_CLIENT_SECRET, SLACK_SIGNING_SECRET " +
 		"(several with commas), ENCRYPTION_KEYS (needed with PostgreSQL), SLACK_APP_TOKEN for Socket Mode, and for one " +
-		"workspace without OAuth SLACK_BOT_TOKEN."
+		"workspace without OAuth SLACK_BOT_TOKEN. OTEL_EXPORTER_OTLP_ENDPOINT turns OpenTelemetry traces on."
 }
 
 // Run serves until the context ends.
@@ -96,6 +96,7 @@ func (c *serveFlags) config(env *environment, s *source) server.Config {
 		s.bad("INBOX", fmt.Sprintf("is %q", where), "write database, or memory for a measurement")
 	}
 
+	cfg.Collector = collector(s, env.App)
 	cfg.Install.Closed, cfg.Install.Admit = installs(s, c.Installs)
 	c.operatorFlags.read(s, &cfg.Install.App)
 	c.check(s, &cfg)

@@ -6,20 +6,25 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"time"
 
 	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/internal/spans"
 )
 
 type requestKey struct{}
 
-// requestLog adds the id of the request that a line's context belongs to.
+// requestLog adds the id of the request and of the trace that a line's context belongs to.
 type requestLog struct{ slog.Handler }
 
 func (h requestLog) Handle(ctx context.Context, r slog.Record) error {
 	if id, ok := ctx.Value(requestKey{}).(string); ok {
 		r.AddAttrs(slog.String("request", id))
+	}
+	if id := spans.TraceID(ctx); id != "" {
+		r.AddAttrs(slog.String("trace", id))
 	}
 	return h.Handler.Handle(ctx, r)
 }
@@ -51,12 +56,26 @@ func (r *recorder) Write(b []byte) (int, error) {
 
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// withRequestLog gives every request an id, logs its end, and turns a panic into a 500 that shows nothing. The query
-// is not logged: it holds codes and states.
-func withRequestLog(log *slog.Logger, next http.Handler) http.Handler {
+// fromOutside is an id that a proxy can have given a request: it goes into log lines and answers.
+var fromOutside = regexp.MustCompile(`^[A-Za-z0-9._:/+=@-]{1,64}$`)
+
+// requestID is the id that the request came with, so that it is found here as in the proxy's log; else a new one.
+func requestID(r *http.Request) string {
+	if id := r.Header.Get("X-Request-Id"); fromOutside.MatchString(id) {
+		return id
+	}
+	return install.NewRef()
+}
+
+// withRequestLog gives every request an id and a span, logs its end, and turns a panic into a 500 that shows nothing.
+// The query is not logged: it holds codes and states.
+func withRequestLog(log *slog.Logger, tracer spans.Tracer, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := install.NewRef()
-		ctx := context.WithValue(r.Context(), requestKey{}, id)
+		id := requestID(r)
+		ctx, span := enterTrace(tracer, r)
+		span.Say(spans.Request, id)
+		r = r.WithContext(context.WithValue(ctx, requestKey{}, id))
+		ctx = r.Context()
 		w.Header().Set("X-Request-Id", id)
 
 		rec := &recorder{ResponseWriter: w}
@@ -74,8 +93,9 @@ func withRequestLog(log *slog.Logger, next http.Handler) http.Handler {
 			}
 			log.DebugContext(ctx, "request", "method", r.Method, "path", r.URL.Path,
 				"status", rec.status, "took", time.Since(started))
+			leaveTrace(span, r, rec.status)
 		}()
 
-		next.ServeHTTP(rec, r.WithContext(ctx))
+		next.ServeHTTP(rec, r)
 	})
 }

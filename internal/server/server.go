@@ -20,11 +20,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/internal/loopback"
+	"github.com/switchboard-go/switchboard/internal/spans"
 	"github.com/switchboard-go/switchboard/storage"
 	"github.com/switchboard-go/switchboard/storage/inbox"
 )
@@ -43,7 +45,9 @@ type Config struct {
 	DrainDelay  time.Duration           // how long the doors stay open after ErrTerminated
 	Routes      map[string]http.Handler // the app's own pages, by the patterns of http.ServeMux
 	Background  []func(ctx context.Context) error
-	Workspaces  *Workspaces // for Routes and Background; nil: nobody asks
+	Workspaces  *Workspaces          // for Routes and Background; nil: nobody asks
+	Collector   Collector            // of traces
+	Traces      trace.TracerProvider // instead of Collector, and its owner's to end; nil: nobody collects
 	Log         *slog.Logger
 	Clock       func() time.Time // the machine's; nil: time.Now
 	Serving     func()           // called when people are let in; nil: nothing
@@ -63,6 +67,7 @@ type Server struct {
 	numbers  *prometheus.Registry
 	admin    *adminDoor // nil: nobody watches
 	shared   atomic.Bool
+	traces   trace.TracerProvider // nil: nobody collects them
 	entrance entrance
 
 	// From here on all is nil until the database is open.
@@ -158,15 +163,21 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(s.serve(ctx), s.admin.close())
 }
 
-// serve opens the database and the public door, and runs the app between them until ctx ends.
-func (s *Server) serve(ctx context.Context) error {
+// serve opens the database and the public door, and runs the app between them until ctx ends. Traces are collected from
+// before that until after it.
+func (s *Server) serve(ctx context.Context) (err error) {
+	var flush func()
+	if s.traces, flush, err = s.openTraces(ctx); err != nil {
+		return err
+	}
+	defer flush()
 	if err := s.free(); err != nil { // before a database and a key are made
 		return err
 	}
 	if s.cfg.Database.MustExist() != nil {
 		s.log.Info("creating a new, empty database", "path", s.cfg.Database.Path())
 	}
-	err := s.prepare(ctx)
+	err = s.prepare(ctx)
 	if ctx.Err() != nil && err != nil && !errors.As(err, new(*ConfigError)) {
 		s.log.Info("stopped while starting")
 		return nil // whatever was interrupted by that is no failure, and the next start goes on with it
@@ -231,7 +242,7 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 func (s *Server) assemble() (err error) {
 	forInstall, forBot := s.cfg.Install, s.cfg.Bot
 	forInstall.Store, forInstall.SigningKeys = s.db, s.db.SigningKeys()
-	forInstall.Metrics, forInstall.Log = s.numbers, s.log
+	forInstall.Metrics, forInstall.Log, forInstall.Traces = s.numbers, s.log, s.traces
 	if s.install, err = install.New(forInstall); err != nil {
 		return err
 	}
@@ -240,6 +251,7 @@ func (s *Server) assemble() (err error) {
 
 	forBot.Values = s.db.Values()
 	forBot.Install, forBot.AppID, forBot.Metrics, forBot.Log = s.install, forInstall.AppID, s.numbers, s.log
+	forBot.Traces = s.traces
 	if s.cfg.MemoryInbox {
 		forBot.Timers = unfired{s.db.Timers(forInstall.AppID, nil).Table}
 	} else {
@@ -307,5 +319,5 @@ func (s *Server) public() http.Handler {
 	for pattern, h := range s.cfg.Routes {
 		mux.Handle(pattern, h)
 	}
-	return withRequestLog(s.log, s.answering(mux))
+	return withRequestLog(s.log, spans.New(s.traces), s.answering(mux))
 }

@@ -131,12 +131,12 @@ func group[T any](in *Inbox, from <-chan T, linger time.Duration, size func(T) i
 // insertEvent is one row of the insert. Who comes second with an id changes nothing, whatever became of the first.
 const (
 	insertEvents = "INSERT INTO inbox (app_id, event_id, enterprise_id, team_id, kind, type, lane, state, tag, " +
-		"visible_at, attempt, begun, failures, received_at, finished_at, said, error, payload) VALUES "
-	insertEvent = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, '', '', ?)"
+		"visible_at, attempt, begun, failures, received_at, finished_at, said, error, payload, trace) VALUES "
+	insertEvent = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, '', '', ?, ?)"
 	// Nearly all batches are of one of these kinds alone. What their rows have in common stands in the statement: a third
 	// of the values of a row would otherwise be nothing but that.
-	insertReady = "(?, ?, ?, ?, 'events_api', ?, '', 'ready', ?, 0, 0, 0, 0, ?, 0, '', '', ?)"
-	insertTaken = "(?, ?, ?, ?, 'events_api', ?, '', 'held', ?, ?, 1, 1, 0, ?, 0, '', '', ?)"
+	insertReady = "(?, ?, ?, ?, 'events_api', ?, '', 'ready', ?, 0, 0, 0, 0, ?, 0, '', '', ?, '')"
+	insertTaken = "(?, ?, ?, ?, 'events_api', ?, '', 'held', ?, ?, 1, 1, 0, ?, 0, '', '', ?, '')"
 	insertOnce  = " ON CONFLICT (app_id, event_id) DO NOTHING RETURNING id, app_id, event_id"
 )
 
@@ -268,7 +268,7 @@ func (in *Inbox) insert(ctx context.Context, batch []*adding) (rows map[eventNam
 
 // insertion is the statement that inserts a batch, and what is handed out by it has a lease.
 func (in *Inbox) insertion(batch []*adding, lease int64) (string, []any) {
-	args := make([]any, 0, len(batch)*14)
+	args := make([]any, 0, len(batch)*15)
 	row := rowOf(batch)
 	for _, a := range batch {
 		e, box, waits := a.event, a.box, in.events
@@ -300,7 +300,8 @@ func (in *Inbox) insertion(batch []*adding, lease int64) (string, []any) {
 		}
 		args = append(args, e.Key.AppID, e.ID, e.Key.EnterpriseID, e.Key.TeamID, columns.Text(e.Kind), columns.Text(e.Type),
 			columns.Text(e.OrderingKey), state,
-			tag, until, attempt, attempt, columns.Micros(e.Received), box) // what is taken is begun
+			tag, until, attempt, attempt, columns.Micros(e.Received), box,
+			columns.Text(e.Trace)) // what is taken is begun
 	}
 	return insertEvents + row + strings.Repeat(", "+row, len(batch)-1) + insertOnce, args
 }
@@ -308,7 +309,7 @@ func (in *Inbox) insertion(batch []*adding, lease int64) (string, []any) {
 // rowOf is how the rows of a batch are written.
 func rowOf(batch []*adding) string {
 	for _, a := range batch {
-		if a.event.Kind != "events_api" || a.event.OrderingKey != "" || a.take != batch[0].take {
+		if a.event.Kind != "events_api" || a.event.OrderingKey != "" || a.event.Trace != "" || a.take != batch[0].take {
 			return insertEvent
 		}
 	}

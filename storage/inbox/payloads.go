@@ -57,7 +57,7 @@ func PayloadColumn(dialect string) string {
 // eventColumns are what scanEvent reads.
 func (t *Table) eventColumns() string {
 	return "id, app_id, event_id, enterprise_id, team_id, kind, type, lane, attempt, begun, failures, received_at, " +
-		"said, tag, " +
+		"said, tag, trace, " +
 		t.payload() + " AS payload"
 }
 

@@ -20,7 +20,7 @@ type inboxRow struct {
 	Tag, VisibleAt           int64
 	Attempt, Begun, Failures int
 	ReceivedAt, FinishedAt   int64
-	Said, Error              string
+	Said, Error, Trace       string
 	Payload                  []byte // a box, wherever it lies; empty once the event is done
 	Stream                   []byte // a box; empty unless an agent is writing
 }
@@ -31,7 +31,7 @@ func (inboxRow) TableName() string { return "inbox" }
 func scanEvent(r *sql.Rows) (row inboxRow, err error) {
 	err = r.Scan(&row.ID, &row.AppID, &row.EventID, &row.EnterpriseID, &row.TeamID, &row.Kind, &row.Type, &row.Lane,
 		&row.Attempt, &row.Begun, &row.Failures,
-		&row.ReceivedAt, &row.Said, &row.Tag, &row.Payload)
+		&row.ReceivedAt, &row.Said, &row.Tag, &row.Trace, &row.Payload)
 	return row, err
 }
 
@@ -39,7 +39,8 @@ func (r *inboxRow) name() string { return "inbox/" + r.EventID }
 
 func (r *inboxRow) event() bot.Delivery {
 	e := bot.Delivery{ID: r.EventID, Kind: r.Kind, Type: r.Type, Key: r.Key, OrderingKey: r.Lane,
-		Received: columns.Moment(r.ReceivedAt), Row: r.ID, Attempt: r.Attempt, Failures: r.Failures, Deaths: r.Begun}
+		Received: columns.Moment(r.ReceivedAt), Row: r.ID, Attempt: r.Attempt, Failures: r.Failures, Deaths: r.Begun,
+		Trace: r.Trace}
 	_ = json.Unmarshal([]byte(r.Said), &e.Said) // ours; without it something may be said twice
 	return e
 }
