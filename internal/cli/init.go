@@ -355,8 +355,8 @@ func (in *setup) pending() []string {
 	})
 }
 
-// longestLink is what servers and browsers take for certain.
-const longestLink = 8000
+// longestURL is what servers and browsers take for certain.
+const longestURL = 8000
 
 // sayHow says how to make the app, and where its credentials are shown.
 func (in *setup) sayHow(m bot.Manifest) error {
@@ -366,7 +366,7 @@ func (in *setup) sayHow(m bot.Manifest) error {
 	}
 	out := in.env.stdout
 	if !in.has("SLACK_APP_ID") && !in.has("SLACK_CLIENT_ID") && len(in.lines) == 0 {
-		if len(link) <= longestLink {
+		if len(link) <= longestURL {
 			fmt.Fprintf(out, "\nMake the Slack app: open this link, pick a workspace, press Next and then Create.\n\n%s\n\n", link)
 		} else {
 			fmt.Fprintf(out, "\nMake the Slack app: at %s press Create New App, choose From a manifest, pick a workspace, and paste\n"+

@@ -120,7 +120,7 @@ func checkManifestLink(t *testing.T, out, page string) {
 	t.Helper()
 	link := regexp.MustCompile(`(?m)^http\S+manifest_json=\S+$`).FindString(out)
 	u, err := url.Parse(link)
-	if err != nil || !strings.HasPrefix(link, page+"?new_app=1&") || strings.Contains(link, "+") || len(link) > longestLink {
+	if err != nil || !strings.HasPrefix(link, page+"?new_app=1&") || strings.Contains(link, "+") || len(link) > longestURL {
 		t.Fatalf("no link that can be opened: %v in %s", err, out)
 	}
 	var linked, want any
