@@ -32,8 +32,8 @@ WHERE length(token) > 0 AND state <> 'removed' AND state <> 'paused' AND check_a
 
 	lookedAfter = `
 SELECT (SELECT count(*) FROM connections WHERE length(token) > 0 AND state <> 'removed' AND state <> 'paused')
-	AS checked, (SELECT count(*) FROM connections WHERE renew_at > 0 AND state <> 'removed' AND state <> 'paused')
-	+ (SELECT count(*) FROM user_tokens WHERE renew_at > 0) AS renewed`
+	AS checked, (SELECT count(*) FROM connections WHERE renew_at > 0 AND state <> 'removed' AND state <> 'paused'
+	AND renew_at < @never) + (SELECT count(*) FROM user_tokens WHERE renew_at > 0 AND renew_at < @never) AS renewed`
 )
 
 // Late is how much of one kind of work should have been done by now.
@@ -53,7 +53,8 @@ type Upkept struct {
 func (q questions) Overdue(ctx context.Context, app string, now time.Time, grace time.Duration) (u Upkept, err error) {
 	const doing = "count what is overdue"
 	read := q.pool.Read.WithContext(ctx)
-	values := map[string]any{"app": columns.Text(app), "now": columns.Micros(now), "by": columns.Micros(now.Add(-grace))}
+	values := map[string]any{"app": columns.Text(app), "now": columns.Micros(now), "by": columns.Micros(now.Add(-grace)),
+		"never": columns.Micros(neverDue)}
 	var renewals, checks []struct{ N, Since, Expired int64 }
 	if err := read.Raw(overdueRenewals, values).Scan(&renewals).Error; err != nil {
 		return u, db.Fault(ctx, doing, err)
@@ -62,7 +63,7 @@ func (q questions) Overdue(ctx context.Context, app string, now time.Time, grace
 		return u, db.Fault(ctx, doing, err)
 	}
 	var all struct{ Checked, Renewed int }
-	if err := read.Raw(lookedAfter).Scan(&all).Error; err != nil {
+	if err := read.Raw(lookedAfter, values).Scan(&all).Error; err != nil {
 		return u, db.Fault(ctx, doing, err)
 	}
 

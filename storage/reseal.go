@@ -40,6 +40,11 @@ type KeyReport struct {
 	Unreadable []string
 }
 
+// Sealed is how much there is of all kinds.
+func (r KeyReport) Sealed() int {
+	return r.Rows + r.UserTokens + r.Journal + r.Events + r.Values + r.Timers
+}
+
 // walk calls visit for every connection that holds a secret, in the order of ids, without holding a lock between
 // batches. The others, most of them removed, stay in the database: who looks for any secret would read them all
 // first.

@@ -106,6 +106,8 @@ type (
 	Migration = db.Migration
 	// Facts are what is known of how a database is reached and kept.
 	Facts = db.Facts
+	// Setting is one of PostgreSQL's settings, and where it comes from.
+	Setting = db.Setting
 	// SchemaError says that the database's schema is not the one this program needs.
 	SchemaError = db.SchemaError
 )

@@ -20,8 +20,8 @@ func (c Connection) Shown(needed []Scope) (State, string) {
 	return c.State, c.Reason
 }
 
-// checkInterval is how often Slack is asked about a connection that works.
-const checkInterval = 6 * time.Hour
+// CheckInterval is how often Slack is asked about a connection that works.
+const CheckInterval = 6 * time.Hour
 
 // ReasonText says a reason code in words; "" when there are none for it.
 func ReasonText(said *words.Sentences, code string) string {
@@ -148,9 +148,9 @@ const CheckAgain = 5 * time.Minute
 // NextCheck is when to ask again about a connection that has been in a state since a time: trouble is looked at soon,
 // then ever more seldom.
 func NextCheck(s State, since, at time.Time) time.Time {
-	wait := checkInterval
+	wait := CheckInterval
 	if s == Retrying || s == ReconnectRequired {
-		wait = min(max(at.Sub(since), 90*time.Second), checkInterval)
+		wait = min(max(at.Sub(since), 90*time.Second), CheckInterval)
 	}
 	return at.Add(wait + rand.N(wait/10))
 }

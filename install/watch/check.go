@@ -24,6 +24,9 @@ const (
 	checkTick    = 5 * time.Second
 	checksAtOnce = 20
 	checkWorkers = 4
+
+	// ChecksPerHour is how many connections one replica asks Slack about.
+	ChecksPerHour = int(time.Hour / checkTick * checksAtOnce)
 )
 
 // errNothingToDo ends an update of a row that somebody else saw to.

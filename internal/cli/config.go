@@ -83,7 +83,7 @@ func (s *source) readDotenv(name string) {
 	info, err := f.Stat()
 	readable := err == nil && info.Mode().Perm()&0o044 != 0 && runtime.GOOS != "windows"
 	if secrets := s.dotenvSecrets(); readable && len(secrets) > 0 {
-		s.warn(".env can be read by others on this machine, and holds "+strings.Join(secrets, ", "), "run chmod 600 .env")
+		s.warn(".env", ".env can be read by others on this machine, and holds "+strings.Join(secrets, ", "), "run chmod 600 .env")
 	}
 }
 
@@ -164,8 +164,9 @@ func (s *source) named(err error) error {
 	return err
 }
 
-func (s *source) warn(what, fix string) {
-	s.warnings = append(s.warnings, server.Problem{What: what, Fix: fix})
+// warn notes what works, and is not as it should be. setting is "" for what is none, or is several.
+func (s *source) warn(setting, what, fix string) {
+	s.warnings = append(s.warnings, server.Problem{Setting: setting, What: what, Fix: fix})
 }
 
 // tell logs the warnings.
@@ -310,7 +311,8 @@ func encrypted(s *source, raw string) string {
 	}
 
 	if storage.InTheClear(raw) {
-		s.warn("the database is on another machine, and sslmode lets others read what is sent to it, including its password",
+		s.warn("DATABASE_URL",
+			"the database is on another machine, and sslmode lets others read what is sent to it, including its password",
 			"put sslmode=verify-full into DATABASE_URL, with the server's certificate authority in sslrootcert; "+
 				"require at least")
 	}

@@ -53,7 +53,7 @@ func (s *source) checkNames() {
 		}
 
 		if len(unknown) > 0 {
-			s.warn("these names in "+where+" aren't settings, and do nothing here: "+strings.Join(unknown, ", "),
+			s.warn("", "these names in "+where+" aren't settings, and do nothing here: "+strings.Join(unknown, ", "),
 				"check for misspelt ones; another program's can stay")
 		}
 	}

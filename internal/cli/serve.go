@@ -127,7 +127,7 @@ func (c *serveFlags) check(s *source, cfg *server.Config) {
 	checkAppID(s, cfg.Install.AppID)
 	checkAccess(s, cfg.Install)
 	if overHTTP(cfg.Install.PublicURL) && !sockets && !overHTTP(cfg.Install.SlackURL) {
-		s.warn(httpWarning, httpFix)
+		s.warn("PUBLIC_URL", httpWarning, httpFix)
 	}
 	if cfg.Bot.AppToken != "" && cfg.Install.BotToken != "" {
 		cfg.DrainDelay = 0 // nobody comes through the public door: nothing to install, and Slack sends through sockets

@@ -37,6 +37,8 @@ type Finding struct {
 
 	// Repair does what Fix says, for --fix, and returns what it did in a sentence. nil: it isn't safe to do unasked.
 	Repair func(ctx context.Context) (string, error) `json:"-"`
+
+	unfixed string // why Repair failed
 }
 
 // Check looks at one thing.
@@ -66,11 +68,11 @@ func Areas() []Area {
 		{Name: "storage", Title: "Storage", Checks: []Check{
 			{Name: "database", Title: "Database", look: database},
 			{Name: "keys", Title: "Encryption keys", look: keys},
-			{Name: "journal", Title: "Journal of new tokens", look: journal},
+			{Name: "journal", Title: "Journal of new tokens", look: journalOf},
 		}},
 		{Name: "work", Title: "Work", Checks: []Check{
 			{Name: "renewals", Title: "Renewals and checks of connections", look: renewals},
-			{Name: "inbox", Title: "Inbox", look: inbox},
+			{Name: "inbox", Title: "Inbox", look: inboxOf},
 		}},
 		{Name: "machine", Title: "This machine", Checks: []Check{
 			{Name: "exposure", Title: "Public routes, disk and files", look: exposure},
@@ -85,8 +87,6 @@ type Result struct {
 	Status   Status    `json:"status"` // the worst of its findings
 	Findings []Finding `json:"findings"`
 	Fixed    []string  `json:"fixed"` // what --fix did, before it was looked again
-
-	check Check
 }
 
 // AreaResult is what the checks of an area found.
@@ -109,8 +109,28 @@ type Report struct {
 // budget is how long a check may take. A machine that hangs somewhere is told about in time, too.
 const budget = 5 * time.Second
 
-// Examine makes all checks at the same time. fix: what is safe to repair is repaired, and looked at again.
+// Examine makes all checks at the same time. fix: what is safe to repair is repaired, and all is looked at again,
+// because one thing that is wrong can hide another.
 func Examine(ctx context.Context, e *Examined, fix bool) Report {
+	report := lookAt(ctx, e)
+	if !fix || !report.repair(ctx) {
+		return report
+	}
+
+	again := lookAt(ctx, e)
+	for i, area := range report.Areas {
+		for j, was := range area.Checks {
+			result := &again.Areas[i].Checks[j]
+			result.Fixed = was.Fixed
+			result.unfixed(was.Findings)
+		}
+	}
+	return again
+}
+
+// lookAt makes all checks.
+func lookAt(ctx context.Context, e *Examined) Report {
+	e.forget()
 	areas := Areas()
 	report := Report{Areas: make([]AreaResult, len(areas))}
 	var checking sync.WaitGroup
@@ -121,19 +141,30 @@ func Examine(ctx context.Context, e *Examined, fix bool) Report {
 		}
 	}
 	checking.Wait()
+	report.count()
+	return report
+}
 
-	// One after the other: two repairs of the same thing would meet.
-	for i := range report.Areas {
-		for j := range report.Areas[i].Checks {
-			if result := &report.Areas[i].Checks[j]; fix && result.repair(ctx) {
-				fixed := result.Fixed
-				*result = result.check.run(ctx, e, budget)
-				result.Fixed = fixed
+// repair does what is safe, one after the other: two repairs of the same thing would meet. It reports whether anything
+// was done.
+func (r *Report) repair(ctx context.Context) (done bool) {
+	for i := range r.Areas {
+		for j := range r.Areas[i].Checks {
+			done = r.Areas[i].Checks[j].repair(ctx) || done
+		}
+	}
+	return done
+}
+
+// unfixed adds to the findings why they couldn't be fixed.
+func (r *Result) unfixed(before []Finding) {
+	for i, f := range r.Findings {
+		for _, was := range before {
+			if was.Name == f.Name && was.unfixed != "" {
+				r.Findings[i].Text += was.unfixed
 			}
 		}
 	}
-	report.count()
-	return report
 }
 
 // run makes a check within a time, and takes what it found by then.
@@ -150,7 +181,7 @@ func (c Check) run(ctx context.Context, e *Examined, within time.Duration) Resul
 		found <- c.look(ctx, e)
 	}()
 
-	result := Result{Name: c.Name, Title: c.Title, Status: OK, Findings: []Finding{}, Fixed: []string{}, check: c}
+	result := Result{Name: c.Name, Title: c.Title, Status: OK, Findings: []Finding{}, Fixed: []string{}}
 	select {
 	case result.Findings = <-found:
 	case <-ctx.Done():
@@ -201,7 +232,8 @@ func (r *Result) repair(ctx context.Context) (done bool) {
 		did, err := f.Repair(ctx)
 		cancel()
 		if err != nil {
-			r.Findings[i].Text += " It couldn't be fixed: " + err.Error() + "."
+			r.Findings[i].unfixed = " It couldn't be fixed: " + err.Error() + "."
+			r.Findings[i].Text += r.Findings[i].unfixed
 			continue
 		}
 		r.Fixed = append(r.Fixed, did)

@@ -37,13 +37,34 @@ type Examined struct {
 	Token    connection.Secret // SLACK_CONFIG_TOKEN
 	Offline  bool              // nothing leaves the machine, but to the database and the app's own doors
 
-	roots    *x509.CertPool // whom PUBLIC_URL's certificate may be by; nil: whom this machine trusts
+	roots *x509.CertPool // whom PUBLIC_URL's certificate may be by; nil: whom this machine trusts
+
+	// DiskOf looks at the disk under a folder; nil: the system is asked.
+	DiskOf func(folder string) (Disk, error)
+
+	*seen
+}
+
+// seen is what was found out once for all checks.
+type seen struct {
+	keys     lazy[*seal.Keyring]
 	database lazy[*storage.DB]
 	process  lazy[*Process]
+	noTables error // of the database: why it can't be asked for rows
+	journal  error // why it can't be used
+}
+
+// forget has everything found out anew, after something was repaired.
+func (e *Examined) forget() {
+	e.Close()
+	e.seen = new(seen)
 }
 
 // Close lets go of what was opened.
 func (e *Examined) Close() {
+	if e.seen == nil {
+		return
+	}
 	if db, err := e.database.get(func() (*storage.DB, error) { return nil, errClosed }); err == nil {
 		_ = db.Close()
 	}
@@ -67,7 +88,19 @@ func (l *lazy[T]) get(make func() (T, error)) (T, error) {
 // them can say what it goes without.
 const openBudget = 3 * time.Second
 
-// Database is the app's, open, as long as the checks run. It makes neither a file nor a key.
+// Keyring is the keys, as they were given or as they lie in the key file; nil where there are none. It makes none.
+func (e *Examined) Keyring() (*seal.Keyring, error) {
+	return e.keys.get(func() (*seal.Keyring, error) {
+		d := e.Config.Database
+		if _, err := os.Stat(d.KeyFile()); d.Keys == "" && errors.Is(err, fs.ErrNotExist) {
+			return nil, nil // not made yet, or lost
+		}
+		return d.Keyring()
+	})
+}
+
+// Database is the app's, open, as long as the checks run. It makes neither a file nor a key. Without the keys it can do
+// everything but read secrets.
 func (e *Examined) Database() (*storage.DB, error) {
 	return e.database.get(func() (*storage.DB, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), openBudget)
@@ -76,18 +109,32 @@ func (e *Examined) Database() (*storage.DB, error) {
 		if err := d.MustExist(); err != nil {
 			return nil, err
 		}
-		var keys *seal.Keyring // none, where the key file was lost
-		if _, err := os.Stat(d.KeyFile()); d.Keys != "" || !errors.Is(err, fs.ErrNotExist) {
-			if keys, err = d.Keyring(); err != nil {
-				return nil, err
+		keys, _ := e.Keyring()
+		db, err := d.Open(ctx, keys)
+		if err != nil {
+			return nil, err
+		}
+		if e.Config.Clock != nil {
+			if err := db.UseClock(ctx, e.Config.Clock); err != nil {
+				return nil, errors.Join(err, db.Close())
 			}
 		}
-		db, err := d.Open(ctx, keys)
-		if err == nil && e.Config.Clock != nil {
-			err = db.UseClock(ctx, e.Config.Clock)
+
+		e.noTables = db.CheckSchema(ctx)
+		if _, err := os.Stat(d.Journal()); !errors.Is(err, fs.ErrNotExist) { // reading makes none
+			e.journal = d.UseJournal(db)
 		}
-		return db, err
+		return db, nil
 	})
+}
+
+// Tables is the database, where its tables are those that this program can read.
+func (e *Examined) Tables() (*storage.DB, error) {
+	db, err := e.Database()
+	if err != nil {
+		return nil, err
+	}
+	return db, e.noTables
 }
 
 // NoDatabase is what a check says that needs the database and has none. Why is the check of the database's to say.

@@ -64,6 +64,26 @@ func (u *Upkeep) Facts(ctx context.Context) (Facts, error) {
 	return f, Fault(ctx, "look at the database", err)
 }
 
+// Setting is one of PostgreSQL's settings as our sessions have it, and where it comes from.
+type Setting struct {
+	Value  string // as pg_settings has it
+	Source string // its source: "client" is the address, then "database", "user", "configuration file" …
+	// For a statement that changes it.
+	Database, Role string
+	Standby        bool // the server follows another one, and takes no writes whatever is set
+}
+
+// Setting asks PostgreSQL. On SQLite, which has none, it is the zero Setting.
+// https://www.postgresql.org/docs/current/view-pg-settings.html
+func (u *Upkeep) Setting(ctx context.Context, name string) (s Setting, err error) {
+	if u.pool.Dialect != DialectPostgres {
+		return s, nil
+	}
+	err = u.pool.Read.WithContext(ctx).Raw(`SELECT setting AS value, source, current_database() AS database,
+		current_user AS role, pg_is_in_recovery() AS standby FROM pg_settings WHERE name = ?`, name).Scan(&s).Error
+	return s, Fault(ctx, "look at the database's settings", err)
+}
+
 // size of a file; 0 of one that is not there.
 func size(path string) (int64, error) {
 	info, err := os.Stat(path)
