@@ -42,7 +42,7 @@ type Examined struct {
 	// DiskOf looks at the disk under a folder; nil: the system is asked.
 	DiskOf func(folder string) (Disk, error)
 
-	*seen
+	seen
 }
 
 // seen is what was found out once for all checks.
@@ -57,14 +57,11 @@ type seen struct {
 // forget has everything found out anew, after something was repaired.
 func (e *Examined) forget() {
 	e.Close()
-	e.seen = new(seen)
+	e.seen = seen{}
 }
 
 // Close lets go of what was opened.
 func (e *Examined) Close() {
-	if e.seen == nil {
-		return
-	}
 	if db, err := e.database.get(func() (*storage.DB, error) { return nil, errClosed }); err == nil {
 		_ = db.Close()
 	}
