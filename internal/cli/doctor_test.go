@@ -374,7 +374,11 @@ func TestDoctorOfAHealthyApp(t *testing.T) {
 	w.greet()
 
 	report, code := w.examined(nil)
-	if code != 0 || report.Failed+report.Warnings+report.Unknown != 0 {
+	passing := 0 // tests can lie in memory, or in a container
+	if finding(report, "journal", "lasting").Status == doctor.Warning {
+		passing = 1
+	}
+	if code != 0 || report.Failed+report.Warnings+report.Unknown != passing {
 		t.Errorf("exit %d: %+v", code, report)
 	}
 	names := []string{}
@@ -389,7 +393,8 @@ func TestDoctorOfAHealthyApp(t *testing.T) {
 	}
 
 	out, errs, code := w.with(map[string]string{"ADMIN_ADDR": w.replicas[0].admin.Host}, "doctor")
-	for _, want := range []string{"Slack\n  [ ok ] What Slack sends\n    [ ok ] It is running: ", "\nNothing is wrong.\n"} {
+	ends := []string{"\nNothing is wrong.\n", "\n0 failed, 1 warning, 0 not checked.\n"}[passing]
+	for _, want := range []string{"Slack\n  [ ok ] What Slack sends\n    [ ok ] It is running: ", ends} {
 		if !strings.Contains(out, want) {
 			t.Errorf("exit %d: %s%s\nlacks %q", code, out, errs, want)
 		}
