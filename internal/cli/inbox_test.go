@@ -484,7 +484,7 @@ func TestDeadLetters(t *testing.T) {
 		}
 		eventually(t, "dead letters", dead(3))
 		lines := state()
-		first := lines[len(lines)-1]
+		first := lines[0]
 		if first.EventID != "EvDead0" || first.Error != "418 I'm a teapot" || first.Attempts != 2 || first.Failures != 8 ||
 			first.Payload != nil {
 			t.Errorf("%+v", first)

@@ -68,11 +68,13 @@ var ErrNotDead = errors.New("not a dead letter")
 // ReplayLetters puts dead letters back into the inbox as if they had just come: one, or with id 0 all. It returns how
 // many. connection.ErrNotFound, ErrNotDead.
 func (t *Table) ReplayLetters(ctx context.Context, id int64) (int64, error) {
-	// They are due at once, and get a place in the queue like everything that comes back. In an ordering key they go back
-	// to their place.
-	return t.changeDead(ctx, id, "state = CASE WHEN lane = '' THEN 'waiting' ELSE 'queued' END, visible_at = 0, "+
-		"failures = 0, begun = 0, finished_at = 0")
+	return t.changeDead(ctx, id, replayed)
 }
+
+// replayed: they are due at once, and get a place in the queue like everything that comes back. In an ordering key they
+// go back to their place.
+const replayed = "state = CASE WHEN lane = '' THEN 'waiting' ELSE 'queued' END, visible_at = 0, failures = 0, " +
+	"begun = 0, finished_at = 0"
 
 // DropLetters gives dead letters up: their payload is erased, and only that they came is remembered for a while.
 func (t *Table) DropLetters(ctx context.Context, id int64) (int64, error) {
