@@ -55,11 +55,12 @@ func TestEveryNumberIsDocumentedAndThere(t *testing.T) {
 	}
 }
 
-// documentedNumber is what docs/metrics.md says of a number: its labels, sorted, and whether it is in Socket Mode
-// alone.
+// documentedNumber is what docs/metrics.md says of a number: its labels, sorted, whether it is in Socket Mode alone, and
+// the words for it.
 type documentedNumber struct {
 	labels  string
 	sockets bool
+	words   string
 }
 
 // documentedNumbers are those of the tables' first column.
@@ -82,7 +83,7 @@ func documentedNumbers(t *testing.T) map[string]documentedNumber {
 			names := strings.FieldsFunc(m[2], func(r rune) bool { return r == ',' || r == ' ' })
 			slices.Sort(names)
 			all[m[1]] = documentedNumber{labels: strings.Join(names, " "),
-				sockets: strings.Contains(cells[2], "absent without Socket Mode")}
+				sockets: strings.Contains(cells[2], "absent without Socket Mode"), words: cells[2]}
 		}
 	}
 	if len(all) < 20 {
