@@ -12,12 +12,16 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/internal/loopback"
+	"github.com/switchboard-go/switchboard/internal/manifest"
 	"github.com/switchboard-go/switchboard/internal/server"
 	"github.com/switchboard-go/switchboard/storage/seal"
 )
@@ -139,11 +143,16 @@ func (in *setup) missing() []string {
 
 // settle learns every setting but the credentials, and makes the manifest of them. Nothing is written.
 func (in *setup) settle() (m bot.Manifest, err error) {
+	s := in.s
+	if token := s.secret("SLACK_CONFIG_TOKEN"); token != "" && !strings.HasPrefix(token.Reveal(), "xoxe.xoxp-") {
+		s.bad("SLACK_CONFIG_TOKEN", "isn't a configuration token, which begins with xoxe.xoxp-",
+			"copy it from Your App Configuration Tokens at "+manifest.TokensPage)
+		return m, s.err()
+	}
 	if err := in.askForSettings(); err != nil {
 		return m, err
 	}
 
-	s := in.s
 	in.slack = slackURL(s, in.SlackURL)
 	in.ask.imitated = s.imitated
 	if in.public = publicURL(s, in.PublicURL); in.public == "" {
@@ -288,7 +297,12 @@ func (in *setup) connect(m bot.Manifest) error {
 	if err := in.given(); err != nil {
 		return err
 	}
-	if len(in.missing()) > len(in.lines) {
+	if in.withToken() {
+		if err := in.makeApp(m); err != nil {
+			return err
+		}
+	}
+	if len(in.pending()) > 0 {
 		if err := in.sayHow(m); err != nil {
 			return err
 		}
@@ -328,6 +342,62 @@ func (in *setup) given() error {
 	return s.err()
 }
 
+// withToken reports whether Slack can be asked to make the app: there is a configuration token, and no app yet.
+func (in *setup) withToken() bool {
+	return len(in.lines) == 0 && !in.has("SLACK_APP_ID") && !in.has("SLACK_CLIENT_ID") &&
+		(in.s.secret("SLACK_CONFIG_TOKEN") != "" || in.s.secret("SLACK_CONFIG_REFRESH_TOKEN") != "")
+}
+
+// makeApp has Slack make the app, and keeps its credentials before anything else: Slack tells them this once.
+func (in *setup) makeApp(m bot.Manifest) error {
+	api := &slackapi.API{Address: in.slack, HTTP: slackapi.NewHTTPClient(), Now: time.Now}
+	client := manifest.Client{Slack: api, Tokens: &manifest.Tokens{Token: in.s.secret("SLACK_CONFIG_TOKEN"),
+		Refresh: in.s.secret("SLACK_CONFIG_REFRESH_TOKEN"), Folder: in.data.DataDir, Slack: api}}
+	written, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+
+	made, err := client.Create(in.env.ctx, written)
+	var wrong *server.ConfigError
+	var refused *manifest.Invalid
+	switch {
+	case errors.As(err, &wrong), errors.As(err, &refused), err != nil && slackapi.SlackError(err) != "":
+		return fmt.Errorf("no app was made: %w", err)
+	case err != nil: // the answer may be what was lost
+		return fmt.Errorf("make the app: %w. Look at %s whether it is there, before you try again", err, appsPage(in.slack))
+	}
+	fmt.Fprintf(in.env.stdout, "\nMade the app %s in Slack.\n", made.AppID)
+
+	lines := []envLine{{"SLACK_APP_ID", made.AppID}, {"SLACK_CLIENT_ID", made.ClientID},
+		{"SLACK_CLIENT_SECRET", made.ClientSecret.Reveal()}, {"SLACK_SIGNING_SECRET", made.SigningSecret.Reveal()}}
+	if err := appendToEnvFile(".env", lines); err != nil {
+		return in.keepElsewhere(made.AppID, lines, err)
+	}
+	fmt.Fprintf(in.env.stdout, "Added to .env: %s.\n", namesOf(lines))
+	in.reread()
+	return nil
+}
+
+// keepElsewhere saves the credentials of an app that Slack has made when .env doesn't take them.
+func (in *setup) keepElsewhere(app string, lines []envLine, why error) error {
+	page := appsPage(in.slack) + "/" + app + "/general"
+	folder, err := os.MkdirTemp("", in.env.name+"-init-") // for us alone
+	path := filepath.Join(folder, "credentials")
+	if err == nil {
+		err = newEnvFile(path, lines)
+	}
+	if err != nil {
+		return fmt.Errorf("%w. The app's credentials are at %s. Run init again without SLACK_CONFIG_TOKEN, and paste them",
+			why, page)
+	}
+	return fmt.Errorf("%w. The app's credentials are in %s, and at %s. Add that file's lines to .env and delete it", why,
+		path, page)
+}
+
+// reread learns what .env has now.
+func (in *setup) reread() { in.s.dotenv = newSource(in.env.getenv).dotenv }
+
 // checkCredential refuses what Slack's values don't look like.
 func checkCredential(s *source, name, value string) {
 	switch name {
@@ -365,7 +435,7 @@ func (in *setup) sayHow(m bot.Manifest) error {
 		return err
 	}
 	out := in.env.stdout
-	if !in.has("SLACK_APP_ID") && !in.has("SLACK_CLIENT_ID") && len(in.lines) == 0 {
+	if !in.has("SLACK_APP_ID") && !in.has("SLACK_CLIENT_ID") && len(in.lines) == 0 { // there is no app yet
 		if len(link) <= longestURL {
 			fmt.Fprintf(out, "\nMake the Slack app: open this link, pick a workspace, press Next and then Create.\n\n%s\n\n", link)
 		} else {
@@ -441,10 +511,8 @@ func (in *setup) askForCredentials() error {
 
 // sayNext says what is left to do.
 func (in *setup) sayNext() error {
-	again := newSource(in.env.getenv)
-	in.s.dotenv = again.dotenv
-	if len(in.missing()) > 0 || again.err() != nil {
-		return again.err()
+	if in.reread(); len(in.missing()) > 0 {
+		return nil
 	}
 
 	out, name := in.env.stdout, in.env.name
@@ -455,7 +523,7 @@ func (in *setup) sayNext() error {
 	fmt.Fprintf(out, "  %s serve\n\n", name)
 	if !in.Sockets && !slices.Contains(in.credentialNames(), "SLACK_APP_TOKEN") {
 		fmt.Fprintf(out, "While it runs, press Retry next to the Request URL on this page, so that Slack verifies it:\n%s/%s/event-subscriptions\n",
-			appsPage(in.slack), again.dotenv["SLACK_APP_ID"])
+			appsPage(in.slack), in.s.dotenv["SLACK_APP_ID"])
 	}
 	_, err := fmt.Fprintf(out, "Then open %s/ and add the app.\n", in.public)
 	return err

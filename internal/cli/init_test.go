@@ -4,6 +4,7 @@ package cli
 // walk in the module's folder.
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/joho/godotenv"
 
+	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
@@ -266,5 +268,102 @@ func TestEnvFile(t *testing.T) {
 	}
 	if err := appendToEnvFile(path+".gone", []envLine{{"B", "y"}}); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
+	}
+}
+
+// emptySlack is a Slack in which nobody has made the app yet.
+func emptySlack(t *testing.T) *slacksim.Sim {
+	t.Helper()
+	sim := slacksim.New(slacksim.Config{})
+	sim.AddSmallWorld()
+	if err := sim.Start("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := sim.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return sim
+}
+
+// withConfigTokens are settings with which init makes the app there.
+func withConfigTokens(t *testing.T, sim *slacksim.Sim) map[string]string {
+	t.Helper()
+	pair, err := sim.Settings.Generate(slacksim.AcmeAdmin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{"SLACK_URL": sim.URL(), "SLACK_CONFIG_TOKEN": pair.Token,
+		"SLACK_CONFIG_REFRESH_TOKEN": pair.RefreshToken, "PUBLIC_URL": "https://bot.example.com"}
+}
+
+// With a configuration token one call does it all, and nothing of what Slack tells is printed.
+func TestInitMakesTheApp(t *testing.T) {
+	t.Parallel()
+	sim, folder := emptySlack(t), t.TempDir()
+	settings := withConfigTokens(t, sim)
+	out, errs, code := runIn(t, folder, settings, "init")
+	app := sim.App()
+	if code != 0 || app.ID == "" || !strings.Contains(out, "Made the app "+app.ID) || strings.Contains(out, "manifest_json") {
+		t.Fatalf("exit %d, app %q: %s%s", code, app.ID, out, errs)
+	}
+	text, has := envIn(t, folder)
+	if has["SLACK_APP_ID"] != app.ID || has["SLACK_CLIENT_ID"] != app.ClientID ||
+		has["SLACK_CLIENT_SECRET"] != app.ClientSecret || has["SLACK_SIGNING_SECRET"] != app.SigningSecret {
+		t.Error(".env doesn't have what Slack told")
+	}
+	if want := "https://bot.example.com/slack/events"; app.EventsURL != want {
+		t.Errorf("the app's events go to %q, want %q", app.EventsURL, want)
+	}
+	for _, secret := range []string{app.ClientSecret, app.SigningSecret, settings["SLACK_CONFIG_TOKEN"],
+		settings["SLACK_CONFIG_REFRESH_TOKEN"], has["ENCRYPTION_KEYS"]} {
+		if strings.Contains(out+errs, secret) {
+			t.Error("a secret is printed")
+		}
+	}
+
+	// There is no second app.
+	if _, errs, code := runIn(t, folder, settings, "init"); code != 1 || !strings.Contains(errs, "complete") ||
+		len(sim.Calls("apps.manifest.create")) != 1 {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	if now, _ := envIn(t, folder); now != text {
+		t.Error(".env was changed")
+	}
+}
+
+// What Slack refuses leaves a .env to go on with, and says that there is no app.
+func TestInitWithABadToken(t *testing.T) {
+	t.Parallel()
+	sim, folder := emptySlack(t), t.TempDir()
+	settings := withConfigTokens(t, sim)
+	settings["SLACK_CONFIG_TOKEN"], settings["SLACK_CONFIG_REFRESH_TOKEN"] = "xoxb-1-hush", ""
+	if _, errs, code := runIn(t, folder, settings, "init"); code != 2 || len(names(t, folder)) != 0 ||
+		!strings.Contains(errs, "isn't a configuration token") || strings.Contains(errs, "hush") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+
+	settings["SLACK_CONFIG_TOKEN"] = "xoxe.xoxp-1-hush"
+	if _, errs, code := runIn(t, folder, settings, "init"); code != 2 || sim.App().ID != "" ||
+		!strings.Contains(errs, "SLACK_CONFIG_TOKEN: isn't known to Slack") || strings.Contains(errs, "hush") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	if out, errs, code := runIn(t, folder, withConfigTokens(t, sim), "init"); code != 0 || sim.App().ID == "" {
+		t.Errorf("the next call: exit %d: %s%s", code, out, errs)
+	}
+}
+
+// The answer that tells the credentials is lost: the app may be there.
+func TestInitLosesTheAnswer(t *testing.T) {
+	t.Parallel()
+	sim, folder := emptySlack(t), t.TempDir()
+	defer sim.Inject(slacksim.Fault{Method: "apps.manifest.create", DropAnswer: true})()
+	_, errs, code := runIn(t, folder, withConfigTokens(t, sim), "init")
+	if code != 1 || !strings.Contains(errs, "Look at "+sim.URL()+"/apps whether it is there") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	if _, has := envIn(t, folder); has["PUBLIC_URL"] == "" {
+		t.Error("nothing to go on with")
 	}
 }

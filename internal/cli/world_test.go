@@ -101,8 +101,14 @@ func exitCode(stderr io.Writer, err error) int { return ours().exitCode(stderr, 
 // asProgram in the environment makes this test binary the program it tests, so that a test has processes to kill.
 const asProgram = "SWITCHBOARD_TEST_RUN"
 
+// atTerminal is what asProgram is when the program itself reads standard input.
+const atTerminal = "terminal"
+
 func TestMain(m *testing.M) {
 	handlersOf = func() []bot.Handler { return append(commands.All(), reporter, presser) }
+	if os.Getenv(asProgram) == atTerminal {
+		os.Exit(exitCode(os.Stderr, run(untilSignal(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr)))
+	}
 	if os.Getenv(asProgram) != "" {
 		go func() { // standard input ends with the process that runs the tests
 			_, _ = io.Copy(io.Discard, os.Stdin)
