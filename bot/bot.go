@@ -195,6 +195,7 @@ func (b *Bot) assemble() {
 	b.responses = newResponses(slack)
 	b.audience = &audience{slack: slack, token: b.cfg.AppToken}
 	b.traffic = &traffic{install: b.install, log: b.log, now: b.now, seen: map[connection.Key]time.Time{}}
+	b.traffic.trouble.Begins, b.traffic.trouble.Ends = "keep time of last event", "times of last events are kept again"
 	b.timers = newTimers(b.cfg, b.metrics)
 	b.gate = &gate{
 		install: b.install, responses: b.responses, audience: b.audience, metrics: b.metrics, tasks: &b.tasks,
@@ -212,6 +213,7 @@ func (b *Bot) assemble() {
 	b.workers = &workers{
 		inbox: b.cfg.Inbox, lease: b.cfg.Lease, handle: b.handle, pool: newWorkerPool(b.cfg.Workers),
 		metrics: b.metrics, tasks: &b.tasks, log: b.log, now: b.now, spans: b.spans,
+		keeping: keepingTrouble(),
 	}
 
 	b.door = &transport.Door{

@@ -18,6 +18,7 @@ import (
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/lasting"
 )
 
 const (
@@ -148,7 +149,7 @@ type timers struct {
 	now       func() time.Time
 	log       *slog.Logger
 	metrics   *metrics
-	trouble   string        // that was logged last
+	trouble   lasting.Trouble
 	enlistAt  time.Time     // when connections without their timers are looked for next
 	pause     time.Duration // before that
 	enlisted  atomic.Bool   // each connection had its timers once
@@ -157,6 +158,7 @@ type timers struct {
 // newTimers is nil where there is nowhere to keep timers.
 func newTimers(cfg Config, m *metrics) *timers {
 	t := &timers{kept: cfg.Timers, now: cfg.Now, log: cfg.Log, metrics: m}
+	t.trouble.Begins, t.trouble.Ends = "look for timers that are due", "timers that are due are found again"
 	for _, h := range cfg.Handlers {
 		if h.Kind != KindTimer {
 			continue
@@ -277,14 +279,10 @@ func (t *timers) wait(ctx context.Context, until time.Time, most time.Duration) 
 	}
 }
 
-// noted reports whether err is none, and logs each trouble once.
+// noted reports whether err is none, and logs trouble.
 func (t *timers) noted(ctx context.Context, err error) (ok bool) {
-	switch {
-	case err == nil:
-		t.trouble = ""
-	case ctx.Err() == nil && err.Error() != t.trouble:
-		t.trouble = err.Error()
-		t.log.WarnContext(ctx, "look for timers that are due", "cause", err)
+	if ctx.Err() == nil {
+		t.trouble.Note(ctx, t.log, err)
 	}
 	return err == nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/lasting"
 )
 
 // traffic writes down when Slack sent something, and for whom.
@@ -19,8 +20,9 @@ type traffic struct {
 	log     *slog.Logger
 	now     func() time.Time
 
-	mu   sync.Mutex
-	seen map[connection.Key]time.Time // whose → when their last event was written down
+	mu      sync.Mutex
+	trouble lasting.Trouble              // to keep that
+	seen    map[connection.Key]time.Time // whose → when their last event was written down
 }
 
 // saw writes down, at most once a minute for each connection, that Slack still sends something.
@@ -46,6 +48,8 @@ func (t *traffic) saw(k connection.Key, at time.Time) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := t.install.Lifecycle().SawEvent(ctx, k, at); err != nil && !errors.Is(err, connection.ErrNotFound) {
-		t.log.WarnContext(ctx, "keep time of last event", "key", k.String(), "cause", err)
+		t.trouble.Note(ctx, t.log, err, "key", k.String())
+	} else {
+		t.trouble.Passed(ctx, t.log)
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/bot/internal/transport"
 	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/internal/lasting"
 	"github.com/switchboard-go/switchboard/internal/spans"
 )
 
@@ -149,7 +150,7 @@ type workers struct {
 	spans   spans.Tracer
 
 	unworked sync.Once // it was said that nobody runs them
-	keeping  keeping
+	keeping  *lasting.Trouble
 
 	mu     sync.Mutex
 	unsaid []Delivery // attempts that this process outlived, of which the inbox is to hear
@@ -195,7 +196,7 @@ func (w *workers) run(ctx context.Context, stopping func()) error {
 func (w *workers) hand(ctx context.Context) {
 	tick := time.NewTicker(claimEvery)
 	defer tick.Stop()
-	var trouble string
+	trouble := lasting.Trouble{Begins: "the inbox can't be looked into", Ends: "the inbox can be looked into again"}
 	for ctx.Err() == nil {
 		w.sayOutlived(ctx)
 		again, more, err := w.claim(ctx)
@@ -203,13 +204,7 @@ func (w *workers) hand(ctx context.Context) {
 			err = w.confront(ctx)
 		}
 
-		switch {
-		case err == nil:
-			trouble = ""
-		case err.Error() != trouble: // once for each trouble, not twice a second
-			trouble = err.Error()
-			w.log.WarnContext(ctx, "look into the inbox", "cause", err)
-		}
+		trouble.Note(ctx, w.log, err)
 		if again {
 			continue
 		}
@@ -330,7 +325,9 @@ func (w *workers) unbegin(ctx context.Context, e Delivery) {
 func (w *workers) hold(ctx context.Context) {
 	tick := time.NewTicker(w.lease / holdsInLease)
 	defer tick.Stop()
-	trouble := false
+	trouble := lasting.Trouble{
+		Begins: "hold events that are being worked: somebody else may take them", Ends: "events are held again",
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -352,11 +349,9 @@ func (w *workers) hold(ctx context.Context) {
 		// Whoever could not hold an event for as long as a lease has lost it: it may run elsewhere by now.
 		lost = append(lost, w.pool.renewed(held, asked, time.Now().Add(-w.lease))...)
 
-		if err != nil && !trouble && ctx.Err() == nil {
-			w.log.WarnContext(ctx, "hold events that are being worked: somebody else may take them",
-				"events", len(held), "cause", err)
+		if ctx.Err() == nil {
+			trouble.Note(ctx, w.log, err)
 		}
-		trouble = err != nil
 		w.pool.interrupt(ErrLost, lost, false)
 	}
 }
@@ -571,7 +566,7 @@ func (w *workers) keep(ctx context.Context, e Delivery, env *envelope) (fresh bo
 	if err != nil {
 		span.Fail("not_kept")
 	}
-	w.keeping.note(ctx, w.log, e, result, err)
+	w.noteKept(ctx, e, result, err)
 	return fresh, err
 }
 

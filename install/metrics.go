@@ -227,10 +227,13 @@ func (s *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	counts, err := s.store.Count(ctx)
-	if failed := s.failed.Swap(err != nil); err != nil {
-		if !failed {
-			s.log.WarnContext(ctx, "count connections", "cause", err)
-		}
+	switch failed := s.failed.Swap(err != nil); {
+	case err != nil && !failed:
+		s.log.WarnContext(ctx, "count connections", "cause", err)
+	case err == nil && failed:
+		s.log.InfoContext(ctx, "connections are counted again")
+	}
+	if err != nil {
 		return // no number is better than a wrong one
 	}
 	for _, state := range []connection.State{connection.Active, connection.Retrying, connection.ReconnectRequired,

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/lasting"
 )
 
 // JournalStore is the journal on this machine's own disk.
@@ -40,8 +41,9 @@ type JournalStore interface {
 // Journal is what Slack handed out and the store might not have, or lose: on this machine's disk, and in memory what
 // the disk didn't take.
 type Journal struct {
-	cfg  *Config
-	disk JournalStore
+	cfg     *Config
+	disk    JournalStore
+	trouble lasting.Trouble // to write to the disk
 
 	mu      sync.Mutex
 	pending map[connection.Secret]connection.Grant // what the disk didn't take and the store might not have, by its token
@@ -53,12 +55,12 @@ type Journal struct {
 func (j *Journal) Keep(ctx context.Context, p *connection.Grant) {
 	name, err := j.disk.Journal(*p)
 	if err == nil {
+		j.trouble.Passed(ctx, j.cfg.Log)
 		p.Journaled = name
 		return
 	}
 
-	j.cfg.Log.ErrorContext(ctx, "new tokens are not in the journal: killing this process now would lose them",
-		"key", p.Key.String(), "cause", err)
+	j.trouble.Note(ctx, j.cfg.Log, err, "key", p.Key.String())
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.pending[p.Token] = *p
@@ -134,11 +136,12 @@ func (j *Journal) conclude(ctx context.Context, entry string, do func() error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err == nil {
+		j.trouble.Passed(ctx, j.cfg.Log)
 		delete(j.decided, entry)
 		return
 	}
 	if j.decided[entry] == nil {
-		j.cfg.Log.ErrorContext(ctx, "the journal can't be written", "entry", entry, "cause", err)
+		j.trouble.Note(ctx, j.cfg.Log, err, "entry", entry)
 	}
 	if entry != "" { // else it never was in the journal, and the store has it
 		j.decided[entry] = do

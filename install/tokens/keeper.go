@@ -10,6 +10,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/internal/lasting"
 	"github.com/switchboard-go/switchboard/internal/spans"
 )
 
@@ -84,6 +85,11 @@ func New(cfg Config) *Keeper {
 		disk:    cfg.Store,
 		pending: map[connection.Secret]connection.Grant{},
 		decided: map[string]func() error{},
+		trouble: lasting.Trouble{
+			Begins: "the journal can't be written: new tokens that the database hasn't stored would go with this process",
+			Ends:   "the journal can be written again",
+			Error:  true,
+		},
 	}
 	kp.Pairs = &Pairs{cfg: &kp.cfg, store: cfg.Store}
 	kp.Budgets = &Budgets{cfg: &kp.cfg, store: cfg.Store, empty: map[slackapi.Budget]time.Time{}}

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"time"
 
@@ -165,6 +166,10 @@ func (kp *Keeper) renewOnce(ctx context.Context, h connection.TokenOwner, w rene
 		span.Fail(cmp.Or(slackapi.SlackError(err), "no_answer"))
 		return kp.notRenewed(ctx, h, claimed, err)
 	}
+	if claimed.Tries > 0 {
+		kp.cfg.Log.InfoContext(ctx, "renewed again", "key", h.Key.String(), "user", h.UserID, "failures", claimed.Tries,
+			"after", kp.cfg.Now().Sub(claimed.FailingSince).Round(time.Second).String())
+	}
 	return kp.keep(ctx, p)
 }
 
@@ -181,6 +186,20 @@ func (kp *Keeper) keep(ctx context.Context, p connection.Grant) error {
 		storing.Fail("not_stored")
 	}
 	return err
+}
+
+// levelOf is how loud it is said that claimed was not renewed. That it begins to fail is said once, and once that
+// nothing but a person helps. Slack's limits are nobody's fault.
+func levelOf(verdict string, claimed connection.TokenPair) slog.Level {
+	switch {
+	case verdict == connection.DeadPair:
+		return slog.LevelError
+	case verdict == connection.LimitedPair:
+		return slog.LevelInfo
+	case claimed.Tries > 0:
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
 }
 
 // renewed is what a renewal came to, for its span.
@@ -272,11 +291,7 @@ func (kp *Keeper) notRenewed(
 		return nil
 	}
 
-	level := kp.cfg.Log.WarnContext
-	if verdict == connection.DeadPair {
-		level = kp.cfg.Log.ErrorContext
-	}
-	level(ctx, "not renewed", "key", h.Key.String(), "user", h.UserID,
+	kp.cfg.Log.Log(ctx, levelOf(verdict, claimed), "not renewed", "key", h.Key.String(), "user", h.UserID,
 		"slack_error", code, "verdict", verdict, "cause", slackapi.Cause(cause))
 	if err != nil && !errors.Is(err, connection.ErrNotFound) {
 		// The lease runs out by itself.

@@ -16,6 +16,7 @@ import (
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/install/tokens"
 	"github.com/switchboard-go/switchboard/install/words"
+	"github.com/switchboard-go/switchboard/internal/lasting"
 )
 
 // Store is what looking after connections needs of the database. Its methods can be called from any number of
@@ -170,18 +171,13 @@ func (w *Watch) Run(ctx context.Context) error {
 func (w *Watch) repeat(ctx context.Context, d time.Duration, doing string, do func(context.Context) error) {
 	tick := time.NewTicker(d)
 	defer tick.Stop()
-	last := ""
+	trouble := lasting.Trouble{Begins: doing, Ends: doing + ": it goes on"}
 	for {
 		err := do(ctx)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
-		case err == nil:
-			last = ""
-		case err.Error() != last:
-			last = err.Error()
-			w.cfg.Log.WarnContext(ctx, doing, "cause", err)
 		}
+		trouble.Note(ctx, w.cfg.Log, err)
 		select {
 		case <-ctx.Done():
 			return

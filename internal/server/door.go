@@ -260,7 +260,7 @@ func openAdmin(ctx context.Context, l net.Listener, hosts []string, numbers *pro
 	log *slog.Logger) *adminDoor {
 	ctx, stopping := context.WithCancel(ctx)
 	d := &adminDoor{
-		readiness: &readiness{stop: ctx, log: log, said: map[string]lasting{}},
+		readiness: &readiness{stop: ctx, log: log, said: map[string]lastingFault{}},
 		stopping:  stopping,
 		addr:      l.Addr(),
 		conns:     newConns(adminConns),

@@ -32,7 +32,7 @@ type readiness struct {
 	asking singleflight.Group     // a disk that hangs is asked once, however many probes come
 
 	mu   sync.Mutex
-	said map[string]lasting // what fails, by check, as it was last logged
+	said map[string]lastingFault // what fails, by check, as it was last logged
 }
 
 // fault is what a check found. The zero value is nothing.
@@ -41,7 +41,7 @@ type fault struct {
 	cause error  // for the log
 }
 
-type lasting struct {
+type lastingFault struct {
 	words string
 	since time.Time
 }
@@ -154,7 +154,7 @@ func (r *readiness) note(ctx context.Context, found map[string]fault, excluded [
 			if before.words == "" {
 				before.since = time.Now()
 			}
-			r.said[name] = lasting{f.words, before.since}
+			r.said[name] = lastingFault{f.words, before.since}
 			r.log.WarnContext(ctx, "not ready", "check", name, "reason", f.words, "cause", f.cause)
 		}
 	}

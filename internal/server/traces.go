@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -19,6 +18,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/switchboard-go/switchboard/internal/lasting"
 	"github.com/switchboard-go/switchboard/internal/spans"
 )
 
@@ -66,7 +66,10 @@ func (s *Server) openTraces(ctx context.Context) (trace.TracerProvider, func(), 
 	if err != nil {
 		s.log.WarnContext(ctx, "traces say less of this process", "cause", err)
 	}
-	provider := sdk.NewTracerProvider(sdk.WithResource(about), sdk.WithBatcher(&exporting{SpanExporter: exporter, log: s.log}))
+	provider := sdk.NewTracerProvider(sdk.WithResource(about), sdk.WithBatcher(&exporting{
+		SpanExporter: exporter, log: s.log, trouble: lasting.Trouble{
+			Begins: "traces are not delivered: the collector doesn't take them", Ends: "traces are delivered again",
+		}}))
 	return provider, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), flushBudget)
 		defer cancel()
@@ -79,31 +82,15 @@ func (s *Server) openTraces(ctx context.Context) (trace.TracerProvider, func(), 
 // exporting logs that the collector doesn't take traces: once, and once that it does again.
 type exporting struct {
 	sdk.SpanExporter
-	log *slog.Logger
-
-	mu    sync.Mutex
-	since time.Time // it fails; zero: it doesn't
-	lost  int       // spans
+	log     *slog.Logger
+	trouble lasting.Trouble
 }
 
 // ExportSpans is sdk.SpanExporter's. It tells nobody else of an error: the SDK would write it to the standard error
 // output, each time.
 func (e *exporting) ExportSpans(ctx context.Context, some []sdk.ReadOnlySpan) error {
 	err := e.SpanExporter.ExportSpans(ctx, some)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	switch {
-	case err != nil && e.since.IsZero():
-		e.since, e.lost = time.Now(), len(some)
-		e.log.WarnContext(ctx, "traces are not delivered: the collector doesn't take them", "cause", err,
-			"see", "OTEL_EXPORTER_OTLP_ENDPOINT")
-	case err != nil:
-		e.lost += len(some)
-	case !e.since.IsZero():
-		e.log.InfoContext(ctx, "traces are delivered again", "lost", e.lost,
-			"after", time.Since(e.since).Round(time.Second).String())
-		e.since = time.Time{}
-	}
+	e.trouble.Note(ctx, e.log, err, "spans", len(some))
 	return nil
 }
 

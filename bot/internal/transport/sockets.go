@@ -28,6 +28,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/internal/lasting"
 )
 
 const (
@@ -133,6 +134,8 @@ type Sockets struct {
 	refusals     int       // in a row
 	refusedSince time.Time // the first of them
 	refused      error     // and it is believed
+
+	trouble lasting.Trouble // to open a connection; its words are set by Run
 }
 
 // SocketHealth is how Socket Mode is doing.
@@ -161,6 +164,7 @@ func (s *Sockets) Run(ctx context.Context) error {
 	s.dialer = &websocket.Dialer{Proxy: http.ProxyFromEnvironment, WriteBufferSize: socketWriteBuffer}
 	s.ceiling = rate.NewLimiter(s.Pace.Ceiling, s.Number+2)
 	s.turn, s.places = make(chan struct{}, 1), make(chan struct{}, AcceptsAtOnce)
+	s.trouble.Begins, s.trouble.Ends = "socket not opened; trying again", "sockets are opened again"
 	s.mu.Lock()
 	s.running, s.began = true, time.Now()
 	s.mu.Unlock()
@@ -240,7 +244,7 @@ func (s *Sockets) failed(err error, failures int) {
 	s.problem = err
 	s.mu.Unlock()
 	s.Numbers.SocketFailed()
-	s.Log.Warn("socket not opened; trying again", "cause", err, "failures", failures)
+	s.trouble.Note(context.Background(), s.Log, err, "failures", failures)
 }
 
 // pause is how long to wait after so many failures in a row, at random, so that many who lost Slack at the same moment
@@ -339,6 +343,7 @@ func (s *Sockets) connect(ctx context.Context) (*socket, error) {
 	s.lived, s.refusals, s.refused = true, 0, nil
 	live := s.live
 	s.mu.Unlock()
+	s.trouble.Passed(ctx, s.Log)
 	s.Log.Info("socket open", "live", live, "of_all_replicas", first.NumConnections, "host", Clip(first.DebugInfo.Host))
 	return c, nil
 }
