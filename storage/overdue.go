@@ -26,8 +26,8 @@ WHERE u.renew_at > 0 AND u.renew_at <= @by AND c.state <> 'removed' AND c.state 
 
 	// What was never checked (0) is due from the consent on.
 	overdueChecks = `
-SELECT count(*) AS n, coalesce(min(CASE WHEN check_at > 0 THEN check_at ELSE renewed_at END), 0) AS since FROM connections
-WHERE length(token) > 0 AND state <> 'removed' AND state <> 'paused' AND check_at <= @by
+SELECT count(*) AS n, coalesce(min(CASE WHEN check_at > 0 THEN check_at ELSE renewed_at END), 0) AS since
+FROM connections WHERE length(token) > 0 AND state <> 'removed' AND state <> 'paused' AND check_at <= @by
 	AND (check_at > 0 OR renewed_at <= @by) AND (@app = '' OR app_id = @app)`
 
 	lookedAfter = `

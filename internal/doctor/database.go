@@ -1,7 +1,7 @@
 package doctor
 
-// Check 5: the database: reachable, writable, schema, one row per workspace, TLS, synchronous_commit, pgbouncer; SQLite's
-// file.
+// Check 5: the database: reachable, writable, schema, one row per workspace, TLS, synchronous_commit, pgbouncer;
+// SQLite's file.
 
 import (
 	"context"
@@ -181,7 +181,8 @@ func unset(name string, set storage.Setting) string {
 	case "user":
 		return "run in the database: ALTER ROLE " + quoted(set.Role) + " RESET " + name
 	case "database user":
-		return "run in the database: ALTER ROLE " + quoted(set.Role) + " IN DATABASE " + quoted(set.Database) + " RESET " + name
+		return "run in the database: ALTER ROLE " + quoted(set.Role) + " IN DATABASE " + quoted(set.Database) + " RESET " +
+			name
 	}
 	return "run in the database, as its superuser: ALTER SYSTEM RESET " + name + "; SELECT pg_reload_conf()"
 }

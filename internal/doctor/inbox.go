@@ -51,8 +51,9 @@ func waiting(e *Examined, db *storage.DB, backlogs []inbox.Backlog) (found []Fin
 			continue
 		}
 		found = append(found, Finding{Name: "waiting", Status: Failed,
-			Text: fmt.Sprintf("%s in the state %s, the oldest for %s.", counted(b.N, "event is", "events are"), b.State, span(age)),
-			Fix:  slow(e, b.State)})
+			Text: fmt.Sprintf("%s in the state %s, the oldest for %s.", counted(b.N, "event is", "events are"), b.State,
+				span(age)),
+			Fix: slow(e, b.State)})
 	}
 	if found == nil {
 		found = []Finding{{Name: "waiting", Status: OK,

@@ -41,8 +41,8 @@ func renewals(ctx context.Context, e *Examined) []Finding {
 // renewed is about tokens. Slack's limit is the app's, so replicas don't raise it.
 func renewed(e *Examined, db *storage.DB, u storage.Upkept, serving bool) Finding {
 	most, need := int(time.Hour/tokens.Renewals.Interval), perHour(u.Renewed, renewEvery)
-	load := fmt.Sprintf("%s: %d renewals an hour, of %d that Slack allows all replicas together.",
-		counted(u.Renewed, "token is renewed", "tokens are renewed"), need, most)
+	load := fmt.Sprintf("%s: %s an hour, of %d that Slack allows all replicas together.",
+		counted(u.Renewed, "token is renewed", "tokens are renewed"), Amount(need, "renewal"), most)
 	switch {
 	case u.Renewals.N > 0:
 		f := Finding{Name: "renewals", Status: Failed,
@@ -66,9 +66,9 @@ func renewed(e *Examined, db *storage.DB, u storage.Upkept, serving bool) Findin
 func checked(e *Examined, db *storage.DB, u storage.Upkept, serving bool) Finding {
 	need := perHour(u.Checked, connection.CheckInterval)
 	replicas := max(1, (need+watch.ChecksPerHour-1)/watch.ChecksPerHour)
-	load := fmt.Sprintf("%s: %d checks an hour. One replica makes %d, so %s needed.",
-		counted(u.Checked, "workspace is looked after", "workspaces are looked after"), need, watch.ChecksPerHour,
-		counted(replicas, "replica is", "replicas are"))
+	load := fmt.Sprintf("%s: %s an hour. One replica makes %d, so %s needed.",
+		counted(u.Checked, "workspace is looked after", "workspaces are looked after"), Amount(need, "check"),
+		watch.ChecksPerHour, counted(replicas, "replica is", "replicas are"))
 	if u.Checks.N == 0 {
 		return Finding{Name: "checks", Status: OK, Text: load}
 	}
