@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
+	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/internal/doctor"
+	"github.com/switchboard-go/switchboard/internal/manifest"
 )
 
 type doctorCmd struct {
@@ -31,19 +34,22 @@ func (*doctorCmd) Help() string {
 func (c *doctorCmd) Run(env *environment) error {
 	s := env.source()
 	cfg := c.config(env, s)
+	tokens := &manifest.Tokens{Token: s.secret("SLACK_CONFIG_TOKEN"), Refresh: s.secret("SLACK_CONFIG_REFRESH_TOKEN")}
 	if err := s.err(); err != nil {
 		return err
 	}
-	manifest, err := env.manifest(cfg.Install.PublicURL)
+	ours, err := env.manifest(cfg.Install.PublicURL)
 	if err != nil {
 		return err
 	}
 	if cfg.Bot.AppToken != "" {
-		manifest = manifest.OverSockets()
+		ours = ours.OverSockets()
 	}
 
-	examined := &doctor.Examined{Program: env.name, Config: cfg, Warnings: s.warnings, Manifest: manifest,
-		Offline: c.Offline}
+	slack := &slackapi.API{Address: cfg.Install.SlackURL, HTTP: slackapi.NewHTTPClient(), Now: time.Now}
+	tokens.Folder, tokens.Slack = cfg.Database.DataDir, slack
+	examined := &doctor.Examined{Program: env.name, Config: cfg, Warnings: s.warnings, Manifest: ours,
+		Tokens: tokens, Offline: c.Offline}
 	defer examined.Close()
 	report := doctor.Examine(env.ctx, examined, c.Fix)
 
@@ -88,8 +94,12 @@ var marks = map[doctor.Status]string{
 
 // summary is the last line: what most people read first.
 func summary(r doctor.Report) string {
-	if r.Failed+r.Warnings+r.Unknown == 0 {
-		return "Nothing is wrong."
+	words := "Nothing is wrong."
+	if r.Failed+r.Warnings > 0 {
+		words = fmt.Sprintf("%d failed, %s.", r.Failed, doctor.Amount(r.Warnings, "warning"))
 	}
-	return fmt.Sprintf("%d failed, %s, %d not checked.", r.Failed, doctor.Amount(r.Warnings, "warning"), r.Unknown)
+	if r.Unknown > 0 {
+		words += fmt.Sprintf(" Not checked: %d.", r.Unknown)
+	}
+	return words
 }

@@ -4,6 +4,7 @@ package cli
 // green.
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"maps"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/switchboard-go/switchboard/commands"
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/internal/doctor"
 	"github.com/switchboard-go/switchboard/slacksim"
@@ -29,12 +31,26 @@ func (w *world) examined(extra map[string]string, flags ...string) (doctor.Repor
 	}
 	w.mu.Unlock()
 	maps.Copy(settings, extra)
-	out, errs, code := w.with(settings, append([]string{"doctor", "--json"}, flags...)...)
+	out, errs, code := w.doctor(settings, append([]string{"--json"}, flags...)...)
 	var report doctor.Report
 	if err := json.Unmarshal([]byte(out), &report); err != nil {
 		w.t.Fatalf("doctor: exit %d, %v: %s%s", code, err, out, errs)
 	}
 	return report, code
+}
+
+// doctor runs it, for the app that Slack knows: without the handlers that tests add.
+func (w *world) doctor(settings map[string]string, flags ...string) (stdout, stderr string, code int) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	of := ours()
+	of.Handlers = commands.All()
+	var out, errs bytes.Buffer
+	err := of.run(ctx, append([]string{"doctor"}, flags...), w.settings(settings), &out, &errs)
+	code = of.exitCode(&errs, err)
+	_, _ = w.Write(out.Bytes())
+	_, _ = w.Write(errs.Bytes())
+	return out.String(), errs.String(), code
 }
 
 // finding is one that a check has, the zero one when it has none of this name.
@@ -95,6 +111,8 @@ func faults() map[string]fault {
 	sockets := map[string]string{"SLACK_APP_TOKEN": "xapp-1-A0TEST-" + strings.Repeat("f", 40)}
 	oldToken := map[string]string{"SLACK_APP_TOKEN": "xapp-1-A0TEST-" + strings.Repeat("e", 40)}
 	oldBot, bot := map[string]string{"SLACK_BOT_TOKEN": "xoxb-2873461905-7719034562-erased"}, map[string]string{}
+
+	configured := map[string]string{}
 
 	return map[string]fault{
 		"the signing secret is another app's": {
@@ -199,6 +217,32 @@ func faults() map[string]fault {
 			settings: nowhere,
 			wrong:    func(*testing.T, *world) {}, right: func(*testing.T, *world) {},
 		},
+		"the redirect URL at Slack is an old one": differs("slack_addresses", doctor.Failed,
+			"Addresses: Slack doesn't have the redirect URL http://127.0.0.1:", func(a *slacksim.App) {
+				a.RedirectURLs = []string{"https://old.example.com/slack/oauth_redirect"}
+			}),
+		"Slack sends events to an old address": differs("slack_addresses", doctor.Failed,
+			"request URL of events is https://old.example.com/slack/events at Slack and http://127.0.0.1:",
+			func(a *slacksim.App) { a.EventsURL = "https://old.example.com/slack/events" }),
+		"Slack sends no mentions": differs("slack_events", doctor.Failed, "Events: Slack doesn't have the event app_mention.",
+			func(a *slacksim.App) {
+				a.Events = slices.DeleteFunc(slices.Clone(a.Events), func(e string) bool { return e == "app_mention" })
+			}),
+		"a permission is missing at Slack": differs("slack_permissions", doctor.Failed,
+			"Slack doesn't have the permission of the bot chat:write", func(a *slacksim.App) {
+				a.BotScopes = slices.DeleteFunc(slices.Clone(a.BotScopes), func(s string) bool { return s == "chat:write" })
+			}),
+		"Slack sends through sockets that nobody opens": differs("slack_settings", doctor.Failed,
+			"Settings: Socket Mode is on at Slack and off in the code.", func(a *slacksim.App) { a.SocketMode = true }),
+		"tokens don't rotate": differs("slack_settings", doctor.Warning,
+			"token rotation is off at Slack and on in the code", func(a *slacksim.App) { a.TokenRotation = false }),
+		"the configuration token is unknown": {
+			check: "settings", finding: "config_token", status: doctor.Warning,
+			says: "SLACK_CONFIG_TOKEN isn't known to Slack (invalid_auth).", fix: "make a new pair at https://api.slack.com/apps",
+			settings: map[string]string{"SLACK_CONFIG_TOKEN": "xoxe.xoxp-1-unknown"}, after: configured,
+			wrong: func(*testing.T, *world) {},
+			right: func(t *testing.T, w *world) { w.configure(t, configured) },
+		},
 		"Socket Mode is turned off": {
 			check: "deliveries", finding: "sockets", status: doctor.Failed,
 			says: "Nothing comes in through Socket Mode: Socket Mode is turned off in the app's settings in Slack.",
@@ -294,6 +338,32 @@ func faults() map[string]fault {
 	}
 }
 
+// configure puts configuration tokens into settings.
+func (w *world) configure(t *testing.T, settings map[string]string) {
+	t.Helper()
+	pair, err := w.slack.Settings.Generate(slacksim.AcmeAdmin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings["SLACK_CONFIG_TOKEN"], settings["SLACK_CONFIG_REFRESH_TOKEN"] = pair.Token, pair.RefreshToken
+}
+
+// differs is a setting at Slack that isn't what the code asks for.
+func differs(finding string, status doctor.Status, says string, change func(*slacksim.App)) fault {
+	settings := map[string]string{}
+	var before slacksim.App
+	return fault{
+		check: "settings", finding: finding, status: status, says: says, settings: settings, after: settings,
+		fix: "switchboard manifest push makes Slack's what the code says",
+		wrong: func(t *testing.T, w *world) {
+			w.configure(t, settings)
+			before = w.slack.App()
+			w.slack.SetApp(change)
+		},
+		right: func(_ *testing.T, w *world) { w.slack.SetApp(func(a *slacksim.App) { *a = before }) },
+	}
+}
+
 func TestDoctor(t *testing.T) {
 	t.Parallel()
 	for name, f := range faults() {
@@ -373,7 +443,9 @@ func TestDoctorOfAHealthyApp(t *testing.T) {
 	w.browser().install(slacksim.AcmeAdmin)
 	w.greet()
 
-	report, code := w.examined(nil)
+	token := map[string]string{}
+	w.configure(t, token)
+	report, code := w.examined(token)
 	passing := 0 // tests can lie in memory, or in a container
 	if finding(report, "journal", "lasting").Status == doctor.Warning {
 		passing = 1
@@ -392,8 +464,9 @@ func TestDoctorOfAHealthyApp(t *testing.T) {
 		t.Errorf("checks %q", names)
 	}
 
-	out, errs, code := w.with(map[string]string{"ADMIN_ADDR": w.replicas[0].admin.Host}, "doctor")
-	ends := []string{"\nNothing is wrong.\n", "\n0 failed, 1 warning, 0 not checked.\n"}[passing]
+	token["ADMIN_ADDR"] = w.replicas[0].admin.Host
+	out, errs, code := w.doctor(token)
+	ends := []string{"\nNothing is wrong.\n", "\n0 failed, 1 warning.\n"}[passing]
 	for _, want := range []string{"Slack\n  [ ok ] What Slack sends\n    [ ok ] It is running: ", ends} {
 		if !strings.Contains(out, want) {
 			t.Errorf("exit %d: %s%s\nlacks %q", code, out, errs, want)

@@ -22,7 +22,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/switchboard-go/switchboard/bot"
-	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/manifest"
 	"github.com/switchboard-go/switchboard/internal/server"
 	"github.com/switchboard-go/switchboard/storage"
 	"github.com/switchboard-go/switchboard/storage/seal"
@@ -30,17 +30,19 @@ import (
 
 // Examined is one app as it is set up here. Its methods may be called by several checks at once.
 type Examined struct {
-	Program  string            // what is typed to run it
-	Config   server.Config     // as serve would run with it
-	Warnings []server.Problem  // what the command line said of the settings
-	Manifest bot.Manifest      // what the app's code asks of Slack
-	Token    connection.Secret // SLACK_CONFIG_TOKEN
-	Offline  bool              // nothing leaves the machine, but to the database and the app's own doors
+	Program  string           // what is typed to run it
+	Config   server.Config    // as serve would run with it
+	Warnings []server.Problem // what the command line said of the settings
+	Manifest bot.Manifest     // what the app's code asks of Slack
+	Tokens   *manifest.Tokens // SLACK_CONFIG_TOKEN and what belongs to it
+	Offline  bool             // nothing leaves the machine, but to the database and the app's own doors
 
 	roots *x509.CertPool // whom PUBLIC_URL's certificate may be by; nil: whom this machine trusts
 
 	// DiskOf looks at the disk under a folder; nil: the system is asked.
 	DiskOf func(folder string) (Disk, error)
+
+	pending sync.WaitGroup // what is seen through, also when its check is over
 
 	seen
 }
@@ -60,8 +62,9 @@ func (e *Examined) forget() {
 	e.seen = seen{}
 }
 
-// Close lets go of what was opened.
+// Close lets go of what was opened. It blocks for a token that is being renewed.
 func (e *Examined) Close() {
+	e.pending.Wait()
 	if db, err := e.database.get(func() (*storage.DB, error) { return nil, errClosed }); err == nil {
 		_ = db.Close()
 	}

@@ -5,6 +5,8 @@ package doctor
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,23 +14,160 @@ import (
 	"strings"
 
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/slackapi"
+	"github.com/switchboard-go/switchboard/internal/manifest"
+	"github.com/switchboard-go/switchboard/internal/server"
 )
 
 func settings(ctx context.Context, e *Examined) []Finding {
-	var found []Finding
+	found, known := e.compared(ctx)
 	if e.Config.Install.BotToken == "" {
-		found = append(found, e.redirect(ctx)...)
+		found = append(found, e.redirect(ctx, known)...)
 	}
 	return append(found, e.arrivals(ctx)...)
+}
+
+// compared says what differs between the code and Slack. not known: Slack wasn't asked, or didn't say.
+func (e *Examined) compared(ctx context.Context) (found []Finding, known bool) {
+	const name = "slack_settings"
+	id := e.Config.Install.AppID
+	switch {
+	case e.Offline:
+		return []Finding{offline("the app's settings at Slack")}, false
+	case !e.Tokens.Given():
+		return []Finding{{Name: name, Status: Unknown,
+			Text: "Slack shows the app's settings only with SLACK_CONFIG_TOKEN. Without it they are known by what arrives.",
+			Fix: "generate a token at " + e.appsPage() + " (Your App Configuration Tokens), and set SLACK_CONFIG_TOKEN and " +
+				"SLACK_CONFIG_REFRESH_TOKEN"}}, false
+	case id == "":
+		return []Finding{{Name: name, Status: Unknown, Text: "SLACK_APP_ID isn't set, so it isn't known which app to ask about.",
+			Fix: "copy the App ID from " + e.appsPage() + " into SLACK_APP_ID"}}, false
+	}
+
+	ours, err := json.Marshal(e.Manifest)
+	if err != nil {
+		return []Finding{{Name: name, Status: Failed, Text: "The code's manifest can't be written: " + err.Error() + ".",
+			Fix: e.Program + " manifest validate"}}, false
+	}
+	theirs, err := e.export(ctx, id)
+	var wrong *server.ConfigError
+	switch {
+	case errors.As(err, &wrong):
+		p := wrong.Problems[0]
+		return []Finding{{Name: "config_token", Status: Warning, Text: p.Setting + " " + p.What + ".", Fix: p.Fix}}, false
+	case err != nil:
+		return []Finding{e.otherAnswer(name, "the app's settings", slackapi.SlackError(err), err)}, false
+	}
+	differ, err := manifest.Compare(ours, theirs)
+	if err != nil {
+		return []Finding{{Name: name, Status: Failed, Text: "What Slack exports can't be compared: " + err.Error() + ".",
+			Fix: e.Program + " manifest diff"}}, false
+	}
+	return e.differences(differ), true
+}
+
+// export asks Slack. A renewal of the token on the way is seen through, whatever becomes of the check: the old one is
+// spent by then.
+func (e *Examined) export(ctx context.Context, app string) (exported json.RawMessage, err error) {
+	type answer struct {
+		manifest json.RawMessage
+		err      error
+	}
+	got := make(chan answer, 1)
+	ctx, cancel := context.WithTimeout(ctx, callBudget)
+	e.pending.Go(func() {
+		defer cancel()
+		client := manifest.Client{Slack: e.slack(), Tokens: e.Tokens}
+		m, err := client.Export(ctx, app)
+		got <- answer{m, err}
+	})
+	select {
+	case a := <-got:
+		return a.manifest, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// differences are findings, one for each group that has any.
+func (e *Examined) differences(c manifest.Comparison) (found []Finding) {
+	for _, group := range manifest.Groups {
+		f := Finding{Name: "slack_" + group.Name, Status: OK}
+		var said []string
+		for _, d := range c.Of(group.Name) {
+			f.Status = worse(f.Status, gravity(d))
+			said = append(said, difference(d))
+		}
+		if len(said) == 0 {
+			continue
+		}
+		f.Text = group.Title + ": " + listed(said) + "."
+		f.Fix = fmt.Sprintf("%s manifest push makes Slack's what the code says (%s manifest diff shows it all); or change it "+
+			"at %s", e.Program, e.Program, e.appPage("app-manifest"))
+		found = append(found, f)
+	}
+	if len(found) == 0 {
+		found = []Finding{{Name: "slack_settings", Status: OK, Text: "The app's settings at Slack are what its code asks for."}}
+	}
+	return found
+}
+
+// gravity tells what keeps the app from its work from what is only not the same.
+func gravity(d manifest.Difference) Status {
+	without := d.Change != manifest.Removed
+	switch d.Group {
+	case "addresses", "permissions", "events", "commands":
+		if without {
+			return Failed
+		}
+	case "settings":
+		if without && (d.Setting == "Socket Mode" || d.Setting == "interactivity") {
+			return Failed
+		}
+	}
+	return Warning
+}
+
+// difference is one in words.
+func difference(d manifest.Difference) string {
+	name := d.Setting
+	if d.Item != "" {
+		name += " " + d.Item
+	}
+	switch {
+	case d.Change == manifest.Removed && d.Item != "":
+		return "Slack has the " + name + ", and the code doesn't"
+	case d.Change == manifest.Added && d.Item != "":
+		return "Slack doesn't have the " + name
+	}
+	return fmt.Sprintf("%s is %s at Slack and %s in the code", name, shown(d.Slack), shown(d.Code))
+}
+
+// shown is a value of a manifest in words.
+func shown(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "not set"
+	case bool:
+		return map[bool]string{true: "on", false: "off"}[v]
+	case string:
+		return v
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return "another one"
+	}
+	return string(raw)
 }
 
 // redirectURL is what Slack has to have among its redirect URLs.
 func (e *Examined) redirectURL() string { return e.Config.Install.PublicURL + "/slack/oauth_redirect" }
 
 // redirect finds out whether Slack sends people back here, as far as it shows.
-func (e *Examined) redirect(ctx context.Context) []Finding {
+// known: Slack has said what its settings are.
+func (e *Examined) redirect(ctx context.Context, known bool) []Finding {
 	fix := "at " + e.appPage("oauth") + " under Redirect URLs, add exactly " + e.redirectURL() + " and save"
-	if !e.Offline && e.refusesRedirect(ctx) {
+	if !e.Offline && !known && e.refusesRedirect(ctx) {
 		return []Finding{{Name: "redirect_url", Status: Failed, Fix: fix,
 			Text: "Slack refuses installs with bad_redirect_uri: " + e.redirectURL() + " isn't among the app's redirect URLs."}}
 	}
