@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/switchboard-go/switchboard/commands"
 	"github.com/switchboard-go/switchboard/install/connection"
@@ -95,6 +96,24 @@ func (w *world) greet() {
 	w.settle()
 }
 
+// amend changes what is stored of Acme's connection.
+func (w *world) amend(t *testing.T, change func(*connection.Connection)) {
+	t.Helper()
+	key := connection.Key{AppID: w.slack.App().ID, TeamID: slacksim.Acme}
+	if _, err := w.store().Update(t.Context(), key, func(c *connection.Connection) error {
+		change(c)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// examinedFor is one finding, with the settings that are right.
+func (w *world) examinedFor(check, name string) doctor.Finding {
+	report, _ := w.examined(nil)
+	return finding(report, check, name)
+}
+
 // refusals are what Slack holds against an app that refuses what it sends.
 func (w *world) refusals() {
 	w.breaches = true
@@ -103,7 +122,7 @@ func (w *world) refusals() {
 func faults() map[string]fault {
 	wrongSecret := map[string]string{"SLACK_SIGNING_SECRET": strings.Repeat("0f", 16)}
 	otherApp := map[string]string{"SLACK_APP_ID": "A0OTHER00"}
-	early := map[string]string{clockAhead: "10m"}
+	early := map[string]string{clockAhead: "10m30s"}
 	badClient := map[string]string{"SLACK_CLIENT_ID": "2873461905.7719034562"}
 	badSecret := map[string]string{"SLACK_CLIENT_SECRET": strings.Repeat("0e", 16)}
 	nowhere := map[string]string{"SLACK_URL": "http://127.0.0.1:1"}
@@ -293,13 +312,7 @@ func faults() map[string]fault {
 				w.startOne(nil)
 				w.browser().install(slacksim.AcmeAdmin)
 				w.settle()
-				key := connection.Key{AppID: w.slack.App().ID, TeamID: slacksim.Acme}
-				if _, err := w.store().Update(t.Context(), key, func(c *connection.Connection) error {
-					c.Scopes = []string{"commands"}
-					return nil
-				}); err != nil {
-					t.Fatal(err)
-				}
+				w.amend(t, func(c *connection.Connection) { c.Scopes = []string{"commands"} })
 			},
 			right: func(_ *testing.T, w *world) { w.browser().install(slacksim.AcmeAdmin) },
 		},
@@ -323,12 +336,17 @@ func faults() map[string]fault {
 		},
 		"no event ever arrives": {
 			check: "settings", finding: "events", status: doctor.Warning,
-			says: "and no event has ever arrived.", fix: "turn events on, with the Request URL http://127.0.0.1:",
-			wrong: func(_ *testing.T, w *world) {
+			says: "1 workspace connected for 20 minutes, and no event has ever arrived.",
+			fix:  "turn events on, with the Request URL http://127.0.0.1:",
+			wrong: func(t *testing.T, w *world) {
 				w.slack.SetApp(func(a *slacksim.App) { a.EventsUnverified = true })
 				w.startOne(nil)
 				w.browser().install(slacksim.AcmeAdmin)
 				w.greet()
+				if f := w.examinedFor("settings", "events"); f.Status != doctor.Unknown {
+					t.Errorf("right after the install: %+v", f)
+				}
+				w.amend(t, func(c *connection.Connection) { c.InstalledAt = c.InstalledAt.Add(-20 * time.Minute) })
 			},
 			right: func(_ *testing.T, w *world) {
 				w.slack.SetApp(func(a *slacksim.App) { a.EventsUnverified = false })
@@ -467,7 +485,8 @@ func TestDoctorOfAHealthyApp(t *testing.T) {
 	token["ADMIN_ADDR"] = w.replicas[0].admin.Host
 	out, errs, code := w.doctor(token)
 	ends := []string{"\nNothing is wrong.\n", "\n0 failed, 1 warning.\n"}[passing]
-	for _, want := range []string{"Slack\n  [ ok ] What Slack sends\n    [ ok ] It is running: ", ends} {
+	const begins = "Slack\n  [ ok ] What Slack sends\n    [ ok ] It's running, and answers at http://127.0.0.1:"
+	for _, want := range []string{begins, ends} {
 		if !strings.Contains(out, want) {
 			t.Errorf("exit %d: %s%s\nlacks %q", code, out, errs, want)
 		}

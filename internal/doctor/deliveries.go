@@ -22,7 +22,7 @@ func deliveries(ctx context.Context, e *Examined) []Finding {
 		return append([]Finding{e.notServing(err)}, e.lastEvent(ctx)...)
 	}
 
-	found := []Finding{{Name: "serving", Status: OK, Text: "It is running: ADMIN_ADDR answers at " + p.URL + "."}}
+	found := []Finding{{Name: "serving", Status: OK, Text: "It's running, and answers at " + p.URL + " (ADMIN_ADDR)."}}
 	found = append(found, e.staleSettings(ctx, p)...)
 	if e.overSockets() {
 		return append(found, append(e.sockets(ctx, p), e.lastEvent(ctx)...)...)
@@ -74,7 +74,7 @@ func (e *Examined) staleSettings(ctx context.Context, p *Process) []Finding {
 		names = "ENCRYPTION_KEYS"
 	}
 	return []Finding{{Name: "stale_settings", Status: Failed,
-		Text: "The process that is running has another value than the settings here for: " + names + ".",
+		Text: "The running process has another value than the settings here for: " + names + ".",
 		Fix:  fmt.Sprintf("restart %s serve, so that it reads them; or run this with the settings that it has", e.Program)}}
 }
 

@@ -11,12 +11,15 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/internal/manifest"
 	"github.com/switchboard-go/switchboard/internal/server"
+	"github.com/switchboard-go/switchboard/storage"
 )
 
 func settings(ctx context.Context, e *Examined) []Finding {
@@ -89,6 +92,9 @@ func (e *Examined) export(ctx context.Context, app string) (exported json.RawMes
 	}
 }
 
+// mostSaid is how many differences of a group are said here.
+const mostSaid = 10
+
 // differences are findings, one for each group that has any.
 func (e *Examined) differences(c manifest.Comparison) (found []Finding) {
 	for _, group := range manifest.Groups {
@@ -101,7 +107,10 @@ func (e *Examined) differences(c manifest.Comparison) (found []Finding) {
 		if len(said) == 0 {
 			continue
 		}
-		f.Text = group.Title + ": " + listed(said) + "."
+		f.Text = group.Title + ": " + strings.Join(said[:min(len(said), mostSaid)], "; ") + "."
+		if more := len(said) - mostSaid; more > 0 {
+			f.Text += fmt.Sprintf(" And %d more.", more)
+		}
 		f.Fix = fmt.Sprintf("%s manifest push makes Slack's what the code says (%s manifest diff shows it all); or change it "+
 			"at %s", e.Program, e.Program, e.appPage("app-manifest"))
 		found = append(found, f)
@@ -258,17 +267,37 @@ func (e *Examined) arrivals(ctx context.Context) []Finding {
 		return []Finding{{Name: "events", Status: OK, Text: "No workspace is connected yet, so no events are expected."}}
 	}
 
-	var found []Finding
+	return append([]Finding{e.events(seen)}, e.granted(seen)...)
+}
+
+// quiet is how long nothing may come from a workspace that has just been connected.
+const quiet = 10 * time.Minute
+
+// events says whether any came, of what is connected.
+func (e *Examined) events(seen storage.Overview) Finding {
 	connected := Amount(seen.Connected, "workspace") + " connected"
-	if seen.LastEvent.IsZero() {
-		found = append(found, Finding{Name: "events", Status: Warning,
-			Text: connected + " for " + span(e.now().Sub(seen.Since)) + ", and no event has ever arrived.",
-			Fix:  e.eventsFix()})
-	} else {
-		found = append(found, Finding{Name: "events", Status: OK,
-			Text: connected + "; the last event arrived " + e.ago(seen.LastEvent) + "."})
+	f := Finding{Name: "events", Status: OK}
+	if !seen.LastEvent.IsZero() {
+		f.Text = connected + "; the last event arrived " + e.ago(seen.LastEvent) + "."
+		return f
 	}
 
+	age := e.now().Sub(seen.Since)
+	f.Text = fmt.Sprintf("%s for %s, and no event has ever arrived.", connected, span(age))
+	p, err := e.Process()
+	if err == nil && slices.ContainsFunc(e.refused(p), func(f Finding) bool { return f.Status == Failed }) {
+		f.Status, f.Fix = Warning, "fix what is said under What Slack sends: it refuses them"
+		return f
+	}
+	f.Status, f.Fix = Warning, e.eventsFix()
+	if age < quiet {
+		f.Status, f.Fix = Unknown, "write to the app in Slack; if nothing arrives: "+f.Fix
+	}
+	return f
+}
+
+// granted says which workspaces allow less than the app can't do without.
+func (e *Examined) granted(seen storage.Overview) []Finding {
 	lacking, example := 0, ""
 	missing := map[string]bool{}
 	for _, g := range seen.Granted {
@@ -283,13 +312,13 @@ func (e *Examined) arrivals(ctx context.Context) []Finding {
 		}
 	}
 	if lacking == 0 {
-		return append(found, Finding{Name: "granted_scopes", Status: OK, Text: "Every connected workspace has granted all " +
-			"permissions that aren't optional."})
+		return []Finding{{Name: "granted_scopes", Status: OK, Text: "Every connected workspace has granted all " +
+			"permissions that aren't optional."}}
 	}
-	return append(found, Finding{Name: "granted_scopes", Status: Warning,
+	return []Finding{{Name: "granted_scopes", Status: Warning,
 		Text: fmt.Sprintf("%s less than the app needs: %s.", lack(lacking), sorted(missing)),
 		Fix: fmt.Sprintf("people there are asked by the app itself, or have them open %s/slack/install again; see %s "+
-			"connections show %s", e.Config.Install.PublicURL, e.Program, example)})
+			"connections show %s", e.Config.Install.PublicURL, e.Program, example)}}
 }
 
 func lack(n int) string {
