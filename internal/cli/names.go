@@ -14,7 +14,7 @@ import (
 
 // secretNames may each come as NAME_FILE, too, and have no flag.
 var secretNames = []string{"SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN",
-	"ENCRYPTION_KEYS", "DATABASE_URL", "OTEL_EXPORTER_OTLP_HEADERS"}
+	"SLACK_CONFIG_TOKEN", "SLACK_CONFIG_REFRESH_TOKEN", "ENCRYPTION_KEYS", "DATABASE_URL", "OTEL_EXPORTER_OTLP_HEADERS"}
 
 // settingNames are all names that are looked up.
 var settingNames = func() []string {
