@@ -16,6 +16,7 @@ import (
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/install/oauth"
 	"github.com/switchboard-go/switchboard/internal/server"
 	"github.com/switchboard-go/switchboard/storage"
 	"github.com/switchboard-go/switchboard/storage/seal"
@@ -30,6 +31,7 @@ type connectionsCmd struct {
 	Pause      pauseCmd      `cmd:"" help:"Have the app do nothing in one workspace until you resume it."`
 	Resume     resumeCmd     `cmd:"" help:"End a pause, and ask Slack whether the connection works."`
 	Label      labelCmd      `cmd:"" help:"Note something on a connection that only operators see."`
+	Export     exportCmd     `cmd:"" help:"Print everything that is stored of one workspace, without secrets, as JSON."`
 	Attempts   attemptsCmd   `cmd:"" help:"List the latest attempts to install, and how they ended."`
 	Disconnect disconnectCmd `cmd:"" help:"Remove the app from a workspace, and erase its access."`
 	Exchange   exchangeCmd   `cmd:"" help:"Move long-lived tokens to rotation, when the app has token rotation on."`
@@ -53,6 +55,14 @@ type attempt struct {
 	UserID       string  `json:"user_id"`
 }
 
+func attemptOf(a oauth.Attempt) attempt {
+	return attempt{
+		Ref: a.Ref, StartedAt: stamp(a.StartedAt), ReturnedAt: stamp(a.ReturnedAt), EndedAt: stamp(a.EndedAt),
+		Outcome: string(a.Outcome), Reason: a.Reason,
+		ConnectionID: a.ConnectionID, TeamID: a.TeamID, UserID: a.UserID,
+	}
+}
+
 // Run prints the newest attempts. A page's reference finds its line here, and more in the log.
 func (c *attemptsCmd) Run(env *environment) error {
 	if c.Limit < 1 {
@@ -65,11 +75,7 @@ func (c *attemptsCmd) Run(env *environment) error {
 		}
 		rows := make([]attempt, len(newest))
 		for i, a := range newest {
-			rows[i] = attempt{
-				Ref: a.Ref, StartedAt: stamp(a.StartedAt), ReturnedAt: stamp(a.ReturnedAt), EndedAt: stamp(a.EndedAt),
-				Outcome: string(a.Outcome), Reason: a.Reason,
-				ConnectionID: a.ConnectionID, TeamID: a.TeamID, UserID: a.UserID,
-			}
+			rows[i] = attemptOf(a)
 		}
 
 		const heading = "REF  STARTED  OUTCOME  REASON  TEAM  USER  CONNECTION"
@@ -145,6 +151,15 @@ func (c *showCmd) Run(env *environment) error {
 		}
 
 		r := recordOf(in, found)
+		story, err := storyOf(env, in, found)
+		if err != nil {
+			return err
+		}
+		if !c.JSON {
+			if _, err := fmt.Fprintf(env.stdout, "%s\n\n", story); err != nil {
+				return err
+			}
+		}
 		facts := [][2]string{
 			{"Connection", r.ID},
 			{"State", r.Label + " (" + r.State + ")"},
@@ -176,8 +191,14 @@ func (c *showCmd) Run(env *environment) error {
 			held := "by Slack since " + short(stamp(h.HeldSince)) + ", as of " + short(stamp(h.HeldAt))
 			facts = append(facts, [2]string{"Events held back", held})
 		}
-		return details(env, c.JSON, r, facts)
+		return details(env, c.JSON, shownRecord{r, story}, facts)
 	})
+}
+
+// shownRecord is a record with all that there is to say of it.
+type shownRecord struct {
+	record
+	Summary string `json:"summary"` // in sentences: what it is like, why, who was told, what to do next
 }
 
 // mostNamed bounds the list of what an ambiguous name can mean.
@@ -227,6 +248,13 @@ type change struct {
 	Reason       string  `json:"reason"`
 }
 
+func changeOf(l connection.Change) change {
+	return change{
+		ConnectionID: l.ConnectionID, At: stamp(l.At), Actor: string(l.By.Kind), ActorID: l.By.ID,
+		What: l.What, Outcome: l.Outcome, Reason: l.Reason,
+	}
+}
+
 // Run prints what happened to a connection.
 func (c *historyCmd) Run(env *environment) error {
 	if c.Limit < 1 {
@@ -243,10 +271,7 @@ func (c *historyCmd) Run(env *environment) error {
 		}
 		rows := make([]change, len(lines))
 		for i, l := range lines {
-			rows[i] = change{
-				ConnectionID: l.ConnectionID, At: stamp(l.At), Actor: string(l.By.Kind), ActorID: l.By.ID,
-				What: l.What, Outcome: l.Outcome, Reason: l.Reason,
-			}
+			rows[i] = changeOf(l)
 		}
 
 		const none = "This connection has no history: it was made before history was kept."

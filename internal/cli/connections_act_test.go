@@ -223,3 +223,68 @@ func TestLabel(t *testing.T) {
 		}
 	})
 }
+
+// Why a workspace stopped is what show says first: since when, what Slack said, who was told, what to do.
+func TestShowSaysWhy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storageURL(t)).start(1, nil)
+	w.browser().install(slacksim.AcmeAdmin)
+	w.settle()
+	w.stop()
+	db := w.store()
+	id, now := w.connections()[0].ID, time.Now()
+	link := "switchboard connections reconnect-link " + id
+
+	for name, test := range map[string]struct {
+		change func(c *connection.Connection)
+		want   []string
+	}{
+		"it works": {func(c *connection.Connection) { c.SetState(connection.Active, "", now) },
+			[]string{"Acme Corp: working, since ", "seconds ago)."}},
+		"its token was withdrawn, and somebody was told": {func(c *connection.Connection) {
+			c.SetState(connection.ReconnectRequired, connection.ReasonTokenRevoked, now.Add(-3*time.Hour))
+			c.Notice = connection.Notice{Reason: c.Reason, At: now.Add(-3 * time.Hour), To: slacksim.AcmeAdmin}
+		}, []string{"Acme Corp: needs reconnecting, since ", "(3 hours ago)", "Its access was withdrawn in Slack.",
+			"Slack answered: token_revoked.", slacksim.AcmeAdmin + " was told in Slack at ", "send " + slacksim.AcmeAdmin +
+				" a link: " + link}},
+		"nobody could be told": {func(c *connection.Connection) {
+			c.SetState(connection.ReconnectRequired, connection.ReasonRefreshRejected, now.Add(-2*time.Hour))
+			c.AuthorizedAt, c.FailingSince, c.RenewalError = now.Add(-9*time.Hour), now.Add(-3*time.Hour), "invalid_refresh_token"
+			c.Note(connection.Change{At: now, What: connection.DidTell, Outcome: connection.OutcomeFail, Reason: "no_access"})
+		}, []string{"Slack answers renewals of its token with invalid_refresh_token, since ",
+			"Nobody could be told in Slack: no_access.", link}},
+		"it is tried again": {func(c *connection.Connection) {
+			c.SetState(connection.Retrying, connection.ReasonRenewalFailing, now)
+			c.AuthorizedAt, c.FailingSince, c.RenewalError = now.Add(-9*time.Hour), now.Add(-3*time.Hour), "no_answer"
+		}, []string{"having trouble", "have got no answer from Slack since", "tried again by itself", "connections check " + id}},
+		"a permission was taken": {func(c *connection.Connection) {
+			c.SetState(connection.Active, "", now)
+			c.Scopes = []string{"commands"}
+		}, []string{"not working, a permission is missing", "To have it allowed", link}},
+		"it is paused": {func(c *connection.Connection) { c.SetState(connection.Paused, "", now) },
+			[]string{"paused by the people who run the app", "connections resume " + id}},
+	} {
+		before := w.row(db, slacksim.Acme)
+		w.change(db, slacksim.Acme, test.change)
+		out, errs, code := w.command("connections", "show", slacksim.Acme)
+		first, _, _ := strings.Cut(out, "\n\n")
+		if missing := inOrder(first, test.want...); missing != "" || code != 0 || strings.Contains(first, "\n") {
+			t.Errorf("%s: exit %d, no %q in %s%s", name, code, missing, first, errs)
+		}
+		w.change(db, slacksim.Acme, func(c *connection.Connection) {
+			key, id := c.Key, c.ID
+			*c = before
+			c.Key, c.ID = key, id
+		})
+	}
+
+	w.change(db, slacksim.Acme, func(c *connection.Connection) {
+		c.Erase(connection.Removed, connection.ReasonDisconnected, now)
+		c.Note(connection.Change{At: now, By: connection.Person(slacksim.AcmeAdmin), What: connection.DidDisconnect,
+			Outcome: connection.OutcomeDone})
+	})
+	if out, _, _ := w.command("connections", "show", slacksim.Acme); inOrder(out, "removed from Slack",
+		slacksim.AcmeAdmin+" did that, at ") != "" {
+		t.Errorf("a removed one: %.600s", out)
+	}
+}
