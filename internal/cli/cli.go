@@ -77,6 +77,9 @@ func (p *program) exitCode(stderr io.Writer, err error) int {
 		return 1 // it was said, with its fixes
 	case errors.As(err, &wrong), errors.As(err, &refused):
 		fmt.Fprintln(stderr, p.name+":", err)
+		if wrong != nil && nothingSet(wrong) {
+			fmt.Fprintf(stderr, "New here? %s init asks for what is needed and writes it into .env.\n", p.name)
+		}
 		return 2
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "%s: %s\nTry: %s\n", p.name, err, strings.TrimSpace(p.name+" help "+usage.command))
@@ -85,6 +88,13 @@ func (p *program) exitCode(stderr io.Writer, err error) int {
 		fmt.Fprintln(stderr, p.name+":", server.InOperatorsWords(err, p.Name, p.name))
 		return 1
 	}
+}
+
+// nothingSet reports whether wrong is of somebody who has set nothing up yet.
+func nothingSet(wrong *server.ConfigError) bool {
+	return len(wrong.Problems) > 2 && !slices.ContainsFunc(wrong.Problems, func(p server.Problem) bool {
+		return p.What != "is not set"
+	})
 }
 
 // usageError is a call that cannot be understood.

@@ -275,7 +275,13 @@ func TestWrongConfiguration(t *testing.T) {
 				t.Errorf("%s is missing from:\n%s", name, answer)
 			}
 		}
-		if !strings.Contains(answer, "Nothing was started") {
+		if !strings.Contains(answer, "Nothing was started") || strings.Contains(answer, "init") {
+			t.Error(answer)
+		}
+	})
+
+	t.Run("nothing is set yet", func(t *testing.T) {
+		if answer := refused(t, nil, "serve"); !strings.Contains(answer, "switchboard init asks for what is needed") {
 			t.Error(answer)
 		}
 	})
