@@ -121,6 +121,7 @@ var (
 	ErrUnseen      = db.ErrUnseen
 	ErrInUse       = db.ErrInUse
 	ErrIncomplete  = db.ErrIncomplete
+	ErrStrayWAL    = db.ErrStrayWAL
 	ErrBackupFile  = db.ErrBackupFile
 )
 

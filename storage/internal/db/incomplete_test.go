@@ -1,6 +1,7 @@
 package db_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -36,6 +37,34 @@ func TestCopyOfTheFileAloneIsRefused(t *testing.T) {
 				t.Errorf("a copy of %d bytes: %v", len(content), err)
 			}
 		})
+	}
+}
+
+// What was written last isn't thrown away because the rest is missing: SQLite would delete it.
+func TestStrayWALIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	address := storagetest.SQLite(t)
+	path := strings.TrimPrefix(address, "sqlite:")
+	f := storetest.Open(t, address)
+	storetest.Put(t, f, storetest.Full(storetest.Key("A1", "", "T1")))
+	wal, err := os.ReadFile(path + "-wal")
+	storetest.OK(t, err)
+
+	for name, content := range map[string][]byte{"missing": nil, "empty": {}} {
+		other := filepath.Join(t.TempDir(), "other.db")
+		storetest.OK(t, os.WriteFile(other+"-wal", wal, 0o600))
+		if content != nil {
+			storetest.OK(t, os.WriteFile(other, content, 0o600))
+		}
+		if _, err := storage.Open(t.Context(), "sqlite:"+other, nil); !errors.Is(err, storage.ErrStrayWAL) {
+			t.Errorf("the database is %s: %v", name, err)
+		}
+		if left, err := os.ReadFile(other + "-wal"); err != nil || !bytes.Equal(left, wal) {
+			t.Errorf("the database is %s: %d bytes are left of %d, %v", name, len(left), len(wal), err)
+		}
+		if _, err := os.Stat(other); content == nil && err == nil {
+			t.Error("it made a file")
+		}
 	}
 }
 

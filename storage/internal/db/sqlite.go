@@ -49,6 +49,9 @@ func (db *Pool) openSQLite(ctx context.Context, path string) error {
 		return err
 	}
 	db.path = path
+	if strayWAL(path) {
+		return fmt.Errorf("%s: %w", path, ErrStrayWAL)
+	}
 	bare := withoutWAL(ctx, path)
 	isNew, err := db.makeFile()
 	if err != nil {
@@ -186,6 +189,27 @@ func (db *Pool) fileThere() error {
 var ErrIncomplete = errors.New("this file was a database in use, and what was in it is missing: what is written last " +
 	"lies in the -wal file beside it. Copy a database only when the program is stopped, or with: sqlite3 FILE \"VACUUM " +
 	"INTO 'COPY'\". If nothing was ever in it, remove the file, and a new one is made")
+
+// ErrStrayWAL says that a -wal file holds data and the database that it belongs to isn't next to it.
+var ErrStrayWAL = errors.New("this database is missing or empty, and the -wal file next to it holds data: it belongs to " +
+	"another file. Put that one back, from a backup without this -wal file or from where it was with it. If neither is " +
+	"needed any longer, move the -wal file away")
+
+// walHeader is how long a -wal file is that holds nothing (bytes): https://www.sqlite.org/fileformat2.html#walformat
+const walHeader = 32
+
+// strayWAL reports whether SQLite would delete a -wal file that holds data: it does where the file that it belongs to is
+// empty. No database is empty while it has one: SQLite writes the first page before.
+func strayWAL(path string) bool {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // as SQLite names the files beside it
+	}
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	info, err := os.Stat(path + "-wal")
+	return err == nil && info.Size() > walHeader
+}
 
 const (
 	// closedEmpty is the user_version of a database that was closed before it had tables. Before that, the file of a new
