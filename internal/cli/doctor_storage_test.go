@@ -50,7 +50,7 @@ var (
 	runSQL   = regexp.MustCompile(`run in the database: (.+)$`)
 	runChmod = regexp.MustCompile(`^chmod (\S+) (\S+)$`)
 	runServe = regexp.MustCompile(`^start switchboard serve`)
-	runUs    = regexp.MustCompile(`switchboard ([a-z]+ [a-z]+(?: --[a-z-]+)?)`)
+	runUs    = regexp.MustCompile(`switchboard ([a-z]+ [a-z]+(?: --[a-z-]+(?: [a-z_]+)?)?)`)
 )
 
 // obey does what a fix says first.
@@ -448,7 +448,7 @@ func storedFaults() map[string]storedFault {
 		}},
 		"an event failed for good": {on: postgres, fault: fault{
 			check: "inbox", finding: "dead_letters", status: doctor.Failed,
-			says: "1 event of message failed for good, in T0NOBODY01: not_in_channel.", fix: "switchboard inbox replay --all",
+			says: "1 event of message failed for good, in T0NOBODY01: not_in_channel.", fix: "switchboard inbox replay --reason not_in_channel; or",
 			wrong: func(_ *testing.T, w *world) { w.tables(); w.event(true) },
 		}},
 
@@ -518,4 +518,100 @@ func TestDoctorOfWhatIsStored(t *testing.T) {
 			})
 		})
 	}
+}
+
+// --fix does what loses nobody anything, says what it did, and all is green after it. What takes a decision is left.
+func TestDoctorFixes(t *testing.T) {
+	folder := t.TempDir()
+	t.Chdir(folder)
+	w := newWorld(t, "sqlite:"+filepath.Join(folder, "db", "bot.db"))
+	w.dataDir = filepath.Join(folder, "data")
+	for _, name := range []string{"db", "data"} {
+		if err := os.Mkdir(name, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.tables()
+	for _, made := range []struct {
+		name, content string
+		mode          os.FileMode
+	}{
+		{name: ".env", content: "SLACK_CLIENT_SECRET=" + strings.Repeat("0d", 16) + "\n", mode: 0o644},
+		{name: "db/bot.db.key", content: w.keys, mode: 0o644},
+		{name: "db/bot.db", mode: 0o640},
+		{name: "data/journal", mode: 0o770},
+		{name: "data", mode: 0o757},
+	} {
+		if made.content != "" {
+			write(t, made.name, made.content)
+		} else if made.name == "data/journal" {
+			if err := os.Mkdir(made.name, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chmod(made.name, made.mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	settings := map[string]string{"ENCRYPTION_KEYS": ""}
+	before, code := w.examined(settings, "--offline")
+	if code != 1 || before.Failed != 3 {
+		t.Errorf("before: exit %d, %d failed: %+v", code, before.Failed, before)
+	}
+	report, code := w.examined(settings, "--offline", "--fix")
+	if code != 0 || report.Failed > 0 {
+		t.Errorf("after: exit %d, %+v", code, report)
+	}
+	for check, want := range map[string][]string{
+		"keys":    {"ran chmod 600 " + folder + "/db/bot.db.key, which had mode 0644"},
+		"journal": {"ran chmod 700 " + w.dataDir + "/journal, which had mode 0770"},
+		"exposure": {"ran chmod 600 .env, which had mode 0644", "ran chmod 755 " + w.dataDir + ", which had mode 0757",
+			"ran chmod 600 " + folder + "/db/bot.db, which had mode 0640"},
+		"database": {}, "inbox": {}, "renewals": {},
+	} {
+		for _, area := range report.Areas {
+			for _, c := range area.Checks {
+				if c.Name != check {
+					continue
+				}
+				if !slices.Equal(c.Fixed, want) {
+					t.Errorf("%s: fixed %q, want %q", check, c.Fixed, want)
+				}
+				if check != "renewals" && c.Status != doctor.OK && c.Name != "exposure" {
+					t.Errorf("%s: %+v", check, c)
+				}
+			}
+		}
+	}
+
+	// A second time there is nothing to do.
+	again, _ := w.examined(settings, "--offline", "--fix")
+	for _, area := range again.Areas {
+		for _, c := range area.Checks {
+			if len(c.Fixed) > 0 {
+				t.Errorf("again: %s fixed %q", c.Name, c.Fixed)
+			}
+		}
+	}
+}
+
+// Tables are made where there are none. On PostgreSQL, where older replicas can still need them, they aren't changed.
+func TestDoctorMakesTables(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, w *world) {
+		if strings.HasPrefix(w.database, "sqlite:") {
+			write(t, strings.TrimPrefix(w.database, "sqlite:"), "")
+		}
+		report, _ := w.examined(nil, "--offline", "--fix")
+		if f := finding(report, "database", "writable"); f.Status != doctor.OK {
+			t.Errorf("%+v", report)
+		}
+
+		w.execute("DELETE FROM goose_db_version WHERE version_id > 6")
+		report, code := w.examined(nil, "--offline")
+		if f := finding(report, "database", "schema"); f.Status != doctor.Failed || f.Fix != "switchboard migrate up" || code != 1 {
+			t.Errorf("older tables: exit %d %+v", code, f)
+		}
+	})
 }

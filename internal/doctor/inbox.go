@@ -90,8 +90,8 @@ func dead(e *Examined, db *storage.DB, deaths []inbox.Deaths) (found []Finding) 
 		found = append(found, Finding{Name: "dead_letters", Status: status,
 			Text: fmt.Sprintf("%s of %s failed for good, in %s: %s. The last one %s.",
 				Amount(d.N, "event"), d.Type, where, d.Reason, e.ago(d.Last)),
-			Fix: "remove the cause, then run " + e.Program + " inbox replay --all; or give them up with " + e.Program +
-				" inbox drop --all"})
+			Fix: "remove the cause, then run " + e.Program + " inbox replay --reason " + inbox.Reason(d.Reason) +
+				"; or give them up: inbox drop"})
 	}
 	if found == nil {
 		found = []Finding{{Name: "dead_letters", Status: OK, Text: "There are no dead letters."}}
