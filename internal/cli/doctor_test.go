@@ -10,6 +10,9 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -40,18 +43,9 @@ func (w *world) examined(extra map[string]string, flags ...string) (doctor.Repor
 	return report, code
 }
 
-// doctor runs it, for the app that Slack knows: without the handlers that tests add.
+// doctor runs it, for the app that Slack knows.
 func (w *world) doctor(settings map[string]string, flags ...string) (stdout, stderr string, code int) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	of := ours()
-	of.Handlers = commands.All()
-	var out, errs bytes.Buffer
-	err := of.run(ctx, append([]string{"doctor"}, flags...), w.settings(settings), &out, &errs)
-	code = of.exitCode(&errs, err)
-	_, _ = w.Write(out.Bytes())
-	_, _ = w.Write(errs.Bytes())
-	return out.String(), errs.String(), code
+	return w.as(settings, append([]string{"doctor"}, flags...)...)
 }
 
 // finding is one that a check has, the zero one when it has none of this name.
@@ -502,5 +496,91 @@ func TestDoctorOfAHealthyApp(t *testing.T) {
 	}
 	if calls := w.slack.Calls(); len(calls) != before {
 		t.Errorf("--offline calls Slack: %+v", calls[before:])
+	}
+}
+
+// The five questions that an operator is asked, each answered by one command.
+func TestFiveQuestions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storageURL(t))
+	w.refusals()
+	lost := map[string]string{"SLACK_SIGNING_SECRET": strings.Repeat("0f", 16)}
+	w.slack.SetApp(func(a *slacksim.App) { a.Name = "Old" })
+	w.startOne(lost)
+	w.browser().install(slacksim.AcmeAdmin)
+	w.greet()
+	answers := func(question string, settings map[string]string, args []string, code int, want ...string) {
+		t.Helper()
+		out, errs, got := w.as(settings, args...)
+		if missing := inOrder(out, want...); missing != "" || got != code {
+			t.Errorf("%s: exit %d, no %q in what %q says:\n%s%s", question, got, missing, args, out, errs)
+		}
+	}
+	settings := map[string]string{"ADMIN_ADDR": w.replicas[0].admin.Host}
+	maps.Copy(settings, lost)
+	w.configure(t, settings)
+	answers("why do events not arrive", settings, []string{"doctor"}, 1,
+		"[FAIL] What Slack sends", "signature doesn't match SLACK_SIGNING_SECRET", "Fix: copy the Signing Secret from")
+
+	w.amend(t, func(c *connection.Connection) {
+		c.State, c.Reason, c.StateSince = connection.ReconnectRequired, connection.ReasonTokenRevoked, time.Now()
+	})
+	answers("why did this workspace stop", settings, []string{"connections", "show", slacksim.Acme}, 0,
+		"reconnect_required", "token_revoked")
+
+	w.slack.SetApp(func(a *slacksim.App) { a.RedirectURLs = []string{"https://old.example.com/slack/oauth_redirect"} })
+	answers("why does an install end in bad_redirect_uri", settings, []string{"doctor"}, 1,
+		"Addresses: Slack doesn't have the redirect URL "+w.proxy.URL+"/slack/oauth_redirect")
+
+	w.stop()
+	w.lay(lying{team: slacksim.Acme, kind: "message", state: "ready", ago: time.Hour}.times(3)...)
+	answers("why does the inbox grow", settings, []string{"inbox"}, 0, "3 events are not done.", "no process takes any")
+}
+
+// as runs the program of the app that Slack knows: without the handlers that tests add.
+func (w *world) as(settings map[string]string, args ...string) (stdout, stderr string, code int) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	of := ours()
+	of.Handlers = commands.All()
+	var out, errs bytes.Buffer
+	err := of.run(ctx, args, w.settings(settings), &out, &errs)
+	code = of.exitCode(&errs, err)
+	_, _ = w.Write(out.Bytes())
+	_, _ = w.Write(errs.Bytes())
+	return out.String(), errs.String(), code
+}
+
+// What scripts look for is documented, and what is documented is there.
+func TestFindingsAreDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "operating.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "<!-- findings -->")
+	table, _, _ = strings.Cut(table, "<!-- /findings -->")
+	named := regexp.MustCompile("(?:Name:|name =|Name =) *\"([a-z_]+)\"")
+	files, err := filepath.Glob(filepath.Join("..", "doctor", "*.go"))
+	if err != nil || len(files) < 10 {
+		t.Fatal(files, err)
+	}
+	found := map[string]bool{}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") || filepath.Base(file) == "doctor.go" {
+			continue
+		}
+		code, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range named.FindAllStringSubmatch(string(code), -1) {
+			if found[m[1]] = true; !strings.HasSuffix(m[1], "_") && !strings.Contains(table, "`"+m[1]+"`") {
+				t.Errorf("%s has the finding %q, and docs/operating.md doesn't", file, m[1])
+			}
+		}
+	}
+	if len(found) < 30 {
+		t.Errorf("only %d names of findings in the code", len(found))
 	}
 }
