@@ -23,6 +23,8 @@ import (
 	"github.com/switchboard-go/switchboard/internal/doctor"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/slacksim/web"
+	"github.com/switchboard-go/switchboard/storage/seal"
+	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
 
 // examined is what doctor --json prints, with these settings and flags, and its exit code.
@@ -211,6 +213,17 @@ func faults() map[string]fault {
 			says: "Nothing answers at http://127.0.0.1:1: dial tcp 127.0.0.1:1:", fix: "or correct PUBLIC_URL", settings: refused,
 			wrong: func(_ *testing.T, w *world) { w.startOne(refused) },
 			right: func(_ *testing.T, w *world) { w.restart(nil) },
+		},
+		"the keys are another app's": {
+			check: "address", finding: "public_url", status: doctor.Failed, says: "leads to a process with other ENCRYPTION_KEYS",
+			fix: "stop that one, or point the proxy", settings: map[string]string{"ENCRYPTION_KEYS": seal.NewKey()},
+			wrong: func(_ *testing.T, w *world) { w.startOne(nil) }, right: func(*testing.T, *world) {},
+		},
+		"serve runs with other keys": {
+			check: "deliveries", finding: "stale_settings", status: doctor.Failed,
+			says: "has another value than the settings here for: ENCRYPTION_KEYS.", fix: "restart switchboard serve",
+			settings: map[string]string{"ENCRYPTION_KEYS": seal.NewKey()},
+			wrong:    func(_ *testing.T, w *world) { w.startOne(nil) }, right: func(*testing.T, *world) {},
 		},
 		"the client id is unknown": {
 			check: "credentials", finding: "client", status: doctor.Failed,
@@ -444,6 +457,39 @@ func TestDoctorAsksWhoAnswers(t *testing.T) {
 	report, _ := w.examined(nil)
 	if f := finding(report, "address", "public_url"); f.Text != w.proxy.URL+" leads to this process." {
 		t.Errorf("the right address: %+v", f)
+	}
+}
+
+// The proxy in front sends to one of two replicas, and never to the one that is asked about.
+func TestDoctorOfAReplicaThatNobodyReaches(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storagetest.Postgres(t))
+	w.start(2, nil)
+	left := w.replicas[1]
+	w.leave(left)
+	here := map[string]string{"ADMIN_ADDR": left.admin.Host}
+	report, code := w.examined(here)
+	if f := finding(report, "address", "public_url"); f.Status != doctor.Warning || code != 0 ||
+		!strings.Contains(f.Text, " led to another process of this app 6 times, and never to this one.") {
+		t.Errorf("exit %d, %+v", code, f)
+	}
+
+	w.mu.Lock()
+	w.replicas = append(w.replicas, left) // the proxy sends to it, too
+	w.mu.Unlock()
+	report, _ = w.examined(here)
+	if f := finding(report, "address", "public_url"); f.Text != w.proxy.URL+" leads to this process." {
+		t.Errorf("after the fix: %+v", f)
+	}
+}
+
+// A setting that can't be used is the call's fault: all of them are told, and nothing is checked.
+func TestDoctorOfAWrongCall(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storageURL(t))
+	out, errs, code := w.doctor(map[string]string{"SLACK_CLIENT_ID": "x", "PUBLIC_URL": "ftp://x"})
+	if code != 2 || out != "" || !strings.Contains(errs, "SLACK_CLIENT_ID: ") || !strings.Contains(errs, "PUBLIC_URL: ") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
 }
 

@@ -82,7 +82,7 @@ func (e *Examined) staleSettings(ctx context.Context, p *Process) []Finding {
 type cause struct {
 	name, because, fix string
 	status             Status
-	strangers          bool // cause some of it: nothing is wrong while good ones come
+	strangers          bool // cause it, too: it says something only where nothing good ever came
 }
 
 // causes are those that a setting can bring about, or a proxy. Of "method" there is nothing to say: that is strangers.
@@ -115,7 +115,7 @@ func (e *Examined) refused(p *Process) (found []Finding) {
 	for _, c := range e.causes() {
 		n, _ := p.Number("switchboard_refused_total", "cause", c.name)
 		last, _ := p.Number("switchboard_last_refusal_timestamp_seconds", "cause", c.name)
-		if n == 0 || last <= good {
+		if n == 0 || last <= good || c.strangers && good > 0 {
 			continue
 		}
 		text := fmt.Sprintf("%s because %s, the last one %s.", refusedDeliveries(int(n)), c.because, e.ago(unix(last)))
