@@ -468,10 +468,10 @@ func TestDoctorOfAReplicaThatNobodyReaches(t *testing.T) {
 	left := w.replicas[1]
 	w.leave(left)
 	here := map[string]string{"ADMIN_ADDR": left.admin.Host}
-	report, code := w.examined(here)
-	if f := finding(report, "address", "public_url"); f.Status != doctor.Warning || code != 0 ||
+	report, _ := w.examined(here) // that the two share a DATA_DIR is another check's to say
+	if f := finding(report, "address", "public_url"); f.Status != doctor.Warning ||
 		!strings.Contains(f.Text, " led to another process of this app 6 times, and never to this one.") {
-		t.Errorf("exit %d, %+v", code, f)
+		t.Errorf("%+v", f)
 	}
 
 	w.mu.Lock()
