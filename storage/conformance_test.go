@@ -1025,6 +1025,7 @@ func testEndedContext(t *testing.T, f storetest.Fixture) {
 		"LongLived": func() error { _, err := f.LongLived(ctx, "", 1); return err },
 		"Unchecked": func() error { _, err := f.Unchecked(ctx, "", storetest.T0, 1); return err },
 		"Untold":    func() error { _, err := f.Untold(ctx, "", 1); return err },
+		"Unasked":   func() error { _, err := f.Unasked(ctx, "", connection.Key{}, 1); return err },
 		"Spend": func() error {
 			_, err := f.Take(ctx, slackapi.Budget{Name: "ctx", Interval: time.Second, Burst: 1}, 1, storetest.T0)
 			return err

@@ -90,6 +90,14 @@ SELECT app_id, enterprise_id, team_id FROM connections
 WHERE (state = 'reconnect_required' AND notice_at = 0 OR state = 'active' AND notice_at > 0)
 	AND (@app = '' OR app_id = @app)
 ORDER BY state_since LIMIT @n`
+
+	// Asked once an hour and at the start, not every few seconds: it reads the whole table.
+	unaskedQuery = `
+SELECT app_id, enterprise_id, team_id FROM connections
+WHERE state = 'active' AND notice_at = 0 AND notice_ts = '' AND notice_channel LIKE 'ask:%'
+	AND (@app = '' OR app_id = @app)
+	AND (app_id, enterprise_id, team_id) > (@after_app, @after_enterprise, @after_team)
+ORDER BY app_id, enterprise_id, team_id LIMIT @n`
 )
 
 // neverDue is before the time that install writes for never, and after all others.
@@ -132,6 +140,15 @@ func (q questions) Unchecked(ctx context.Context, app string, now time.Time, n i
 // them: the kept state counts.
 func (q questions) Untold(ctx context.Context, app string, n int) ([]connection.Key, error) {
 	return ask[connection.Key](ctx, q.pool, "list connections to tell of", untoldQuery, app, time.Time{}, n)
+}
+
+// Unasked is install.Store's.
+func (q questions) Unasked(ctx context.Context, app string, after connection.Key, n int) (keys []connection.Key,
+	err error) {
+	values := map[string]any{"app": columns.Text(app), "n": n, "after_app": columns.Text(after.AppID),
+		"after_enterprise": columns.Text(after.EnterpriseID), "after_team": columns.Text(after.TeamID)}
+	err = q.pool.Read.WithContext(ctx).Raw(unaskedQuery, values).Scan(&keys).Error
+	return keys, db.Fault(ctx, "list connections to ask of", err)
 }
 
 // ask runs one of the queries above.

@@ -399,6 +399,51 @@ func spends(t *testing.T, f storetest.Fixture, b slackapi.Budget, n int, at func
 	return int(granted.Load())
 }
 
+// Those that somebody is to be asked for come page by page, those that were asked and those that don't work don't.
+func TestUnasked(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {
+		var want []connection.Key
+		for i := range 9 {
+			c := storetest.Full(storetest.Key("A1", "", fmt.Sprintf("T%d", i)))
+			c.State, c.Notice = connection.Active, connection.AskLater([]string{"chat:write", "reactions:write"})
+			switch i {
+			case 3:
+				c.Notice = connection.Notice{}
+			case 4:
+				c.Notice = connection.Notice{Reason: connection.ReasonMissingScope, To: "U1", Channel: "D1", TS: "1.2"}
+			case 5:
+				c.State = connection.ReconnectRequired
+			case 6:
+				c.AppID = "A2"
+			default:
+				want = append(want, c.Key)
+			}
+			storetest.Put(t, f, c)
+		}
+
+		var got []connection.Key
+		var after connection.Key
+		for {
+			some := storetest.Must(f.Unasked(t.Context(), "A1", after, 2))
+			if len(some) == 0 {
+				break
+			}
+			got, after = append(got, some...), some[len(some)-1]
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("to ask (-want +got):\n%s", diff)
+		}
+		if all := storetest.Must(f.Unasked(t.Context(), "", connection.Key{}, 100)); len(all) != len(want)+1 {
+			t.Errorf("of all apps: %v", all)
+		}
+		now := storetest.Must(f.Lookup(t.Context(), want[0])).Notice.ToAsk()
+		if !slices.Equal(now, []string{"chat:write", "reactions:write"}) {
+			t.Errorf("to be asked for: %v", now)
+		}
+	})
+}
+
 func TestBudget(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, f storetest.Fixture) {

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/switchboard-go/switchboard/install/words"
@@ -169,6 +170,22 @@ func (c *Connection) Recovered(p Grant, at time.Time) {
 // AwaitsScopes reports whether somebody was told of what people ask for, and it is not allowed yet as far as is known.
 func (c *Connection) AwaitsScopes() bool {
 	return c.Notice.Reason == ReasonMissingScope && c.Notice.At.IsZero()
+}
+
+// AskLater is the mark on a connection that somebody is to be asked for permissions that the app needs now.
+func AskLater(scopes []string) Notice {
+	return Notice{Reason: ReasonMissingScope, Channel: toAsk + strings.Join(scopes, ",")}
+}
+
+// toAsk begins what stands in a notice's Channel as long as there is no message.
+const toAsk = "ask:"
+
+// ToAsk are the permissions that somebody is to be asked for; nil when the notice is no such mark.
+func (n Notice) ToAsk() []string {
+	if scopes, is := strings.CutPrefix(n.Channel, toAsk); is && n.TS == "" {
+		return strings.Split(scopes, ",")
+	}
+	return nil
 }
 
 // Removal is Slack's word that the app (ReasonUninstalled) or its bot token alone (ReasonTokenRevoked) is gone.

@@ -77,7 +77,7 @@ func (m Messages) Tell(
 	return m.trouble(userID, h).post(ctx, client, userID)
 }
 
-// TellMissing writes to a person who can allow it that others ask for what isn't allowed.
+// TellMissing writes to a person who can allow it that others ask for what isn't allowed, or that the app needs it now.
 func (m Messages) TellMissing(
 	ctx context.Context, client *slack.Client, userID string, w install.MissingScopes,
 ) (channel, ts string, err error) {
@@ -115,16 +115,20 @@ func (m Messages) trouble(userID string, h install.Health) message {
 		text = sentences(text, m.say("link_reconnect", "address", mrkdwn.Address(h.GrantURL)))
 	}
 
-	why := m.say("nobody_else")
-	switch h.Connection.InstalledBy {
-	case userID:
-	case "":
-		why = m.say("to_admin")
-	default:
-		why = m.say("to_admin_instead")
-	}
+	why := m.whyYou(userID, h.Connection)
 	blocks = append(blocks, mrkdwn.Section(why), m.imprint())
 	return message{text: sentences(text, why), blocks: blocks}
+}
+
+// whyYou says why it is this person who is written to.
+func (m Messages) whyYou(userID string, c connection.Connection) string {
+	switch c.InstalledBy {
+	case userID:
+		return m.say("nobody_else")
+	case "":
+		return m.say("to_admin")
+	}
+	return m.say("to_admin_instead")
 }
 
 // ahead says what doesn't work, or until when it does.
@@ -166,6 +170,9 @@ func (m Messages) resolved(n connection.Notice, h install.Health) message {
 
 // missing says what somebody asked for, why the app can't do it, and how it is allowed.
 func (m Messages) missing(userID string, w install.MissingScopes) message {
+	if w.Updated {
+		return m.needed(userID, w)
+	}
 	asked := m.say("asked", "place", mrkdwn.Name(w.Connection.Place(m.App.Words)))
 	why := mrkdwn.Escape(mrkdwn.Clip(w.Connection.Without(m.App.Words, m.App.Name, w.Scopes), maxSentence))
 	if len(w.Connection.Missing(m.Scopes)) == len(w.Scopes) {
@@ -185,13 +192,33 @@ func (m Messages) missing(userID string, w install.MissingScopes) message {
 	}}
 }
 
-// allowButton leads to Slack's consent for these permissions.
-func (m Messages) allowButton(address string, scopes []connection.Scope) *slack.ButtonBlockElement {
+// needed says what the app needs since it was updated, and how that is allowed.
+func (m Messages) needed(userID string, w install.MissingScopes) message {
+	needs := m.say("needs", "place", mrkdwn.Name(w.Connection.Place(m.App.Words)),
+		"permissions", mrkdwn.Escape(mrkdwn.Clip(m.permissions(w.Scopes), maxSentence)))
+	until := m.say("needs_until")
+
+	foot := m.whyYou(userID, w.Connection)
+	text := sentences(needs, until, m.say("link_allow", "address", mrkdwn.Address(w.GrantURL)))
+	return message{text: text, blocks: []slack.Block{
+		mrkdwn.Section(needs + "\n" + until),
+		slack.NewActionBlock("", m.allowButton(w.GrantURL, w.Scopes)),
+		mrkdwn.Context(foot + " " + strings.Join(Imprint(m.App), " · ")),
+	}}
+}
+
+// permissions are those of scopes in words, to go into a sentence.
+func (m Messages) permissions(scopes []connection.Scope) string {
 	var permissions []string
 	for _, s := range scopes {
 		permissions = append(permissions, m.App.Words.Within(s.Label))
 	}
-	spoken := m.plain("spoken_allow", "permissions", m.App.Words.And(permissions))
+	return m.App.Words.And(permissions)
+}
+
+// allowButton leads to Slack's consent for these permissions.
+func (m Messages) allowButton(address string, scopes []connection.Scope) *slack.ButtonBlockElement {
+	spoken := m.plain("spoken_allow", "permissions", m.permissions(scopes))
 	return grantButton(address, m.plain("button_allow"), spoken)
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -121,6 +122,12 @@ func (cs *Connections) keepVerdict(ctx context.Context, c connection.Connection,
 // allowed has the message about missing permissions edited, once all of them are granted. It is run inside
 // Store.Update.
 func (cs *Connections) allowed(c *connection.Connection, at time.Time) {
+	if asked := c.Notice.ToAsk(); asked != nil { // nobody was told yet
+		if !slices.ContainsFunc(asked, func(name string) bool { return !slices.Contains(c.Scopes, name) }) {
+			c.Notice = connection.Notice{}
+		}
+		return
+	}
 	if c.AwaitsScopes() && c.State == connection.Active && len(c.Missing(cs.cfg.Scopes)) == 0 {
 		c.Notice.At = at
 	}
@@ -165,7 +172,7 @@ func (cs *Connections) checkOne(ctx context.Context, k connection.Key) error {
 	asking, cancel := context.WithTimeout(ctx, oneBudget)
 	defer cancel()
 	cs.Check(asking, k)
-	return nil
+	return cs.askMarked(asking, k)
 }
 
 // MayRecheck takes the turn to ask Slack about c (Check), which comes once every RecheckEvery for all processes

@@ -33,6 +33,7 @@ type Connections struct {
 	store      ConnectionStore
 	tasks      *sync.WaitGroup
 	workspaces workspaceLists
+	askMarked  func(ctx context.Context, k connection.Key) error // Notices.ask
 
 	mu            sync.Mutex
 	lastWitnessed map[string]time.Time // what calls said → when that was last acted on

@@ -21,7 +21,8 @@ type Messages interface {
 	Welcome(ctx context.Context, client *slack.Client, c connection.Connection, grantURL string) error
 	// Tell writes to one person that the connection needs them, and says where the message is.
 	Tell(ctx context.Context, client *slack.Client, userID string, h Health) (channel, ts string, err error)
-	// TellMissing writes to one person that people ask for what is not allowed, and says where the message is.
+	// TellMissing writes to one person that people ask for what is not allowed, or that the app needs it now (w.Updated),
+	// and says where the message is.
 	TellMissing(ctx context.Context, client *slack.Client, userID string, w MissingScopes) (channel, ts string, err error)
 	// Resolve edits the message that Tell or TellMissing wrote, once the trouble is over.
 	Resolve(ctx context.Context, client *slack.Client, n connection.Notice, h Health) error

@@ -31,6 +31,7 @@ type MissingScopes struct {
 	Connection connection.Connection // without its secrets
 	Scopes     []connection.Scope    // what is missing, with the features that it is missing for
 	By         string                // user ID of who asked
+	Updated    bool                  // nobody asked: the app was updated, and needs it now
 	GrantURL   string                // the page that allows exactly this
 }
 
@@ -76,15 +77,7 @@ var errAsker = errors.New("they know, for they asked themselves")
 
 func (n *Notices) tellMissing(ctx context.Context, c connection.Connection, missing []connection.Scope, by string) {
 	names := connection.ScopeNames(missing)
-	w := MissingScopes{Connection: c, Scopes: missing, By: by,
-		GrantURL: n.connections.GrantPage(c, links.GrantRequest{Scopes: names, Stays: true})}
-	w.Connection.Token, w.Connection.RefreshToken, w.Connection.Webhook.URL = "", "", ""
-	told := n.reach(ctx, c, func(client *slack.Client, userID string) (channel, ts string, err error) {
-		if userID == by {
-			return "", "", errAsker
-		}
-		return n.cfg.Messages.TellMissing(ctx, client, userID, w)
-	})
+	told := n.writeMissing(ctx, MissingScopes{Connection: c, Scopes: missing, By: by})
 	if errors.Is(told.err, errAsker) {
 		return
 	}
@@ -100,7 +93,7 @@ func (n *Notices) tellMissing(ctx context.Context, c connection.Connection, miss
 	line := n.line(connection.DidTellMissing, outcome, why)
 	_, err := updateRow(ctx, n.store, c, func(row *connection.Connection) error {
 		row.Note(line)
-		if told.notice.TS != "" && (row.Notice == connection.Notice{} || row.AwaitsScopes()) {
+		if told.notice.TS != "" && (row.Notice == connection.Notice{} || row.AwaitsScopes()) && row.Notice.ToAsk() == nil {
 			row.Notice = told.notice
 			row.Notice.Reason = connection.ReasonMissingScope
 		}
@@ -109,4 +102,18 @@ func (n *Notices) tellMissing(ctx context.Context, c connection.Connection, miss
 	if err != nil {
 		n.cfg.Log.WarnContext(ctx, "keep whom we told of what is wanted", "connection", c.ID, "cause", err)
 	}
+}
+
+// writeMissing writes to the one person who can allow what is missing.
+func (n *Notices) writeMissing(ctx context.Context, w MissingScopes) delivery {
+	c := w.Connection
+	wanted := links.GrantRequest{Scopes: connection.ScopeNames(w.Scopes), Stays: true}
+	w.GrantURL = n.connections.GrantPage(c, wanted)
+	w.Connection.Token, w.Connection.RefreshToken, w.Connection.Webhook.URL = "", "", ""
+	return n.reach(ctx, c, func(client *slack.Client, userID string) (channel, ts string, err error) {
+		if !w.Updated && userID == w.By {
+			return "", "", errAsker
+		}
+		return n.cfg.Messages.TellMissing(ctx, client, userID, w)
+	})
 }

@@ -38,6 +38,9 @@ type NoticeStore interface {
 	// Untold returns connections that need a person who was not told yet (state ReconnectRequired and no Notice.At), and
 	// those that are Active again and have one. At most n, of one app or of all ("").
 	Untold(ctx context.Context, app string, n int) ([]connection.Key, error)
+	// Unasked returns active connections with a mark (connection.AskLater) behind a key, by their keys. At most n, of one
+	// app or of all ("").
+	Unasked(ctx context.Context, app string, after connection.Key, n int) ([]connection.Key, error)
 }
 
 // Notices writes to the one person who can do something about a connection.

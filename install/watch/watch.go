@@ -117,6 +117,7 @@ func New(cfg Config) *Watch {
 	w.Lifecycle = &Lifecycle{cfg: &w.cfg, connections: w.Connections, store: cfg.Store}
 	w.Leaving = &Leaving{cfg: &w.cfg, store: cfg.Store, tasks: w.tasks}
 	w.Notices = &Notices{cfg: &w.cfg, connections: w.Connections, store: cfg.Store, tasks: w.tasks}
+	w.Connections.askMarked = w.Notices.ask
 	return w
 }
 
@@ -159,6 +160,7 @@ func (w *Watch) Run(ctx context.Context) error {
 
 	every(checkTick, "check connections", w.Connections.CheckDue)
 	every(tellEvery, "tell people", w.Notices.TellAll)
+	every(sweepEvery, "ask for permissions", w.Notices.AskAll)
 	every(recheckEvery, "recheck removals", w.Lifecycle.RecheckRemovals)
 	every(sweepEvery, "sweep", w.Sweep)
 	_ = group.Wait()

@@ -28,7 +28,7 @@ import (
 // asks it to stop, and returns the exit code.
 func Main(app App, args []string) int {
 	name := strings.TrimSuffix(filepath.Base(args[0]), ".exe")
-	p := &program{App: app, name: name}
+	p := &program{App: app, name: name, stdin: terminal()}
 	p.Version = cmp.Or(app.Version, "dev")
 	return p.exitCode(os.Stderr, p.run(untilSignal(), args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
@@ -38,6 +38,7 @@ type program struct {
 	App
 	name  string                                            // what is typed to run it
 	clock func(getenv func(string) string) func() time.Time // for the tests, in which replicas' clocks differ
+	stdin io.Reader                                         // where a person can be asked; nil: nowhere
 }
 
 // untilSignal ends with the first signal, which stops gracefully. A second one ends the process right away, unless
@@ -116,6 +117,7 @@ type environment struct {
 	getenv func(string) string
 	stdout io.Writer
 	stderr io.Writer
+	stdin  io.Reader // where a person can be asked; nil: nowhere
 }
 
 type commandLine struct {
@@ -124,7 +126,7 @@ type commandLine struct {
 	Doctor      doctorCmd      `cmd:"" help:"Find out why it doesn't work, and what to do about it."`
 	Init        initCmd        `cmd:"" help:"Set it up for a real Slack: write .env, and make the app there."`
 	New         newCmd         `cmd:"" help:"Make a new app: a folder with a bot, its tests and everything to run it."`
-	Manifest    manifestCmd    `cmd:"" help:"Print the app manifest to paste into Slack."`
+	Manifest    manifestCmd    `cmd:"" help:"Print the app manifest, and compare it with the app's settings at Slack."`
 	Connections connectionsCmd `cmd:"" help:"Look at the workspaces that are connected."`
 	Inbox       inboxCmd       `cmd:"" help:"Look at what Slack sent that isn't done yet, and at what failed for good."`
 	Import      importCmd      `cmd:"" help:"Take over the workspaces of an app that another program ran."`
@@ -194,7 +196,8 @@ func (p *program) run(ctx context.Context, args []string, getenv func(string) st
 		return &usageError{err: err}
 	}
 
-	err = parsed.Run(&environment{program: p, ctx: ctx, getenv: getenv, stdout: stdout, stderr: stderr})
+	err = parsed.Run(&environment{program: p, ctx: ctx, getenv: getenv, stdout: stdout, stderr: stderr,
+		stdin: p.stdin})
 	if wrong := (*usageError)(nil); errors.As(err, &wrong) {
 		wrong.command = typed(parsed)
 	}

@@ -114,7 +114,7 @@ var mayImport = map[string][]string{
 	"internal/spans":    {},
 	"internal/lasting":  {},
 	"internal/server":   {"install/...", "internal/loopback", "internal/lasting", "internal/spans", "bot", "storage/..."},
-	"internal/manifest": {"install/connection", "install/slackapi", "internal/server"},
+	"internal/manifest": {"install/connection", "install/slackapi", "internal/server", "storage/seal"},
 	"internal/doctor": {"install/...", "internal/loopback", "bot", "storage/...", "internal/server",
 		"internal/manifest"},
 	"internal/cli": {"install/...", "bot", "storage/...", "internal/loopback", "internal/server", "internal/doctor",

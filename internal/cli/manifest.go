@@ -29,6 +29,13 @@ func (p *program) placeholderURL() string {
 }
 
 type manifestCmd struct {
+	Print    manifestPrintCmd    `cmd:"" default:"withargs" help:"Print it, to paste into Slack. This is what manifest alone does."`
+	Validate manifestValidateCmd `cmd:"" help:"Check it here, and by Slack with SLACK_CONFIG_TOKEN."`
+	Diff     manifestDiffCmd     `cmd:"" help:"Compare it with the app's settings at Slack. Exit code 1: they differ."`
+	Push     manifestPushCmd     `cmd:"" help:"Make the app's settings at Slack those of the code, and have workspaces allow what is new."`
+}
+
+type manifestPrintCmd struct {
 	PublicURL   string `name:"public-url" placeholder:"URL" help:"PUBLIC_URL: the address that Slack will send to."`
 	Sockets     bool   `name:"socket-mode" help:"For Socket Mode: Slack sends through connections that serve opens (SLACK_APP_TOKEN), not to an address."`
 	JSON        bool   `help:"Print JSON."`
@@ -36,7 +43,7 @@ type manifestCmd struct {
 }
 
 // Run prints the manifest.
-func (c *manifestCmd) Run(env *environment) error {
+func (c *manifestPrintCmd) Run(env *environment) error {
 	if c.Permissions {
 		_, err := io.WriteString(env.stdout, permissionTable(bot.Catalogue(nil, env.Scopes, env.Handlers)))
 		return err

@@ -106,6 +106,9 @@ var settings = []setting{
 	{group: "name", title: "always shown as online", path: "features/bot_user/always_online"},
 }
 
+// EventsURL is the pointer to the address that Slack sends events to.
+const EventsURL = "/settings/event_subscriptions/request_url"
+
 const rotation = "settings/token_rotation_enabled"
 
 // rotationStays is a note.
@@ -334,6 +337,24 @@ func kept(theirs document) []string {
 	}
 	walk("", theirs)
 	return found
+}
+
+// Permissions are what a manifest asks for on behalf of the bot.
+type Permissions struct{ Required, Optional []string }
+
+// Scopes are the bot's permissions in a manifest.
+func Scopes(manifest json.RawMessage) (Permissions, error) {
+	var doc document
+	if err := json.Unmarshal(manifest, &doc); err != nil {
+		return Permissions{}, fmt.Errorf("read manifest: %w", err)
+	}
+	p := Permissions{Optional: texts(at(doc, "oauth_config/scopes/bot_optional"))}
+	for _, x := range texts(at(doc, "oauth_config/scopes/bot")) {
+		if !slices.Contains(p.Optional, x) {
+			p.Required = append(p.Required, x)
+		}
+	}
+	return p, nil
 }
 
 func merged(under, over document) document {

@@ -25,6 +25,7 @@ import (
 	"github.com/switchboard-go/switchboard/install/connection"
 	"github.com/switchboard-go/switchboard/install/slackapi"
 	"github.com/switchboard-go/switchboard/internal/server"
+	"github.com/switchboard-go/switchboard/storage/seal"
 )
 
 // File is the name of the file in the data folder that keeps the newest pair.
@@ -41,7 +42,10 @@ type Tokens struct {
 	Token, Refresh connection.Secret // SLACK_CONFIG_TOKEN, SLACK_CONFIG_REFRESH_TOKEN; "": not set
 	Folder         string            // the data folder, made when something has to be kept
 	Slack          *slackapi.API
-	Renewed        func(file string) // is told that a new pair was written there; may be nil
+	// Keys are what the file is sealed with; none, where this machine has none (a build that only compares): then nobody
+	// but its owner can read it. See KeysOf.
+	Keys    func() (*seal.Keyring, error)
+	Renewed func(file string) // is told that a new pair was written there; may be nil
 
 	mu sync.Mutex
 }
@@ -57,13 +61,47 @@ type pair struct {
 
 // written is a pair with its secrets, which their type doesn't print.
 type written struct {
-	Token   string `json:"token"`
-	Refresh string `json:"refresh_token"`
+	Sealed  []byte `json:"sealed,omitempty"` // all the rest, if there are keys
+	Token   string `json:"token,omitempty"`
+	Refresh string `json:"refresh_token,omitempty"`
 	pair
+}
+
+// opened is what is in a sealed file.
+func (t *Tokens) opened(box []byte) ([]byte, error) {
+	keys, err := t.keyring()
+	if err != nil {
+		return nil, err
+	}
+	plain, err := keys.Open(box, sealedAt)
+	if err != nil {
+		return nil, errors.New("it is encrypted with none of the keys that are here")
+	}
+	return plain, nil
+}
+
+func (t *Tokens) keyring() (*seal.Keyring, error) {
+	if t.Keys == nil {
+		return nil, nil
+	}
+	return t.Keys()
 }
 
 // errExpired is Slack's word, for what is known without asking.
 var errExpired = slack.SlackErrorResponse{Err: connection.ReasonTokenExpired}
+
+// KeysOf are the keys of an app's database, if they are here. No key file is made.
+func KeysOf(d server.Database) func() (*seal.Keyring, error) {
+	return func() (*seal.Keyring, error) {
+		if _, err := os.Stat(d.KeyFile()); d.Keys == "" && (d.Path() == "" || err != nil) {
+			return nil, nil
+		}
+		return d.Keyring()
+	}
+}
+
+// sealedAt is where the pair is sealed: a box of anywhere else doesn't open as one.
+var sealedAt = seal.Place{Column: File}
 
 func hashed(token connection.Secret) string {
 	sum := sha256.Sum256([]byte(token.Reveal()))
@@ -195,6 +233,12 @@ func (t *Tokens) read() (pair, error) {
 	if err == nil {
 		err = json.Unmarshal(raw, &w)
 	}
+	if err == nil && w.Sealed != nil {
+		var plain []byte
+		if plain, err = t.opened(w.Sealed); err == nil {
+			err = json.Unmarshal(plain, &w)
+		}
+	}
 	if err == nil && (w.Token == "") != (w.Refresh == "") && len(w.From) > 0 {
 		err = errors.New("it has only one of the two tokens")
 	}
@@ -219,6 +263,13 @@ func cause(err error) string {
 // write returns when the pair is on the disk.
 func (t *Tokens) write(p pair) error {
 	raw, err := json.Marshal(written{Token: p.Token.Reveal(), Refresh: p.Refresh.Reveal(), pair: p})
+	keys, keyErr := t.keyring()
+	if err = errors.Join(err, keyErr); err == nil && keys != nil {
+		var box []byte
+		if box, err = keys.Seal(raw, sealedAt); err == nil {
+			raw, err = json.Marshal(map[string][]byte{"sealed": box})
+		}
+	}
 	if err == nil {
 		err = replace(t.path(), raw)
 	}
