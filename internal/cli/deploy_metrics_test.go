@@ -120,6 +120,7 @@ func TestAlerts(t *testing.T) {
 		}
 	}
 
+	promtool(t, "", "check", "config", filepath.Join(deployed, "prometheus", "prometheus.yaml"))
 	promtool(t, "", "check", "rules", filepath.Join(deployed, "prometheus", "rules.yaml"))
 	promtool(t, "", "test", "rules", filepath.Join(deployed, "prometheus", "rules_test.yaml"))
 }
