@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/switchboard-go/switchboard/install/connection"
+	"github.com/switchboard-go/switchboard/internal/doctor"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
@@ -202,13 +203,38 @@ func runAndSayPeak() int {
 	return code
 }
 
+// measured runs a command in a process of its own and says how long it took, and how much memory it had at most.
+func (w *world) measured(args ...string) (took time.Duration, kilobytes, code int, out string) {
+	w.t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cmd := exec.Command(program, args...)
+	cmd.Env = []string{asProgram + "=" + peakWanted}
+	for name, value := range w.environment(nil) {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	var said, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &errs
+	stdin, err := cmd.StdinPipe() // stays open while it runs
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	began := time.Now()
+	_ = cmd.Run() // its code tells
+	took = time.Since(began)
+	_ = stdin.Close()
+	_, peak, _ := strings.Cut(errs.String(), "VmHWM:")
+	if _, err := fmt.Sscan(peak, &kilobytes); err != nil {
+		w.t.Fatalf("%v: %v %s", args, err, errs.String())
+	}
+	return took, kilobytes, cmd.ProcessState.ExitCode(), said.String()
+}
+
 // What looking at one of 100,000 workspaces takes, in a process of its own: for docs/performance.md.
 func TestOneConnectionOfManyMeasured(t *testing.T) {
 	storagetest.Long(t)
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	databases := map[string]func(testing.TB) string{"PostgreSQL": storagetest.Postgres, "SQLite": storagetest.SQLite}
 	for _, name := range slices.Sorted(maps.Keys(databases)) {
 		t.Run(name, func(t *testing.T) {
@@ -218,25 +244,9 @@ func TestOneConnectionOfManyMeasured(t *testing.T) {
 			w.stop()
 			w.addConnections(100_000)
 			for _, args := range append(slices.Clone(looks), listsOfMany...) {
-				cmd := exec.Command(program, args...)
-				cmd.Env = []string{asProgram + "=" + peakWanted}
-				for name, value := range w.environment(nil) {
-					cmd.Env = append(cmd.Env, name+"="+value)
-				}
-				var errs bytes.Buffer
-				cmd.Stderr = &errs
-				stdin, err := cmd.StdinPipe() // stays open while it runs
-				if err != nil {
-					t.Fatal(err)
-				}
-				began := time.Now()
-				err = cmd.Run()
-				took := time.Since(began)
-				_ = stdin.Close()
-				var kilobytes int
-				_, peak, _ := strings.Cut(errs.String(), "VmHWM:")
-				if _, scan := fmt.Sscan(peak, &kilobytes); err != nil || scan != nil {
-					t.Fatalf("%v: %v %v %s", args, err, scan, errs.String())
+				took, kilobytes, code, _ := w.measured(args...)
+				if code != 0 {
+					t.Fatalf("%v: exit %d", args, code)
 				}
 				t.Logf("| %s | %s | %d ms | %d MB |", name, strings.Join(args, " "), took.Milliseconds(), kilobytes>>10)
 				limit := 128 << 10
@@ -246,6 +256,34 @@ func TestOneConnectionOfManyMeasured(t *testing.T) {
 				if kilobytes > limit || took > 2*time.Second && !slices.Equal(args, listsOfMany[0]) {
 					t.Errorf("%v: %v and %d MB for one of 100,000", args, took, kilobytes>>10)
 				}
+			}
+		})
+	}
+}
+
+// doctor looks after 100,000 workspaces without reading them all into memory, and each check ends in its time.
+func TestDoctorOfManyMeasured(t *testing.T) {
+	storagetest.Long(t)
+	databases := map[string]func(testing.TB) string{"PostgreSQL": storagetest.Postgres, "SQLite": storagetest.SQLite}
+	most := map[string]int{"PostgreSQL": 128 << 10, "SQLite": 640 << 10} // with the file, mapped by each that reads it
+	for _, name := range slices.Sorted(maps.Keys(databases)) {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, databases[name](t)).start(1, nil)
+			w.browser().install(slacksim.AcmeAdmin)
+			w.settle()
+			w.stop()
+			w.addConnections(100_000)
+			took, kilobytes, code, out := w.measured("doctor", "--json", "--offline")
+			t.Logf("| %s | doctor --offline | %d ms | %d MB |", name, took.Milliseconds(), kilobytes>>10)
+			if took > 7*time.Second || kilobytes > most[name] || code != 1 { // the copies' secrets don't open
+				t.Errorf("exit %d, %v and %d MB for 100,000", code, took, kilobytes>>10)
+			}
+			var report doctor.Report
+			if err := json.Unmarshal([]byte(out), &report); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(out, `"no_answer"`) {
+				t.Errorf("a check had no answer: %+v", report)
 			}
 		})
 	}
