@@ -48,6 +48,7 @@ func (c *doctorCmd) Run(env *environment) error {
 
 	slack := &slackapi.API{Address: cfg.Install.SlackURL, HTTP: slackapi.NewHTTPClient(), Now: time.Now}
 	tokens.Folder, tokens.Slack = cfg.Database.DataDir, slack
+	tokens.Keys = manifest.KeysOf(cfg.Database)
 	examined := &doctor.Examined{Program: env.name, Config: cfg, Warnings: s.warnings, Manifest: ours,
 		Tokens: tokens, Offline: c.Offline}
 	defer examined.Close()

@@ -352,7 +352,8 @@ func (in *setup) withToken() bool {
 func (in *setup) makeApp(m bot.Manifest) error {
 	api := &slackapi.API{Address: in.slack, HTTP: slackapi.NewHTTPClient(), Now: time.Now}
 	client := manifest.Client{Slack: api, Tokens: &manifest.Tokens{Token: in.s.secret("SLACK_CONFIG_TOKEN"),
-		Refresh: in.s.secret("SLACK_CONFIG_REFRESH_TOKEN"), Folder: in.data.DataDir, Slack: api}}
+		Refresh: in.s.secret("SLACK_CONFIG_REFRESH_TOKEN"), Folder: in.data.DataDir, Slack: api,
+		Keys: manifest.KeysOf(in.data)}}
 	written, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("write manifest: %w", err)
