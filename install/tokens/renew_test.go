@@ -4,9 +4,12 @@ package tokens_test
 // for trouble that passes.
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -323,6 +326,33 @@ func TestFailingRenewalSaysWhy(t *testing.T) {
 			t.Errorf("history says %q, newest first, want %q", causes, want)
 		}
 	})
+}
+
+// A renewal that fails for hours is one line when it begins and one when it ends. Slack's limits are no fault.
+func TestFailingRenewalIsTwoLines(t *testing.T) {
+	r := sqliteRig(t)
+	var log bytes.Buffer
+	in := r.replica(func(c *config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	c := r.connect(in, slacksim.AcmeAdmin)
+	r.Due()
+	for range 6 {
+		clear := r.Slack.Inject(slacksim.Fault{Method: "oauth.v2.access", Status: 500})
+		_ = in.Renew(r.Ctx, c.Key)
+		clear()
+		r.Clock.Advance(time.Hour)
+	}
+	r.Slack.Inject(slacksim.Fault{Method: "oauth.v2.access", RetryAfter: 7, Times: 1})
+	_ = in.Renew(r.Ctx, c.Key)
+	r.Clock.Advance(time.Minute)
+	if err := in.Renew(r.Ctx, c.Key); err != nil {
+		t.Fatal(err)
+	}
+
+	count := func(words string) int { return strings.Count(log.String(), words) }
+	if count("level=WARN") != 1 || count(`level=WARN msg="not renewed"`) != 1 || count("level=ERROR") != 0 ||
+		count(`level=INFO msg="renewed again"`) != 1 || count("failures=6") != 1 {
+		t.Errorf("a renewal that failed six times, met a limit and was made:\n%s", &log)
+	}
 }
 
 // A 429 is for the whole app: no other token pair is renewed before its time is over, by no replica.

@@ -141,6 +141,8 @@ var forbidden = []struct{ prefix, only, why string }{
 	{"gorm.io/", "storage", "the database is one room's business; the others speak through install.Store"},
 	{"github.com/jackc/", "storage", "the database is one room's business"},
 	{"modernc.org/", "storage", "the database is one room's business"},
+	{"go.opentelemetry.io/otel/sdk/", "internal/server", "a library begins spans; where they go is the program's choice"},
+	{"go.opentelemetry.io/otel/exporters/", "internal/server", "a library begins spans; where they go is the program's choice"},
 	{"testing", "", "a package that ships must not carry the testing flags"},
 	{"github.com/chromedp/", "", "a browser is for tests"},
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/install"
 	"github.com/switchboard-go/switchboard/internal/server"
+	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/seal"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
 )
@@ -137,6 +138,7 @@ func TestOneLineForADatabaseThatIsAway(t *testing.T) {
 			t.Errorf("/readyz: %d %s", a.status, a.body)
 		}
 		w.metrics(r)
+		w.refused(t)
 	}
 	if n := w.logged("count connections"); n != 1 {
 		t.Errorf("%d lines for numbers that can't be had for as long", n)
@@ -152,6 +154,36 @@ func TestOneLineForADatabaseThatIsAway(t *testing.T) {
 	until(t, "/readyz to be green", func() bool { return r.readyz("").status == http.StatusOK })
 	if n := w.logged("ready again"); n != 1 || w.logged("not ready") != 1 {
 		t.Errorf("%d lines of its return", n)
+	}
+
+	until(t, "the inbox to be looked into", func() bool { return w.logged("the inbox can be looked into again") == 1 })
+	for message, level := range map[string]string{
+		"event not accepted: Slack sends it again": "ERROR", "the inbox can't be looked into": "WARN",
+	} {
+		loud := 0
+		for line := range strings.Lines(w.seen.String()) {
+			if strings.Contains(line, `"msg":"`+message+`"`) && !strings.Contains(line, `"level":"DEBUG"`) {
+				loud++
+				if !strings.Contains(line, `"level":"`+level+`"`) {
+					t.Errorf("not %s: %s", level, line)
+				}
+			}
+		}
+		if loud != 1 {
+			t.Errorf("%d lines %q of one database that was away", loud, message)
+		}
+	}
+}
+
+// refused has Slack send an event that can't be kept.
+func (w *world) refused(t *testing.T) {
+	t.Helper()
+	event := fmt.Sprintf(`{"type":"event_callback","api_app_id":%q,"team_id":%q,"event_id":"EvAway%d","event_time":1,`+
+		`"event":{"type":"message","channel_type":"im","channel":"D1","user":"U1","text":"help","ts":"1.1"}}`,
+		w.slack.App().ID, slacksim.Acme, w.next.Add(1))
+	ack := w.slack.Sender.Deliver(t.Context(), slacksim.Raw{Kind: "event", Type: "message", Body: []byte(event)})
+	if ack.Status != http.StatusServiceUnavailable {
+		t.Errorf("an event that can't be kept is answered %d", ack.Status)
 	}
 }
 

@@ -343,6 +343,9 @@ func TestTracesToNobody(t *testing.T) {
 	if took := time.Since(began); took > 8*time.Second {
 		t.Errorf("the stop took %s", took)
 	}
+	if n := w.logged("traces are not delivered: the collector doesn't take them"); n != 1 {
+		t.Errorf("%d lines of one collector that is away", n)
+	}
 }
 
 func TestTracesSettings(t *testing.T) {
