@@ -140,4 +140,3 @@ func ways(spans []sdk.ReadOnlySpan, what string) (all []string) {
 	}
 	return all
 }
-

@@ -96,8 +96,8 @@ func TestCalls(t *testing.T) {
 			t.Errorf("%s: %v, want %v", s.Name(), s.Status(), want[i])
 		}
 		for _, a := range s.Attributes() {
-			if strings.Contains(a.Value.Emit(), "hush") {
-				t.Errorf("%s: %s says %s", s.Name(), a.Key, a.Value.Emit())
+			if strings.Contains(a.Value.String(), "hush") {
+				t.Errorf("%s: %s says %s", s.Name(), a.Key, a.Value.String())
 			}
 		}
 	}
