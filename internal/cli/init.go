@@ -107,7 +107,8 @@ func (in *setup) look() error {
 func (in *setup) differs() error {
 	for _, given := range in.plain() {
 		if has := in.s.dotenv[given.name]; given.value != "" && given.value != has {
-			in.s.bad(given.name, "isn't what .env has, and init changes nothing there", "correct it in .env, or leave the flag out")
+			in.s.bad(given.name, "isn't what .env has, and init changes nothing there",
+				"correct it in .env, or leave the flag out")
 		}
 	}
 	return in.s.err()
@@ -156,7 +157,8 @@ func (in *setup) settle() (m bot.Manifest, err error) {
 	in.slack = slackURL(s, in.SlackURL)
 	in.ask.imitated = s.imitated
 	if in.public = publicURL(s, in.PublicURL); in.public == "" {
-		s.bad("PUBLIC_URL", "is not set", "add --public-url with the address that people see, for example https://bot.example.com")
+		s.bad("PUBLIC_URL", "is not set",
+			"add --public-url with the address that people see, for example https://bot.example.com")
 	}
 	in.data = in.databaseFlags.read(s, false)
 	var about install.App
@@ -336,7 +338,8 @@ func (in *setup) given() error {
 			}
 			in.lines = append(in.lines, envLine{as, value})
 		case value != s.dotenv[as]:
-			s.bad(name, "isn't what .env has, and init changes nothing there", "correct it in .env, or don't set it for init")
+			s.bad(name, "isn't what .env has, and init changes nothing there",
+				"correct it in .env, or don't set it for init")
 		}
 	}
 	return s.err()
@@ -438,10 +441,12 @@ func (in *setup) sayHow(m bot.Manifest) error {
 	out := in.env.stdout
 	if !in.has("SLACK_APP_ID") && !in.has("SLACK_CLIENT_ID") && len(in.lines) == 0 { // there is no app yet
 		if len(link) <= longestURL {
-			fmt.Fprintf(out, "\nMake the Slack app: open this link, pick a workspace, press Next and then Create.\n\n%s\n\n", link)
+			fmt.Fprintf(out, "\nMake the Slack app: open this link, pick a workspace, press Next and then Create.\n\n%s\n\n",
+				link)
 		} else {
-			fmt.Fprintf(out, "\nMake the Slack app: at %s press Create New App, choose From a manifest, pick a workspace, and paste\n"+
-				"what this prints: %s manifest%s\n\n", appsPage(in.slack), in.env.name, map[bool]string{true: " --socket-mode"}[in.Sockets])
+			fmt.Fprintf(out, "\nMake the Slack app: at %s press Create New App, choose From a manifest, pick a workspace,\n"+
+				"and paste what this prints: %s manifest%s\n\n", appsPage(in.slack), in.env.name,
+				map[bool]string{true: " --socket-mode"}[in.Sockets])
 		}
 	}
 
@@ -454,8 +459,8 @@ func (in *setup) sayHow(m bot.Manifest) error {
 		fmt.Fprintln(out, "Generate the App-level token there, with the scope connections:write.")
 	}
 	if !in.ask.can {
-		fmt.Fprintf(out, "Then run %s init again. On a terminal it asks for them; in a script, put them into the environment.\n",
-			in.env.name)
+		fmt.Fprintf(out, "Then run %s init again. On a terminal it asks for them. In a script, put them into the "+
+			"environment.\n", in.env.name)
 	}
 	return nil
 }
@@ -523,8 +528,8 @@ func (in *setup) sayNext() error {
 	}
 	fmt.Fprintf(out, "  %s serve\n\n", name)
 	if !in.Sockets && !slices.Contains(in.credentialNames(), "SLACK_APP_TOKEN") {
-		fmt.Fprintf(out, "While it runs, press Retry next to the Request URL on this page, so that Slack verifies it:\n%s/%s/event-subscriptions\n",
-			appsPage(in.slack), in.s.dotenv["SLACK_APP_ID"])
+		fmt.Fprintf(out, "While it runs, press Retry next to the Request URL on this page, so that Slack verifies it:\n"+
+			"%s/%s/event-subscriptions\n", appsPage(in.slack), in.s.dotenv["SLACK_APP_ID"])
 	}
 	_, err := fmt.Fprintf(out, "Then open %s/ and add the app.\n", in.public)
 	return err
