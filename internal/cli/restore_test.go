@@ -88,11 +88,19 @@ func TestWhatARestoreCosts(t *testing.T) {
 		}
 	})
 
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "backup.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	var table strings.Builder
 	table.WriteString("| what is kept, and what happens | connections | tokens that work | events acknowledged | lost | run " +
 		"again | need reconnecting |\n|---|---|---|---|---|---|---|\n")
 	for _, s := range all {
 		l := lines[s.name]
+		said := fmt.Sprintf("| %d |\n", s.reconnect)
+		if _, rest, there := strings.Cut(string(page), "\n| "+s.name+" |"); !there || !strings.Contains(rest[:80], said) {
+			t.Errorf("docs/backup.md doesn't say of %q that %d need reconnecting", s.name, s.reconnect)
+		}
 		fmt.Fprintf(&table, "| %s | %d of %d | %d | %d | %d | %d | %d |\n", s.name, l.connections, fiveWorkspaces, l.working,
 			l.acked, l.lostNow, l.runTwice, fiveWorkspaces-l.working)
 	}
