@@ -376,16 +376,19 @@ func (w *world) configure(t *testing.T, settings map[string]string) {
 // differs is a setting at Slack that isn't what the code asks for.
 func differs(finding string, status doctor.Status, says string, change func(*slacksim.App)) fault {
 	settings := map[string]string{}
-	var before slacksim.App
 	return fault{
 		check: "settings", finding: finding, status: status, says: says, settings: settings, after: settings,
 		fix: "switchboard manifest push makes Slack's what the code says",
 		wrong: func(t *testing.T, w *world) {
 			w.configure(t, settings)
-			before = w.slack.App()
 			w.slack.SetApp(change)
 		},
-		right: func(_ *testing.T, w *world) { w.slack.SetApp(func(a *slacksim.App) { *a = before }) },
+		right: func(t *testing.T, w *world) {
+			w.startOne(nil) // Slack asks the address whether it is ours
+			if out, errs, code := w.as(settings, "manifest", "push", "--yes"); code != 0 {
+				t.Errorf("manifest push: exit %d: %s%s", code, out, errs)
+			}
+		},
 	}
 }
 
@@ -577,6 +580,9 @@ func TestFiveQuestions(t *testing.T) {
 	w.slack.SetApp(func(a *slacksim.App) { a.RedirectURLs = []string{"https://old.example.com/slack/oauth_redirect"} })
 	answers("why does an install end in bad_redirect_uri", settings, []string{"doctor"}, 1,
 		"Addresses: Slack doesn't have the redirect URL "+w.proxy.URL+"/slack/oauth_redirect")
+
+	answers("what differs between Slack's settings and the code", settings, []string{"manifest", "diff"}, 1,
+		"redirect URL", w.proxy.URL+"/slack/oauth_redirect", "name", "Old")
 
 	w.stop()
 	w.lay(lying{team: slacksim.Acme, kind: "message", state: "ready", ago: time.Hour}.times(3)...)
