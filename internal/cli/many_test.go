@@ -63,6 +63,8 @@ var looks = [][]string{
 	{"connections", "history", slacksim.Acme},
 	{"connections", "exchange", slacksim.Acme},
 	{"connections", "disconnect", slacksim.Acme},
+	{"connections", "label", slacksim.Acme, "pilot"},
+	{"connections", "export", slacksim.Acme},
 }
 
 // listsOfMany are lists, of which the first has all there are.
@@ -230,6 +232,52 @@ func (w *world) measured(args ...string) (took time.Duration, kilobytes, code in
 		w.t.Fatalf("%v: %v %s", args, err, errs.String())
 	}
 	return took, kilobytes, cmd.ProcessState.ExitCode(), said.String()
+}
+
+// What looking into an inbox of 100,000 events takes: for docs/performance.md.
+func TestInboxOfManyMeasured(t *testing.T) {
+	storagetest.Long(t)
+	databases := map[string]func(testing.TB) string{"PostgreSQL": storagetest.Postgres, "SQLite": storagetest.SQLite}
+	for _, name := range slices.Sorted(maps.Keys(databases)) {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, databases[name](t))
+			if _, errs, code := w.command("migrate", "up"); code != 0 {
+				t.Fatal(errs)
+			}
+			dead := lying{team: slacksim.Acme, kind: "message", state: "dead", ago: time.Hour, text: "post: not_in_channel"}
+			ready, archived := dead, dead
+			ready.state, ready.text, archived.text = "ready", "", "post: is_archived"
+			w.lay(slices.Concat(dead.times(10), ready.times(10), archived.times(5))...)
+			w.addEvents(4000) // of each
+			for _, args := range [][]string{
+				{"inbox"}, {"inbox", "list"}, {"inbox", "list", "--reason", "is_archived"},
+				{"inbox", "replay", "--reason", "is_archived"}, {"inbox", "replay", "--reason", "is_archived", "--yes"},
+			} {
+				took, kilobytes, code, _ := w.measured(args...)
+				if code != 0 {
+					t.Fatalf("%v: exit %d", args, code)
+				}
+				t.Logf("| %s | %s | %d ms | %d MB |", name, strings.Join(args, " "), took.Milliseconds(), kilobytes>>10)
+				if took > 15*time.Second || kilobytes > 192<<10 {
+					t.Errorf("%v: %v and %d MB for 100,000 events", args, took, kilobytes>>10)
+				}
+			}
+		})
+	}
+}
+
+// addEvents copies each event in the inbox until there are n of it.
+func (w *world) addEvents(n int) {
+	w.t.Helper()
+	numbers := fmt.Sprintf("(WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i FROM "+
+		"n) AS numbers", n)
+	if strings.HasPrefix(w.database, "postgres") {
+		numbers = fmt.Sprintf("generate_series(2, %d) AS numbers(i)", n)
+	}
+	const same = "enterprise_id, team_id, kind, type, lane, state, tag, visible_at, attempt, failures, received_at, " +
+		"finished_at, said, error, payload"
+	w.exec("INSERT INTO inbox (app_id, event_id, " + same + ") SELECT app_id, event_id || '-' || i, " + same +
+		" FROM inbox, " + numbers)
 }
 
 // What looking at one of 100,000 workspaces takes, in a process of its own: for docs/performance.md.
