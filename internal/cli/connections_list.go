@@ -192,7 +192,11 @@ func (c *listCmd) conclude(env *environment, db *storage.DB, selection storage.S
 	}
 
 	total, err := db.CountSelected(env.ctx, selection)
-	if err != nil || total <= n {
+	if err != nil || total <= n && c.JSON {
+		return err
+	}
+	if total <= n {
+		_, err = fmt.Fprintln(to, connectionsWord(n)+".")
 		return err
 	}
 	line := fmt.Sprintf("Showing %s of %s.", grouped(n), grouped(total))
@@ -201,6 +205,14 @@ func (c *listCmd) conclude(env *environment, db *storage.DB, selection storage.S
 	}
 	_, err = fmt.Fprintln(to, line)
 	return err
+}
+
+// connectionsWord counts connections.
+func connectionsWord(n int) string {
+	if n == 1 {
+		return "1 connection"
+	}
+	return grouped(n) + " connections"
 }
 
 type listJSON struct{ jsonList }
