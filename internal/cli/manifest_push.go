@@ -95,7 +95,7 @@ func (c *manifestPushCmd) Run(env *environment) error {
 		}
 	}
 	if err := c.ask(env, &out.Reconsent); err != nil {
-		return errors.Join(fmt.Errorf("Slack has the new settings, and nobody is asked yet; run this again: %w", err))
+		return fmt.Errorf("those who have to allow more aren't all asked yet; run this again: %w", err)
 	}
 	if c.JSON {
 		return printJSON(env.stdout, out)

@@ -202,9 +202,9 @@ func explained(err error, appID string) error {
 		return server.Wrong("SLACK_CONFIG_TOKEN", "belongs to somebody who can't change the app "+appID+" ("+code+")",
 			"have one of the app's collaborators make the token, or be added on the app's Collaborators page")
 	case "ratelimited":
-		return fmt.Errorf("Slack takes no more of these calls for now; try again in a few minutes: %w", err)
+		return fmt.Errorf("too many calls: try again in a few minutes: %w", err)
 	case "":
 		return fmt.Errorf("ask Slack: %w", slackapi.Cause(err))
 	}
-	return fmt.Errorf("Slack refused: %w", err)
+	return fmt.Errorf("refused by Slack: %w", err)
 }
