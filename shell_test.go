@@ -12,13 +12,17 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
@@ -30,7 +34,7 @@ var ranBy = []struct{ page, begins, by string }{
 	{"README.md", "go run ./cmd/switchboard demo", ".ci/first-page"},
 	{"README.md", "go test ./...", ".ci/run"},
 	{"README.md", "", "TestFiveMinutes"},
-	{"docs/running.md", "", "TestInTenMinutes"},
+	{"docs/running.md", "", "TestTenMinutes"},
 	{"docs/building.md", "", "TestNewApp"},
 	{"docs/performance.md", "", "TestCompare"},
 	{"docs/from-bolt.md", "mybot import bolt", "TestImport"},
@@ -111,24 +115,27 @@ func TestShellInThePages(t *testing.T) {
 			}
 			rest = append(rest, command)
 		}
-		if block.text = strings.Join(rest, "\n"); block.needs == "" && block.text != "" {
+		if len(rest) > 0 && (block.needs == "" || block.needs == "postgres") {
 			here = append(here, block)
 		}
 	}
 
-	pages := map[string]string{}
+	pages := map[string][]shellBlock{}
 	for _, block := range here {
-		pages[block.page] += block.text + "\n"
+		pages[block.page] = append(pages[block.page], block)
 	}
-	if len(pages) < 2 {
+	if len(pages) < 4 {
 		t.Fatalf("only %d pages have commands that are run here", len(pages))
 	}
 	program := filepath.Join(t.TempDir(), "switchboard")
 	if out, err := shell("go", "build", "-buildvcs=false", "-o", program, "./cmd/switchboard"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for page, script := range pages {
-		t.Run(page, func(t *testing.T) { runBeside(t, program, script) })
+	for page, blocks := range pages {
+		t.Run(page, func(t *testing.T) {
+			t.Parallel()
+			runBeside(t, program, blocks)
+		})
 	}
 }
 
@@ -171,9 +178,9 @@ func shell(name string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// runBeside runs a page's commands in a checkout of its own, where the program serves with SQLite, is connected to a
-// workspace, and has its settings in .env.
-func runBeside(t *testing.T, program, script string) {
+// runBeside runs a page's blocks in a checkout of its own, where the program serves with SQLite, is connected to a
+// workspace, and has its settings in .env. What restores or moves the database finds it stopped, as the pages say.
+func runBeside(t *testing.T, program string, blocks []shellBlock) {
 	checkout := filepath.Join(t.TempDir(), "switchboard")
 	copyCheckout(t, checkout)
 	bin := filepath.Join(checkout, "bin")
@@ -184,21 +191,72 @@ func runBeside(t *testing.T, program, script string) {
 		t.Fatal(err)
 	}
 
-	admin, backups := serveConnected(t, checkout), filepath.Join(checkout, "backups")
-	if err := os.Mkdir(backups, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	here := strings.NewReplacer("localhost:3001", admin, "/backups/", backups+"/")
-	cmd := exec.Command("bash", "-euo", "pipefail", "-c", here.Replace(script))
-	cmd.Dir = checkout
-	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "ADMIN_ADDR="+admin)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s\n%s", err, script, out)
+	admin, stop := serveConnected(t, checkout)
+	env := append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "ADMIN_ADDR="+admin)
+	for _, block := range blocks {
+		if strings.Contains(block.text, "before-restore") || strings.Contains(block.text, "migrate copy") {
+			stop()
+		}
+		if strings.Contains(block.text, "$NEW_DATABASE_URL") {
+			env = append(env, "NEW_DATABASE_URL="+storagetest.Postgres(t))
+		}
+		if block.needs == "postgres" {
+			env = append(env, postgresOf(t, checkout)...)
+		}
+		cmd := exec.Command("bash", "-euo", "pipefail", "-c", strings.ReplaceAll(block.text, "localhost:3001", admin))
+		cmd.Dir, cmd.Env = checkout, env
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s:%d: %v\n%s\n%s", block.page, block.line, err, block.text, out)
+		}
 	}
 }
 
-// serveConnected starts serve in a checkout, and returns where it is watched.
-func serveConnected(t *testing.T, checkout string) (admin string) {
+// postgresOf are the settings of a program on PostgreSQL with SQLite's keys, and where a dump of it is restored.
+func postgresOf(t *testing.T, checkout string) (env []string) {
+	t.Helper()
+	keys, err := os.ReadFile(filepath.Join(checkout, "data", "switchboard.db.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := url.Parse(storagetest.Postgres(t)) // which says what to do where there is none
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.RawQuery = strings.TrimPrefix(regexp.MustCompile(`&?search_path=[^&]*`).ReplaceAllString(server.RawQuery, ""), "&")
+	named := func(name string) string {
+		t.Cleanup(func() { onServer(t, server, "DROP DATABASE IF EXISTS "+name) })
+		onServer(t, server, "DROP DATABASE IF EXISTS "+name)
+		its := *server
+		its.Path = "/" + name
+		return its.String()
+	}
+	old, restored := named("switchboard_shell"), named("switchboard_restored")
+	onServer(t, server, "CREATE DATABASE switchboard_shell")
+	env = []string{"DATABASE_URL=" + old, "RESTORED_DATABASE_URL=" + restored,
+		"ENCRYPTION_KEYS=" + strings.TrimSpace(string(keys))}
+
+	migrate := exec.Command(filepath.Join(checkout, "bin", "switchboard"), "migrate", "up")
+	migrate.Dir, migrate.Env = checkout, append(os.Environ(), env...)
+	if out, err := migrate.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return env
+}
+
+func onServer(t *testing.T, server *url.URL, statement string) {
+	t.Helper()
+	conn, err := pgx.Connect(context.Background(), server.String())
+	if err == nil {
+		_, err = conn.Exec(context.Background(), statement)
+		_ = conn.Close(context.Background())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// serveConnected starts serve in a checkout, and returns where it is watched, and what stops it.
+func serveConnected(t *testing.T, checkout string) (admin string, stop func()) {
 	t.Helper()
 	door, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -236,14 +294,15 @@ func serveConnected(t *testing.T, checkout string) (admin string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		if err := serve.Process.Signal(syscall.SIGINT); err == nil {
 			_ = serve.Wait()
 		}
 	})
+	t.Cleanup(stop)
 	_, admin = whereItServes(t, log)
 	installIn(t, slack, public)
-	return admin
+	return admin, stop
 }
 
 // installIn has an admin of a workspace install the app.
