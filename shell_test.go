@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -38,6 +39,7 @@ var ranBy = []struct{ page, begins, by string }{
 	{"docs/building.md", "", "TestNewApp"},
 	{"docs/performance.md", "", "TestCompare"},
 	{"docs/from-bolt.md", "mybot import bolt", "TestImport"},
+	{"docs/operating.md", "grep Ev0ABC1234", "TestFollowingOneEvent"},
 	{"", ".ci/release", "TestRelease"},
 }
 
@@ -192,6 +194,7 @@ func runBeside(t *testing.T, program string, blocks []shellBlock) {
 	}
 
 	admin, stop := serveConnected(t, checkout)
+	postgres := sync.OnceValue(func() []string { return postgresOf(t, checkout) })
 	env := append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "ADMIN_ADDR="+admin)
 	for _, block := range blocks {
 		if strings.Contains(block.text, "before-restore") || strings.Contains(block.text, "migrate copy") {
@@ -200,11 +203,12 @@ func runBeside(t *testing.T, program string, blocks []shellBlock) {
 		if strings.Contains(block.text, "$NEW_DATABASE_URL") {
 			env = append(env, "NEW_DATABASE_URL="+storagetest.Postgres(t))
 		}
+		its := env
 		if block.needs == "postgres" {
-			env = append(env, postgresOf(t, checkout)...)
+			its = append(slices.Clone(env), postgres()...)
 		}
 		cmd := exec.Command("bash", "-euo", "pipefail", "-c", strings.ReplaceAll(block.text, "localhost:3001", admin))
-		cmd.Dir, cmd.Env = checkout, env
+		cmd.Dir, cmd.Env = checkout, its
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s:%d: %v\n%s\n%s", block.page, block.line, err, block.text, out)
 		}
