@@ -5,9 +5,11 @@ package lasting
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 )
 
 // changesEvery is how long another cause of the same trouble waits for its line: of several that take turns one is
@@ -26,8 +28,18 @@ type Trouble struct {
 	since time.Time
 	last  time.Time // it was met
 	said  time.Time // a cause was logged
-	cause string
+	cause string    // as sameness looks at it
 	times int
+}
+
+// sameness is an error's text without its digits: a connection's port, an id or a time in it is no other cause.
+func sameness(cause string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, cause)
 }
 
 // Note logs what err makes of it, nil of a success, with about: pairs of names and values as slog takes them.
@@ -77,6 +89,7 @@ func (t *Trouble) met(cause string, now time.Time) bool {
 	t.times++
 	t.last = now
 
+	cause = sameness(cause)
 	changed := cause != t.cause && now.Sub(t.said) >= changesEvery
 	if !began && !changed {
 		return false

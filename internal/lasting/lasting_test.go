@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -55,6 +56,23 @@ func TestTroubleIsSaidWhenItBeginsAndWhenItEnds(t *testing.T) {
 		trouble.Note(ctx, log, away)
 		if lines("ERROR") != 1 {
 			t.Errorf("when it begins anew:\n%s", &out)
+		}
+	})
+}
+
+// An error that names a port, which is another one each time, is the same trouble.
+func TestACauseWithNumbersIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&out, nil))
+		trouble := Trouble{Begins: "it breaks", Ends: "it works"}
+		for port := range 5 {
+			trouble.Note(context.Background(), log, fmt.Errorf("read tcp 10.0.0.1:%d: reset", 40000+port*111))
+			time.Sleep(changesEvery)
+		}
+		if n := strings.Count(out.String(), "level=WARN"); n != 1 {
+			t.Errorf("%d lines:\n%s", n, &out)
 		}
 	})
 }

@@ -4,6 +4,7 @@ package spans
 import (
 	"context"
 	"regexp"
+	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -125,11 +126,13 @@ func (s Span) End() {
 // longest is how much of a word from outside a span says.
 const longest = 120
 
+// clip is s as a span says it: not too long, and UTF-8. One attribute that isn't, half a letter at its end, costs all
+// the spans that are sent along with it.
 func clip(s string) string {
 	if len(s) > longest {
-		return s[:longest]
+		s = s[:longest]
 	}
-	return s
+	return strings.ToValidUTF8(s, "")
 }
 
 // parent is a W3C traceparent of the version that there is.

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/codes"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
@@ -55,6 +56,31 @@ func TestCarried(t *testing.T) {
 	}
 	if got := Carried(context.Background()); got != "" {
 		t.Errorf("of no trace %q is carried", got)
+	}
+}
+
+// What is said is UTF-8, wherever a long word is cut: a collector's client refuses a whole batch for one that isn't.
+func TestWordsAreUTF8(t *testing.T) {
+	t.Parallel()
+	seen := tracetest.NewSpanRecorder()
+	tracer := New(sdk.NewTracerProvider(sdk.WithSpanProcessor(seen)))
+	for _, word := range []string{"\xff", strings.Repeat("ж", longest), "x" + strings.Repeat("ж", longest)} {
+		_, span := tracer.Start(t.Context(), trace.SpanKindInternal, "run", word)
+		span.Say(Handler, word)
+		span.Fail(word)
+		span.End()
+	}
+
+	for _, s := range seen.Ended() {
+		said := []string{s.Name(), s.Status().Description}
+		for _, a := range s.Attributes() {
+			said = append(said, a.Value.AsString())
+		}
+		for _, word := range said {
+			if !utf8.ValidString(word) || len(word) > longest+len("run ") {
+				t.Errorf("%q is said", word)
+			}
+		}
 	}
 }
 
