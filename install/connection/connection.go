@@ -265,7 +265,8 @@ func (c Connection) Replaced(next Connection) Connection {
 	case Active: // it worked before, and has since then
 		next.StateSince = c.StateSince
 	case Paused:
-		next.State, next.Reason, next.StateSince = c.State, c.Reason, c.StateSince
+		// What happened to the access before, its reason, is over.
+		next.State, next.Reason, next.StateSince = c.State, ReasonNone, c.StateSince
 	}
 	next.Beginnings = c.continued(next)
 	return next

@@ -34,11 +34,11 @@ const (
 var errNothingToDo = errors.New("nothing to do any more")
 
 // Check asks Slack whether the connection for k works, keeps what was learned, and returns the state. A token that ran
-// out is renewed first. It never fails: what could not be found out is in the answer. It blocks for four calls to Slack
-// at most, nearly always for one.
+// out is renewed first. It never fails: what could not be found out is in the answer. Of a paused one Slack isn't asked.
+// It blocks for four calls to Slack at most, nearly always for one.
 func (cs *Connections) Check(ctx context.Context, k connection.Key) Health {
 	c, err := cs.store.Lookup(ctx, k)
-	if err != nil || c.Token == "" {
+	if err != nil || c.Token == "" || c.State == connection.Paused {
 		return cs.assess(c, err == nil, evidence{recordsErr: err})
 	}
 	if fresh, err := cs.cfg.Tokens.Good(ctx, c); err == nil {

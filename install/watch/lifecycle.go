@@ -87,6 +87,9 @@ func (lc *Lifecycle) removed(row *connection.Connection, said connection.Removal
 		end := connection.Removed
 		if said.Reason == connection.ReasonTokenRevoked {
 			end = connection.ReconnectRequired // if the app went with it, Slack says so in a second event
+			if row.State == connection.Paused {
+				end = row.State // else whoever reconnects would end the operator's pause
+			}
 		}
 		row.Erase(end, said.Reason, lc.cfg.Now())
 		if row.State != state || row.Reason != reason {

@@ -174,3 +174,39 @@ func TestEventsHeld(t *testing.T) {
 		}
 	})
 }
+
+// Slack's word that the token is gone doesn't end the operator's pause, nor does who then reconnects.
+func TestPauseOutlivesTheToken(t *testing.T) {
+	t.Parallel()
+	eachRig(t, func(t *testing.T, r *rig) {
+		in, operator := r.replica(nil), connection.Actor{Kind: connection.ByOperator}
+		for _, reconnects := range []bool{false, true} {
+			c := r.connect(in, slacksim.AcmeAdmin)
+			if _, err := in.Connections.Pause(r.Ctx, c.Key, operator); err != nil {
+				t.Fatal(err)
+			}
+			stop := r.Slack.Inject(slacksim.Fault{Method: "auth.test", Error: connection.ReasonTokenRevoked})
+			if err := in.HandleRemoval(r.Ctx, c.Key,
+				connection.Removal{Reason: connection.ReasonTokenRevoked, At: r.Clock.Now()}); err != nil {
+				t.Fatal(err)
+			}
+			stop()
+			if now := r.Row(in.db, c.Key); now.State != connection.Paused || now.Token != "" ||
+				now.Reason != connection.ReasonTokenRevoked {
+				t.Errorf("revoked: %s %s", now.State, now.Reason)
+			}
+
+			want, why := connection.ReconnectRequired, connection.ReasonTokenRevoked
+			if reconnects {
+				r.connect(in, slacksim.AcmeAdmin)
+				if now := r.Row(in.db, c.Key); now.State != connection.Paused || now.Token == "" || now.Reason != "" {
+					t.Errorf("reconnected: %s %s", now.State, now.Reason)
+				}
+				want, why = connection.Active, connection.ReasonNone
+			}
+			if now, err := in.Connections.Resume(r.Ctx, c.Key, operator); err != nil || now.State != want || now.Reason != why {
+				t.Errorf("resumed: %s %s, want %s %s (%v)", now.State, now.Reason, want, why, err)
+			}
+		}
+	})
+}

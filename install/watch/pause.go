@@ -1,9 +1,10 @@
 package watch
 
 // A pause is the operator's word for one workspace: nothing of the app runs there until the operator takes it back,
-// whatever Slack says and whoever reconnects meanwhile.
+// whatever Slack says of its token and whoever reconnects meanwhile. Only removing the app ends it.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,8 +57,8 @@ func (cs *Connections) Resume(ctx context.Context, k connection.Key, by connecti
 
 		now := cs.cfg.Now()
 		switch {
-		case row.Token == "": // erased meanwhile, or sealed with a key that isn't here: then it stays as it is
-			row.SetState(connection.ReconnectRequired, connection.ReasonUnreadable, now)
+		case row.Token == "": // gone meanwhile, or sealed with a key that isn't here: then it stays as it is
+			row.SetState(connection.ReconnectRequired, cmp.Or(row.Reason, connection.ReasonUnreadable), now)
 		case row.Dead():
 			row.SetState(connection.ReconnectRequired, connection.ReasonRefreshRejected, now)
 		default:

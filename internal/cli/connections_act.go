@@ -83,6 +83,8 @@ func checkWords(h install.Health) string {
 		said = "Slack confirmed its access just now."
 	case h.Live:
 		said = "Slack answered: " + h.Reason + "."
+	case h.State == connection.Paused:
+		said = "Slack isn't asked during a pause."
 	case h.State == connection.Unknown:
 		said = "" // the reason says who didn't answer
 	}

@@ -98,6 +98,12 @@ func TestResumeFindsOut(t *testing.T) {
 
 	pause()
 	w.slack.Inject(slacksim.Fault{Method: "auth.test", Error: "token_revoked"})
+	asked := len(w.slack.Calls("auth.test"))
+	out, errs, code = w.command("connections", "check", slacksim.Acme)
+	if code != 1 || !strings.Contains(out, "Slack isn't asked during a pause.") ||
+		len(w.slack.Calls("auth.test")) != asked {
+		t.Errorf("a check during the pause: exit %d %s%s", code, out, errs)
+	}
 	out, errs, code = w.command("connections", "resume", slacksim.Acme)
 	if missing := inOrder(out, "Resumed Acme", "Needs reconnecting. Slack answered: token_revoked."); code != 1 ||
 		missing != "" {
