@@ -204,11 +204,12 @@ func strayWAL(path string) bool {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real // as SQLite names the files beside it
 	}
-	if info, err := os.Stat(path); err == nil && info.Size() > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+	// In this order: a database that another process makes at this moment has its first page before its -wal file.
+	if info, err := os.Stat(path + "-wal"); err != nil || info.Size() <= walHeader {
 		return false
 	}
-	info, err := os.Stat(path + "-wal")
-	return err == nil && info.Size() > walHeader
+	info, err := os.Stat(path)
+	return err == nil && info.Size() == 0 || errors.Is(err, fs.ErrNotExist)
 }
 
 const (
