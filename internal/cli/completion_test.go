@@ -68,6 +68,7 @@ func TestCompletionInBash(t *testing.T) {
 		{[]string{"healthcheck", "--exclude", "j"}, "journal", "database"},
 		{[]string{"healthcheck", "--exclude", "=", "j"}, "journal", "--exclude"},
 		{[]string{"healthcheck", "--exclude", "="}, "database schema", "--exclude"},
+		{[]string{"connections", "list", "--state", "re"}, "retrying reconnect_required removed", "active"},
 		{[]string{"completion", ""}, "bash zsh fish", "serve"},
 		{[]string{"help", "connections", "sh"}, "show", "list"},
 		{[]string{"backup", "b"}, "before.db", ":"},

@@ -34,7 +34,8 @@ func TestExport(t *testing.T) {
 		})
 		for _, team := range []string{slacksim.Acme, slacksim.Birch} {
 			of := bot.ValueOwner{AppID: acme.AppID, TeamID: team, ConnectionID: acme.ID}
-			if err := db.Values().Put(ctx, of, "plans/"+team, []byte(`{"at":"9:30","access_token":"hush"}`), time.Time{}); err != nil {
+			if err := db.Values().Put(ctx, of, "plans/"+team, []byte(`{"at":"9:30","n":12345678901234567,`+
+				`"access_token":"hush"}`), time.Time{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -49,6 +50,11 @@ func TestExport(t *testing.T) {
 			if _, err := in.Add(ctx, &e, false); err != nil {
 				t.Fatal(err)
 			}
+		}
+		raw := bot.Delivery{ID: "EvRaw", Kind: "interactive", Type: "raw", Key: acme.Key, Received: time.Now(),
+			Body: []byte("token=hush&text=lunch")}
+		if _, err := in.Add(ctx, &raw, false); err != nil {
+			t.Fatal(err)
 		}
 		in.Close()
 
@@ -71,7 +77,7 @@ func TestExport(t *testing.T) {
 			t.Errorf("connection %+v, %d lines, %d attempts, %d values, %d events", all.Connection, len(all.History),
 				len(all.Attempts), len(all.Values), len(all.Events))
 		}
-		if missing := inOrder(out, `"at": "9:30"`, `"text": "lunch?"`); missing != "" || strings.Contains(out, slacksim.Birch) ||
+		if missing := inOrder(out, `"at": "9:30"`, `"n": 12345678901234567`, `"text": "lunch?"`); missing != "" || strings.Contains(out, slacksim.Birch) ||
 			strings.Contains(out, "hush") || strings.Contains(out, "hooks.slack.com") {
 			t.Errorf("no %q, or what is not Acme's or a secret: %.3000s", missing, out)
 		}

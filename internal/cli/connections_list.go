@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -27,7 +26,7 @@ const (
 
 type listCmd struct {
 	reportFlags
-	State       []string `placeholder:"STATE" help:"Only those in one of these states: active, limited, retrying, reconnect_required, removed, paused."`
+	State       []string `placeholder:"STATE" enum:"active,limited,retrying,reconnect_required,removed,paused" help:"Only those in one of these states: ${enum}."`
 	Reason      string   `placeholder:"CODE" help:"Only those with this reason, as the list shows it."`
 	Missing     string   `placeholder:"SCOPE" help:"Only those that don't have this permission: chat:write."`
 	InstalledBy string   `placeholder:"USER" help:"Only those that this person installed: U…."`
@@ -69,10 +68,6 @@ func (a age) before(now time.Time) time.Time {
 	return now.Add(-time.Duration(a))
 }
 
-// listStates are the states that a connection in a list can have.
-var listStates = []connection.State{connection.Active, connection.Limited, connection.Retrying,
-	connection.ReconnectRequired, connection.Removed, connection.Paused}
-
 // selection is what was asked for.
 func (c *listCmd) selection(in *install.Installer) (s storage.Selection, after storage.Cursor, err error) {
 	now := in.Now()
@@ -80,12 +75,8 @@ func (c *listCmd) selection(in *install.Installer) (s storage.Selection, after s
 		Needed: in.Scopes(), Reason: c.Reason, Missing: c.Missing, InstalledBy: c.InstalledBy, Label: c.Label,
 		Search: c.Search, Changed: c.Since.before(now), Quiet: c.QuietFor.before(now),
 	}
-	for _, typed := range c.State {
-		state := connection.State(strings.TrimSpace(typed))
-		if !slices.Contains(listStates, state) {
-			return s, after, badUsage("--state %s: there is no such state; there are %s", printable(typed), join(listStates))
-		}
-		s.States = append(s.States, state)
+	for _, state := range c.State {
+		s.States = append(s.States, connection.State(state))
 	}
 
 	if c.After != "" {
@@ -97,15 +88,6 @@ func (c *listCmd) selection(in *install.Installer) (s storage.Selection, after s
 		return s, after, badUsage("--limit must be 1 or more")
 	}
 	return s, after, nil
-}
-
-// join writes states one after the other.
-func join(states []connection.State) string {
-	names := make([]string, len(states))
-	for i, s := range states {
-		names[i] = string(s)
-	}
-	return strings.Join(names, ", ")
 }
 
 // filtered reports whether it isn't all connections that were asked for.

@@ -139,7 +139,7 @@ func TestListFilters(t *testing.T) {
 		}
 
 		for args, want := range map[string]string{
-			"--state fine": "there is no such state; there are active", "--limit=-1": "--limit must be 1 or more",
+			"--state fine": `must be one of "active","limited"`, "--limit=-1": "--limit must be 1 or more",
 			"--after there": "that isn't what a list ended with", "--since soon": "write 90m, 2h or 7d",
 			"--quiet-for=-2h": "write 90m, 2h or 7d",
 		} {

@@ -3,6 +3,7 @@ package cli
 // inbox: what Slack sent that was not worked, for whoever is asked at night where an event has gone.
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -201,8 +202,13 @@ var secretFields = map[string]bool{"response_url": true, "response_urls": true, 
 
 // harmless is a payload without what gives access. One that is not JSON is not shown.
 func harmless(body []byte) any {
+	if !json.Valid(body) {
+		return nil
+	}
+	read := json.NewDecoder(bytes.NewReader(body))
+	read.UseNumber() // a long number would lose its last digits
 	var payload any
-	if json.Unmarshal(body, &payload) != nil {
+	if read.Decode(&payload) != nil {
 		return nil
 	}
 	return stripped(payload)
