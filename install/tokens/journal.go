@@ -114,10 +114,13 @@ func (j *Journal) NextGeneration(ctx context.Context, h connection.TokenOwner) (
 	return next
 }
 
-// Ready looks whether the journal can be written, by writing to it, and keeps the answer for the metrics. Run does it
-// now and then. Whoever asks whether the process is ready does it in between.
+// Ready looks whether the journal can be written, by writing to it, and keeps the answer for the metrics. Whoever asks
+// whether the process is ready does it now and then. It also ends trouble: the next new token can be hours away.
 func (j *Journal) Ready(ctx context.Context) error {
 	err := j.disk.JournalReady(ctx)
+	if err == nil {
+		j.trouble.Passed(ctx, j.cfg.Log)
+	}
 	j.cfg.Observer.Writable(err == nil)
 	return err
 }

@@ -4,11 +4,14 @@ package tokens_test
 // holds up others.
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -165,6 +168,51 @@ func TestPairThatOnlyMemoryHas(t *testing.T) {
 	r.Spent(1)
 	if kept := r.Kept(); len(kept) != 1 || kept[0].Token != r.Row(in.db, c.Key).Token {
 		t.Errorf("%d pairs in the journal that was made anew", len(kept))
+	}
+}
+
+// A journal that takes nothing is one error in the log, however many tokens it doesn't take, and none of them is in it.
+// That it takes them again is told by the next look, not by the next token.
+func TestJournalThatTakesNothingIsSaidOnce(t *testing.T) {
+	r := sqliteRig(t)
+	var out bytes.Buffer
+	in := r.replica(func(cfg *config) { cfg.Log = slog.New(slog.NewTextHandler(&out, nil)) })
+	a, b := r.connect(in, slacksim.AcmeAdmin), r.connect(in, slacksim.BirchAdmin)
+	disk, err := sql.Open("sqlite", filepath.Join(r.Folder, "journal.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = disk.Close() }()
+	do := func(statement string) {
+		t.Helper()
+		if _, err := disk.ExecContext(r.Ctx, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	do("CREATE TRIGGER full BEFORE INSERT ON entries BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+	for _, c := range []connection.Connection{a, b, a} {
+		in.Journal.Keep(r.Ctx, &connection.Grant{TokenOwner: connection.TokenOwner{Key: c.Key},
+			Origin: connection.Renewal{Spent: c.RefreshToken}, Token: c.Token, Refresh: c.RefreshToken, At: r.Clock.Now()})
+	}
+	if n := strings.Count(out.String(), "the journal can't be written"); n != 1 ||
+		!strings.Contains(out.String(), "level=ERROR") || !strings.Contains(out.String(), "disk full") {
+		t.Errorf("%d lines:\n%s", n, &out)
+	}
+	for _, secret := range []connection.Secret{a.Token, a.RefreshToken, b.Token, b.RefreshToken} {
+		if strings.Contains(out.String(), secret.Reveal()) {
+			t.Error("a token is in the log")
+		}
+	}
+
+	do("DROP TRIGGER full")
+	for range 2 {
+		if err := in.Journal.Ready(r.Ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.Count(out.String(), `level=INFO msg="the journal can be written again" times=3`); n != 1 {
+		t.Errorf("its end is told %d times:\n%s", n, &out)
 	}
 }
 
