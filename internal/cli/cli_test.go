@@ -488,7 +488,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"import"}, 2, []string{"bolt", "Try: switchboard help"}},
 		{[]string{"import", "bolt"}, 2, []string{"--from", "Try: switchboard help import bolt\n"}},
 		{[]string{"help", "keys", "rotate"}, 0, []string{"Usage: switchboard keys rotate", "--erase-unreadable"}},
-		{[]string{"connections"}, 2, []string{"list", "show", "history", "disconnect", "Try: switchboard help"}},
+		{[]string{"connections"}, 2, []string{"list", "show", "history", "check", "Try: switchboard help"}},
 		{[]string{"connections", "show"}, 2, []string{"<name>", "Try: switchboard help"}},
 		{[]string{"connections", "history"}, 2, []string{"<name>", "Try: switchboard help"}},
 		{[]string{"connections", "history", "--limit", "0", "T1"}, 2,
@@ -890,7 +890,7 @@ func TestNamesDoNotSteerTheTerminal(t *testing.T) {
 			}
 		}
 	}
-	if out, _, _ := w.command("connections", "list"); strings.Count(out, "\n") != 2 {
+	if out, _, _ := w.command("connections", "list"); strings.Count(out, "\n") != 3 { // with the heading and the sum
 		t.Errorf("a name makes lines of its own:\n%s", out)
 	}
 	if got := w.connections()[0].TeamName; got != name {

@@ -575,8 +575,12 @@ func TestDoctorFixes(t *testing.T) {
 				if c.Name != check {
 					continue
 				}
-				if !slices.Equal(c.Fixed, want) {
-					t.Errorf("%s: fixed %q, want %q", check, c.Fixed, want)
+				// SQLite makes its other two files like the first, and they are there or not.
+				fixed := slices.DeleteFunc(c.Fixed, func(what string) bool {
+					return strings.Contains(what, "bot.db-wal") || strings.Contains(what, "bot.db-shm")
+				})
+				if !slices.Equal(fixed, want) {
+					t.Errorf("%s: fixed %q, want %q", check, fixed, want)
 				}
 				if check != "renewals" && c.Status != doctor.OK && c.Name != "exposure" {
 					t.Errorf("%s: %+v", check, c)
