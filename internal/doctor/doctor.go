@@ -110,14 +110,20 @@ type Report struct {
 const budget = 5 * time.Second
 
 // Examine makes all checks at the same time. fix: what is safe to repair is repaired, and all is looked at again,
-// because one thing that is wrong can hide another.
+// because one thing that is wrong can hide another. Afterwards e is to be closed.
 func Examine(ctx context.Context, e *Examined, fix bool) Report {
-	report := lookAt(ctx, e)
+	return examine(ctx, Areas, e, fix)
+}
+
+func examine(ctx context.Context, areas func() []Area, e *Examined, fix bool) Report {
+	first := e.look()
+	report := lookAt(ctx, areas(), first)
 	if !fix || !report.repair(ctx) {
 		return report
 	}
 
-	again := lookAt(ctx, e)
+	first.close() // and with it the lock that a repair took
+	again := lookAt(ctx, areas(), e.look())
 	for i, area := range report.Areas {
 		for j, was := range area.Checks {
 			result := &again.Areas[i].Checks[j]
@@ -129,9 +135,7 @@ func Examine(ctx context.Context, e *Examined, fix bool) Report {
 }
 
 // lookAt makes all checks.
-func lookAt(ctx context.Context, e *Examined) Report {
-	e.forget()
-	areas := Areas()
+func lookAt(ctx context.Context, areas []Area, e *Examined) Report {
 	report := Report{Areas: make([]AreaResult, len(areas))}
 	var checking sync.WaitGroup
 	for i, area := range areas {

@@ -2,10 +2,13 @@ package doctor
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/switchboard-go/switchboard/storage"
 )
 
 // One check that panics, and one that hangs, are told in their own place.
@@ -38,5 +41,45 @@ func TestACheckHidesNoOther(t *testing.T) {
 			}
 		}
 		close(ended)
+	})
+}
+
+// A check that hangs keeps neither a repair nor the second look waiting, and shares nothing with that: it may go on.
+func TestARepairPassesWhatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan struct{})
+		looks := make(chan *Examined, 2)
+		repaired := false
+		areas := func() []Area {
+			return []Area{{Name: "a", Checks: []Check{
+				{Name: "hangs", look: func(_ context.Context, e *Examined) []Finding {
+					looks <- e
+					<-ended
+					_, _ = e.database.get(func() (*storage.DB, error) { return nil, errClosed })
+					return nil
+				}},
+				{Name: "mends", look: func(context.Context, *Examined) []Finding {
+					if repaired {
+						return []Finding{{Name: "mode", Status: OK, Text: "It is well."}}
+					}
+					return []Finding{{Name: "mode", Status: Failed, Text: "It isn't.",
+						Repair: func(context.Context) (string, error) { repaired = true; return "mended it", nil }}}
+				}},
+			}}}
+		}
+
+		e := &Examined{}
+		r := examine(t.Context(), areas, e, true)
+		checks := r.Areas[0].Checks
+		if checks[0].Status != Failed || checks[1].Status != OK || !slices.Equal(checks[1].Fixed, []string{"mended it"}) {
+			t.Errorf("%+v", checks)
+		}
+		if <-looks == <-looks {
+			t.Error("what hangs and the second look share what was found out")
+		}
+		close(ended)
+		synctest.Wait()
+		e.Close()
 	})
 }

@@ -42,8 +42,9 @@ type Examined struct {
 	// DiskOf looks at the disk under a folder; nil: the system is asked.
 	DiskOf func(folder string) (Disk, error)
 
-	pending sync.WaitGroup // what is seen through, also when its check is over
+	looks []*Examined // each with what it found out
 
+	pending sync.WaitGroup // what is seen through, also when its check is over
 	seen
 }
 
@@ -56,17 +57,38 @@ type seen struct {
 	journal  error // why it can't be used
 }
 
-// forget has everything found out anew, after something was repaired.
-func (e *Examined) forget() {
-	e.Close()
-	e.seen = seen{}
+// look is the same to examine, with nothing found out yet. After a repair all is found out anew, and a check that still
+// hangs keeps what it has.
+func (e *Examined) look() *Examined {
+	l := &Examined{Program: e.Program, Config: e.Config, Warnings: e.Warnings, Manifest: e.Manifest, Tokens: e.Tokens,
+		Offline: e.Offline, roots: e.roots, DiskOf: e.DiskOf}
+	e.looks = append(e.looks, l)
+	return l
 }
 
 // Close lets go of what was opened. It blocks for a token that is being renewed.
 func (e *Examined) Close() {
+	for _, l := range e.looks {
+		l.close()
+	}
+}
+
+// closeBudget is how long the database is waited for. What a check that hangs has of it ends with the program.
+const closeBudget = time.Second
+
+func (e *Examined) close() {
 	e.pending.Wait()
-	if db, err := e.database.get(func() (*storage.DB, error) { return nil, errClosed }); err == nil {
-		_ = db.Close()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		if db, err := e.database.get(func() (*storage.DB, error) { return nil, errClosed }); err == nil {
+			_ = db.Close()
+		}
+	}()
+
+	select {
+	case <-closed:
+	case <-time.After(closeBudget):
 	}
 }
 
