@@ -225,6 +225,33 @@ func TestTokensAreRenewed(t *testing.T) {
 	}
 }
 
+// However often a pair was renewed, what is still set in the environment is known as what it came from. Another pair
+// that Slack refuses replaces nothing.
+func TestTokensOutliveManyRenewals(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	export := func(token, refresh string) error {
+		_, err := s.client(token, refresh).Export(t.Context(), "A0GREETER1")
+		return err
+	}
+	for range mostAncestry/2 + 2 {
+		s.clock.Advance(13 * time.Hour)
+		if err := export(s.pair.Token, s.pair.RefreshToken); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := s.rotations(); got != mostAncestry/2+2 {
+		t.Errorf("%d renewals", got)
+	}
+
+	if err := export("", "xoxe-1-mistyped"); err == nil {
+		t.Error("a refresh token that nobody gave was taken")
+	}
+	if err := export(s.pair.Token, s.pair.RefreshToken); err != nil {
+		t.Errorf("after a wrong one was set: %v", err)
+	}
+}
+
 // Many processes at once spend a refresh token once.
 func TestTokensAreRenewedOnce(t *testing.T) {
 	t.Parallel()

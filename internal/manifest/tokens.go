@@ -33,7 +33,8 @@ const File = "config-tokens.json"
 
 const (
 	renewEarly   = time.Hour // before its end a token is renewed, if its end is known
-	mostAncestry = 100       // of spent refresh tokens that the file knows, as hashes
+	mostAncestry = 100       // of spent tokens that the file knows, as hashes
+	origin       = 2         // of them, the first: what was set, and stays so while pair follows pair
 )
 
 // Tokens is a configuration token and the refresh token that came with it, as an operator set them, and those that
@@ -173,7 +174,10 @@ func (t *Tokens) renew(ctx context.Context, expired connection.Secret) (connecti
 	case p.Refresh == "":
 		return "", explained(errExpired, "")
 	}
-	if err := t.write(p); err != nil {
+	if err := ctx.Err(); err != nil { // nothing is spent for who is gone
+		return "", err
+	}
+	if err := t.writable(); err != nil {
 		return "", err
 	}
 
@@ -214,7 +218,9 @@ func (t *Tokens) rotate(ctx context.Context, p pair) (pair, error) {
 	if p.Token != "" {
 		next.From = append(next.From, hashed(p.Token))
 	}
-	next.From = next.From[max(0, len(next.From)-mostAncestry):]
+	if more := len(next.From) - mostAncestry; more > 0 {
+		next.From = slices.Delete(next.From, origin, origin+more)
+	}
 	if seconds, err := answer.Expires.Int64(); err == nil && seconds > 0 {
 		next.ExpiresAt = time.Unix(seconds, 0).UTC()
 	}
@@ -258,6 +264,16 @@ func cause(err error) string {
 		return "it isn't the JSON that was written there"
 	}
 	return err.Error()
+}
+
+// writable writes and syncs what is there already. Another pair that was set, and that Slack may refuse, replaces
+// nothing.
+func (t *Tokens) writable() error {
+	kept, err := t.read()
+	if err != nil {
+		return err
+	}
+	return t.write(kept)
 }
 
 // write returns when the pair is on the disk.
