@@ -81,6 +81,7 @@ func withRequestLog(log *slog.Logger, tracer spans.Tracer, next http.Handler) ht
 		rec := &recorder{ResponseWriter: w}
 		started := time.Now()
 
+		defer func() { leaveTrace(span, r, rec.status) }() // also where an answer is broken off
 		defer func() {
 			if v := recover(); v != nil {
 				if v == http.ErrAbortHandler {
@@ -91,9 +92,11 @@ func withRequestLog(log *slog.Logger, tracer spans.Tracer, next http.Handler) ht
 					http.Error(rec, "Something went wrong on our side. Reference: "+id, http.StatusInternalServerError)
 				}
 			}
+			if rec.status == 0 {
+				rec.status = http.StatusOK // which is what net/http says of an answer that nobody wrote
+			}
 			log.DebugContext(ctx, "request", "method", r.Method, "path", r.URL.Path,
 				"status", rec.status, "took", time.Since(started))
-			leaveTrace(span, r, rec.status)
 		}()
 
 		next.ServeHTTP(rec, r)

@@ -115,13 +115,17 @@ func methodOf(r *http.Request) string {
 	return "_OTHER"
 }
 
-// leaveTrace ends the span of a request. Of its address only the route is said: in the rest there are codes and states.
+// leaveTrace ends the span of a request; status is 0 where its answer was broken off. Of its address only the route is said: in the rest there are codes and states.
 func leaveTrace(span spans.Span, r *http.Request, status int) {
 	if route := routeOf(r.Pattern); route != "" {
 		span.Name(methodOf(r), route)
 		span.Say(spans.Route, route)
 	}
-	span.Number(spans.Status, status)
+	if status == 0 {
+		span.Fail("broken_off")
+	} else {
+		span.Number(spans.Status, status)
+	}
 	if status >= http.StatusInternalServerError {
 		span.Fail(http.StatusText(status))
 	}
