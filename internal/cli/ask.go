@@ -23,6 +23,8 @@ type asker struct {
 	in    *bufio.Reader
 	usual *term.State // of the terminal
 
+	hidden *term.Terminal // for secrets; one, because it can have read further than the first
+
 	imitated bool // as of source
 }
 
@@ -31,6 +33,10 @@ func newAsker(env *environment) *asker {
 	if term.IsTerminal(a.fd) {
 		usual, err := term.GetState(a.fd)
 		a.usual, a.can = usual, err == nil
+		a.hidden = term.NewTerminal(struct {
+			io.Reader
+			io.Writer
+		}{os.Stdin, a.out}, "")
 	}
 	return a
 }
@@ -48,8 +54,11 @@ var errNoAnswer = errors.New("stopped before everything was answered. Run it aga
 // until asks until check has nothing to complain of. A secret isn't shown.
 func (a *asker) until(question string, secret bool, check func(s *source, answer string)) (string, error) {
 	for {
-		fmt.Fprint(a.out, question)
-		answer, err := a.line(secret)
+		ask := a.line
+		if secret {
+			ask = a.secret
+		}
+		answer, err := a.wait(func() (string, error) { return ask(question) })
 		if err != nil {
 			return "", err
 		}
@@ -67,20 +76,32 @@ func (a *asker) until(question string, secret bool, check func(s *source, answer
 	}
 }
 
-// line reads one. It returns when the context ends, too.
-func (a *asker) line(secret bool) (string, error) {
+// line asks for one.
+func (a *asker) line(question string) (string, error) {
+	fmt.Fprint(a.out, question)
+	return a.in.ReadString('\n')
+}
+
+// secret asks for one that the terminal doesn't show. It stops showing things before the question is there: who pastes
+// the answer at once would see it otherwise. Ctrl-C is an error then, and no signal.
+func (a *asker) secret(question string) (string, error) {
+	before, err := term.MakeRaw(a.fd)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = term.Restore(a.fd, before) }()
+	return a.hidden.ReadPassword(question)
+}
+
+// wait returns what read does, or when the context ends.
+func (a *asker) wait(read func() (string, error)) (string, error) {
 	type answer struct {
 		text string
 		err  error
 	}
 	got := make(chan answer, 1)
 	go func() { // left behind when the context ends, which ends the program
-		if secret {
-			text, err := term.ReadPassword(a.fd)
-			got <- answer{string(text), err}
-			return
-		}
-		text, err := a.in.ReadString('\n')
+		text, err := read()
 		got <- answer{text, err}
 	}()
 
@@ -89,9 +110,6 @@ func (a *asker) line(secret bool) (string, error) {
 		fmt.Fprintln(a.out)
 		return "", errNoAnswer
 	case x := <-got:
-		if secret {
-			fmt.Fprintln(a.out)
-		}
 		if x.err != nil {
 			return "", errNoAnswer
 		}
