@@ -172,7 +172,11 @@ func (cs *Connections) checkOne(ctx context.Context, k connection.Key) error {
 	asking, cancel := context.WithTimeout(ctx, oneBudget)
 	defer cancel()
 	cs.Check(asking, k)
-	return cs.askMarked(asking, k)
+
+	// With a time of its own: the mark is taken before the message is sent, and then it has to be.
+	telling, end := context.WithTimeout(context.WithoutCancel(ctx), tellBudget)
+	defer end()
+	return cs.askMarked(telling, k)
 }
 
 // MayRecheck takes the turn to ask Slack about c (Check), which comes once every RecheckEvery for all processes

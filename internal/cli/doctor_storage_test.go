@@ -600,6 +600,30 @@ func TestDoctorFixes(t *testing.T) {
 	}
 }
 
+// A file of another user than the one who serves is left as it is: whoever serves may read it by its group.
+func TestDoctorLocksNobodyOut(t *testing.T) {
+	folder := t.TempDir()
+	t.Chdir(folder)
+	w := newWorld(t, "sqlite:"+filepath.Join(folder, "bot.db"))
+	w.dataDir = filepath.Join(folder, "data")
+	w.tables()
+	if err := os.MkdirAll(w.dataDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, ".env", "SLACK_CLIENT_SECRET="+strings.Repeat("0d", 16)+"\n")
+	if err := errors.Join(os.Chmod(".env", 0o640), os.Chown(w.dataDir, 65532, 65532)); err != nil {
+		if os.Geteuid() != 0 {
+			t.Skip("only root can give a folder away")
+		}
+		t.Fatal(err)
+	}
+
+	w.examined(map[string]string{"ENCRYPTION_KEYS": w.keys}, "--offline", "--fix")
+	if info, err := os.Stat(".env"); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("%v %v", info.Mode(), err)
+	}
+}
+
 // Tables are made where there are none. On PostgreSQL, where older replicas can still need them, they aren't changed.
 func TestDoctorMakesTables(t *testing.T) {
 	t.Parallel()

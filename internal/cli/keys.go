@@ -5,10 +5,12 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/switchboard-go/switchboard/install"
+	"github.com/switchboard-go/switchboard/internal/manifest"
 	"github.com/switchboard-go/switchboard/internal/server"
 	"github.com/switchboard-go/switchboard/storage"
 	"github.com/switchboard-go/switchboard/storage/seal"
@@ -23,14 +25,16 @@ type keysCheckCmd struct{ reportFlags }
 
 // keyReport is the report as scripts see it. Fields may be added, never renamed.
 type keyReport struct {
-	Rows       int       `json:"rows"` // connections
-	UserTokens int       `json:"user_tokens"`
-	Journal    int       `json:"journal"` // entries on this machine
-	Events     int       `json:"events"`  // in the inbox, not done
-	Values     int       `json:"values"`  // what the bot remembers of workspaces
-	Timers     int       `json:"timers"`  // what it put off
-	Keys       []keyLine `json:"keys"`
-	Unreadable []string  `json:"unreadable"`
+	Rows       int `json:"rows"` // connections
+	UserTokens int `json:"user_tokens"`
+	Journal    int `json:"journal"` // entries on this machine
+	Events     int `json:"events"`  // in the inbox, not done
+	Values     int `json:"values"`  // what the bot remembers of workspaces
+	Timers     int `json:"timers"`  // what it put off
+	// 1: configuration tokens of Slack's, on this machine
+	ConfigTokens int       `json:"config_tokens"`
+	Keys         []keyLine `json:"keys"`
+	Unreadable   []string  `json:"unreadable"`
 }
 
 type keyLine struct {
@@ -58,6 +62,11 @@ func (c *keysCheckCmd) Run(env *environment) error {
 		for _, k := range found.Keys {
 			report.Keys = append(report.Keys, keyLine{ID: k.ID, First: k.First, Known: k.Known, Rows: k.Rows})
 		}
+		id, err := configTokens(env, c.databaseFlags).SealedWith()
+		if err != nil {
+			return err
+		}
+		report.addConfigTokens(id)
 
 		if c.JSON {
 			err = printJSON(env.stdout, report)
@@ -69,6 +78,25 @@ func (c *keysCheckCmd) Run(env *environment) error {
 		}
 		return err
 	})
+}
+
+// addConfigTokens counts the file with configuration tokens, which needs the key with that id.
+func (r *keyReport) addConfigTokens(id string) {
+	if id == "" {
+		return
+	}
+	r.ConfigTokens = 1
+	at := slices.IndexFunc(r.Keys, func(k keyLine) bool { return k.ID == id })
+	if at < 0 {
+		at, r.Keys = len(r.Keys), append(r.Keys, keyLine{ID: id})
+	}
+	r.Keys[at].Rows++
+}
+
+// configTokens are those of an app, to look at what they are sealed with.
+func configTokens(env *environment, f databaseFlags) *manifest.Tokens {
+	d := f.read(env.source(), true)
+	return &manifest.Tokens{Folder: d.DataDir, Keys: manifest.KeysOf(d)}
 }
 
 func (r keyReport) print(env *environment) error {
@@ -106,6 +134,13 @@ func (c *keysRotateCmd) Run(env *environment) error {
 		}
 		if err != nil {
 			return fmt.Errorf("%w\n%d rows are encrypted with the first key now; run it again to continue", err, resealed)
+		}
+		more, err := configTokens(env, c.databaseFlags).Reseal()
+		if err != nil {
+			return err
+		}
+		if more {
+			resealed++
 		}
 
 		if c.JSON {

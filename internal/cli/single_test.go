@@ -16,6 +16,7 @@ import (
 
 	"github.com/switchboard-go/switchboard/bot"
 	"github.com/switchboard-go/switchboard/commands"
+	"github.com/switchboard-go/switchboard/internal/manifest"
 	"github.com/switchboard-go/switchboard/slacksim"
 	"github.com/switchboard-go/switchboard/storage/seal"
 	"github.com/switchboard-go/switchboard/storage/storagetest"
@@ -430,6 +431,7 @@ func TestKeys(t *testing.T) {
 		w.browser().install(slacksim.AcmeAdmin)
 		w.browser().install(slacksim.BirchAdmin)
 		w.settle()
+		w.keepConfigTokens()
 		if out, errs, code := w.command("keys", "check"); code != 0 || !strings.Contains(out, "encrypts and opens") {
 			t.Errorf("check: exit %d %s%s", code, out, errs)
 		}
@@ -443,14 +445,17 @@ func TestKeys(t *testing.T) {
 		// Replicas get the longer list before anything is sealed with the new key.
 		w.stop()
 		w.startOne(both)
-		// Of each workspace the row, and the pair in the journal.
-		if out, errs, code := w.with(both, "keys", "rotate", "--json"); code != 0 || !strings.Contains(out, `"resealed": 4`) {
+		// Of each workspace the row, and the pair in the journal; and the configuration tokens.
+		if out, errs, code := w.with(both, "keys", "rotate", "--json"); code != 0 || !strings.Contains(out, `"resealed": 5`) {
 			t.Errorf("rotate: exit %d %s%s", code, out, errs)
 		}
 		w.quick("during", slacksim.AcmeAdmin, "/connection status", "Working")
 		if out, _, code := w.with(both, "keys", "check"); code != 0 || !strings.Contains(out, "nothing needs it, so it can "+
 			"be removed") {
 			t.Errorf("after: exit %d %s", code, out)
+		}
+		if out, _, code := w.with(alone, "keys", "check", "--json"); code != 0 || !strings.Contains(out, `"config_tokens": 1`) {
+			t.Errorf("with the new key alone: exit %d %s", code, out)
 		}
 		w.settle()
 		w.stop()
@@ -459,6 +464,26 @@ func TestKeys(t *testing.T) {
 		w.keys = added
 		w.settle()
 	})
+}
+
+// keepConfigTokens puts a pair of configuration tokens into the data folder, as manifest push and doctor keep it.
+func (w *world) keepConfigTokens() {
+	w.t.Helper()
+	keys, err := seal.ParseKeys(w.keys)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	box, err := keys.Seal([]byte(`{"token": "xoxe.xoxp-1", "refresh_token": "xoxe-1"}`), seal.Place{Column: manifest.File})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	raw, err := json.Marshal(map[string][]byte{"sealed": box})
+	if err == nil {
+		err = os.WriteFile(filepath.Join(w.dataDir, manifest.File), raw, 0o600)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // A key that is lost for good: its rows are given up one command later, and can be connected again.

@@ -211,7 +211,7 @@ func files(e *Examined) (found []Finding) {
 	for _, w := range e.Warnings {
 		if info, err := os.Stat(".env"); w.Setting == ".env" && (err != nil || info.Mode().Perm()&0o077 != 0) {
 			found = append(found, Finding{Name: "env_file", Status: Warning, Text: w.What + ".", Fix: "chmod 600 .env",
-				Repair: chmod(".env", 0o600)})
+				Repair: e.private(".env")})
 		}
 	}
 
@@ -226,7 +226,7 @@ func files(e *Examined) (found []Finding) {
 			if info, err := os.Stat(part); err == nil && info.Mode().Perm()&0o077 != 0 {
 				found = append(found, Finding{Name: "database_file", Status: Warning,
 					Text: fmt.Sprintf("Others on this machine can read %s (mode %04o).", part, info.Mode().Perm()),
-					Fix:  "chmod 600 " + part, Repair: chmod(part, 0o600)})
+					Fix:  "chmod 600 " + part, Repair: e.private(part)})
 			}
 		}
 	}
@@ -234,6 +234,18 @@ func files(e *Examined) (found []Finding) {
 		found = []Finding{{Name: "files", Status: OK, Text: "No other user of this machine can get at its files."}}
 	}
 	return found
+}
+
+// private lets nobody but its owner get at a file. nil where the owner isn't who serves, whom that would lock out.
+func (e *Examined) private(path string) func(context.Context) (string, error) {
+	file, err := os.Stat(path)
+	if err != nil {
+		return nil
+	}
+	if folder, err := os.Stat(e.Config.Database.DataDir); err == nil && !sameOwner(file, folder) {
+		return nil
+	}
+	return chmod(path, 0o600)
 }
 
 // chmod is the repair of a file's mode.

@@ -227,6 +227,49 @@ func (t *Tokens) rotate(ctx context.Context, p pair) (pair, error) {
 	return next, nil
 }
 
+// Reseal encrypts the file with the first key, and reports whether there was one that needed it. It blocks while
+// another process renews.
+func (t *Tokens) Reseal() (bool, error) {
+	if _, err := os.Stat(t.path()); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	unlock, err := t.lock()
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+
+	keys, err := t.keyring()
+	id, idErr := t.SealedWith()
+	if err = errors.Join(err, idErr); err != nil || keys == nil || id == keys.IDs()[0] {
+		return false, err
+	}
+	kept, err := t.read()
+	if err != nil {
+		return false, err
+	}
+	return true, t.write(kept)
+}
+
+// SealedWith is the id of the key that the file needs; "" where there is none, or it isn't sealed.
+func (t *Tokens) SealedWith() (keyID string, err error) {
+	raw, err := os.ReadFile(t.path())
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	var w written
+	if err == nil {
+		err = json.Unmarshal(raw, &w)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read %s: %s", t.path(), cause(err))
+	}
+	if w.Sealed == nil {
+		return "", nil
+	}
+	return seal.KeyID(w.Sealed), nil
+}
+
 func (t *Tokens) path() string { return filepath.Join(t.Folder, File) }
 
 // read is the pair in the file, none if there is no file.
