@@ -75,7 +75,7 @@ func TestARepairPassesWhatHangs(t *testing.T) {
 		if checks[0].Status != Failed || checks[1].Status != OK || !slices.Equal(checks[1].Fixed, []string{"mended it"}) {
 			t.Errorf("%+v", checks)
 		}
-		if <-looks == <-looks {
+		if first, second := <-looks, <-looks; first == second {
 			t.Error("what hangs and the second look share what was found out")
 		}
 		close(ended)
