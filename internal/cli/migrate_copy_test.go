@@ -18,11 +18,11 @@ import (
 
 func TestMoveToPostgres(t *testing.T) {
 	t.Parallel()
+	to := storagetest.Postgres(t)
 	w := newWorld(t, storagetest.SQLite(t))
 	w.keys = "" // a key file
 	w.rotate(0)
 	file := strings.TrimPrefix(w.database, "sqlite:")
-	to := storagetest.Postgres(t)
 
 	// A life: a workspace with a poll, a standup and a person's access, another one, an event that waits and one that
 	// was given up.
